@@ -1,0 +1,1 @@
+"""One file for each way out, from e-mail to webhook, all answering with the same four outcomes."""

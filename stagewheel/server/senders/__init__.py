@@ -1,0 +1,1 @@
+"""Sender processes pull outbox rows, assign them to pools, deliver them and report back as messages."""
