@@ -1,0 +1,206 @@
+"""The journal: one `Record` a decision, append-only; what it did is a list of small tagged Structs.
+
+Laws: a record holds facts (ids, numbers, values seen), never sentences: text is made where it is read (`describe`
+in the command line). Records of one item are linked by `prev`, so a timeline needs no index. Tags are never used again.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class ItemCreated(Struct, array_like=True, tag=1, gc=False):
+    """The item came to be."""
+
+    pipeline: str
+    title: str
+    source: str = ""
+
+
+class FieldsChanged(Struct, array_like=True, tag=2, gc=False):
+    """New values of fields and built-in values (`title`, `responsible`, …); None emptied it."""
+
+    fields: dict[str, Any]
+    rule: str = ""  # the rule or workflow that did it; empty: the command
+
+
+class Entered(Struct, array_like=True, tag=3, gc=False):
+    """A new entry began. `trigger` or `rule` say what moved the item; `by` on whose behalf."""
+
+    from_stage: str
+    to_stage: str
+    entry: int
+    by: int = 0
+    trigger: str = ""
+    rule: str = ""
+    pipeline: str = ""  # set when the pipeline changed
+
+
+class StepWaits(Struct, array_like=True, tag=4, gc=False):
+    """A step waits until `due_ms` (0: until its date field is filled). Written again when it is re-armed."""
+
+    rule: str
+    step: int
+    due_ms: int
+    seen: list[Any] = []
+
+
+class StepEnded(Struct, array_like=True, tag=5, gc=False):
+    """A step's one outcome: done | skipped | failed | cancelled. `step` 0: a rest of a chain that was never begun.
+
+    `seen` pairs test numbers of the rule's condition with the values they saw: [test, value, test, value, …].
+    """
+
+    rule: str
+    step: int
+    outcome: str
+    reason: str = ""
+    seen: list[Any] = []
+
+
+class Dispatched(Struct, array_like=True, tag=6, gc=False):
+    """A channel action went to the outbox under `number`."""
+
+    rule: str
+    step: int
+    channel: str
+    number: int
+    seen: list[Any] = []
+
+
+class DeliveryTried(Struct, array_like=True, tag=7, gc=False):
+    """A delivery did not succeed and is tried again at `next_ms`."""
+
+    rule: str
+    step: int
+    attempt: int
+    reason: str
+    next_ms: int
+
+
+class Notified(Struct, array_like=True, tag=8, gc=False):
+    """Employees were notified (E1, E2)."""
+
+    rule: str
+    to: list[int]
+    text: str
+
+
+class HistoryAdded(Struct, array_like=True, tag=9, gc=False):
+    """A history entry (E4)."""
+
+    rule: str
+    text: str
+    created_by: str = ""
+
+
+class EventSeen(Struct, array_like=True, tag=10, gc=False):
+    """An event came in; `looked` are the triggers that did not move the item: [id, reason, seen]."""
+
+    type: str
+    code: str
+    moved_by: str = ""
+    looked: list[list[Any]] = []
+
+
+class WorkflowStarted(Struct, array_like=True, tag=11, gc=False):
+    """A workflow instance began."""
+
+    workflow: str
+    instance: int
+    why: str = ""
+
+
+class WorkflowStepped(Struct, array_like=True, tag=12, gc=False):
+    """One step of a workflow was decided: its number in the plan, what it was and what it saw."""
+
+    workflow: str
+    instance: int
+    step: int
+    what: str
+    outcome: str = "done"
+    reason: str = ""
+    seen: list[Any] = []
+
+
+class WorkflowEnded(Struct, array_like=True, tag=13, gc=False):
+    """An instance ended: done | stopped | failed | cancelled."""
+
+    workflow: str
+    instance: int
+    outcome: str
+    reason: str = ""
+
+
+class Held(Struct, array_like=True, tag=14, gc=False):
+    """Automation of the item was paused, resumed or stopped."""
+
+    mode: str
+    reason: str = ""
+    by: int = 0
+
+
+class ItemDeleted(Struct, array_like=True, tag=15, gc=False):
+    """The item was deleted; its key may be created again."""
+
+    rule: str = ""
+
+
+class DeadLettered(Struct, array_like=True, tag=16, gc=False):
+    """An action was given up and is kept as a dead letter."""
+
+    rule: str
+    step: int
+    number: int
+    reason: str
+
+
+class SentToItem(Struct, array_like=True, tag=17, gc=False):
+    """A message for another item was put into its mailbox."""
+
+    item: str
+    what: str
+    rule: str = ""
+
+
+class NothingChanged(Struct, array_like=True, tag=18, gc=False):
+    """A command or rule that changed nothing (1.3)."""
+
+    rule: str = ""
+
+
+Did = (
+    ItemCreated
+    | FieldsChanged
+    | Entered
+    | StepWaits
+    | StepEnded
+    | Dispatched
+    | DeliveryTried
+    | Notified
+    | HistoryAdded
+    | EventSeen
+    | WorkflowStarted
+    | WorkflowStepped
+    | WorkflowEnded
+    | Held
+    | ItemDeleted
+    | DeadLettered
+    | SentToItem
+    | NothingChanged
+)
+
+
+class Record(Struct, array_like=True, gc=False):
+    """What one decision did. `prev` is the position of the item's record before it (0: the first).
+
+    `cause` says which kind of message was decided (`ChangeStage`, `TimerFired`, …), `version` the ruleset version.
+    """
+
+    item: str
+    prev: int
+    at_ms: int
+    pipeline: str
+    version: int
+    cause: str
+    did: list[Did]

@@ -1,0 +1,121 @@
+"""What a decision wants done, as data. Effects are named in the imperative; nothing here does anything."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.messages import CreateItem, Result, UpdateItem
+from stagewheel.server.core.item import Item
+
+
+class OutboxRow(Struct, array_like=True, gc=False):
+    """An action on its way to a channel: all that a sender needs, and all that a report must find again.
+
+    `action` is the number of the action in ruleset version `version`; `item` the item's bytes at the moment of the
+    decision; `roots` the other things that the action's templates name (`responsible`, `vars`, `trigger`, `previous`).
+    """
+
+    key: str
+    entry: int
+    step: int
+    rule: str
+    action: int
+    version: int
+    at_ms: int
+    first_step: int  # the step whose key the action carries for good, also when a dead letter is retried
+    attempt: int
+    expires_ms: int
+    item: Raw
+    roots: dict[str, Any]
+
+    def idempotency_key(self) -> str:
+        """The key that every attempt carries: item, entry and first step name the action for good."""
+        return f"{self.key}/{self.entry}/{self.first_step}"
+
+
+encode_outbox_row = msgspec.msgpack.Encoder().encode
+decode_outbox_row = msgspec.msgpack.Decoder(OutboxRow).decode
+
+
+class StartTimer(Struct, array_like=True, gc=False):
+    """Fire `TimerFired(step, due_ms)` at the item at `due_ms`. There is no cancel: a step that ended ignores it."""
+
+    due_ms: int
+    step: int
+
+
+class DispatchAction(Struct, array_like=True, gc=False):
+    """Put a row into the outbox of a channel under a number."""
+
+    channel: str
+    number: int
+    row: OutboxRow
+
+
+class RemoveFromOutbox(Struct, array_like=True, gc=False):
+    """The row was reported on, or is withdrawn."""
+
+    channel: str
+    number: int
+
+
+class ParkDelivery(Struct, array_like=True, gc=False):
+    """Keep a row until `due_ms`, then put it back into its channel's outbox."""
+
+    channel: str
+    number: int
+    row: OutboxRow
+    due_ms: int
+
+
+class DeadLetter(Struct, array_like=True, gc=False):
+    """A row that was given up, as it is stored."""
+
+    channel: str
+    row: OutboxRow
+    reason: str
+    at_ms: int
+
+
+encode_dead_letter = msgspec.msgpack.Encoder().encode
+decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode
+
+
+class KeepDeadLetter(Struct, array_like=True, gc=False):
+    """Store a dead letter under the number of its outbox row."""
+
+    number: int
+    letter: DeadLetter
+
+
+class RemoveDeadLetter(Struct, array_like=True, gc=False):
+    """The dead letter was retried or dropped."""
+
+    number: int
+
+
+class SendToItem(Struct, array_like=True, gc=False):
+    """Put a message into another item's mailbox."""
+
+    item: str
+    message: CreateItem | UpdateItem
+    depth: int = 0
+
+
+Effect = (
+    StartTimer | DispatchAction | RemoveFromOutbox | ParkDelivery | KeepDeadLetter | RemoveDeadLetter | SendToItem
+)
+
+
+class Decision(Struct, gc=False):
+    """What became of one message. `item` is the new item, None when it does not exist (any more)."""
+
+    item: Item | None
+    row: bytes | None  # the items table's new row: the item's or a tombstone's bytes; None: nothing to write
+    result: Result
+    effects: list[Effect]
+    record: Record | None
+    entered: bool = False  # a new entry began: the stage's list gets a row
+    resumed: bool = False  # its mailbox may be decided again

@@ -1,0 +1,80 @@
+"""What an item actor can be sent: commands as they came, and the facts that only the engine knows (in the past tense).
+
+Everything that reaches an item, from a client, a timer, a sender or another item, is one of these, and takes the same
+way through its mailbox and `decide`.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from stagewheel.protocol.messages import (
+    ChangeStage,
+    CreateItem,
+    DeleteItem,
+    HoldItem,
+    RaiseEvent,
+    RetryDeadLetter,
+    StartWorkflow,
+    UpdateItem,
+)
+from stagewheel.server.core.effects import OutboxRow
+
+
+class TimerFired(Struct, array_like=True, tag=101, gc=False):
+    """The moment of a waiting step has come. It counts only if the step still waits for just this moment."""
+
+    step: int
+    due_ms: int
+
+
+class DeliveryReported(Struct, array_like=True, tag=102, gc=False):
+    """What became of an outbox row: `outcome` is delivered | refused | retry | unknown (8.1)."""
+
+    channel: str
+    number: int
+    row: OutboxRow
+    outcome: str
+    reason: str = ""
+    delay_ms: int = 0
+    detail: dict[str, Any] = {}
+
+
+class DeadLetterRetried(Struct, array_like=True, tag=103, gc=False):
+    """Somebody asked for a dead letter to be delivered again."""
+
+    number: int
+    row: OutboxRow
+    by: int = 0
+
+
+ItemMessage = (
+    CreateItem
+    | UpdateItem
+    | ChangeStage
+    | RaiseEvent
+    | DeleteItem
+    | StartWorkflow
+    | HoldItem
+    | RetryDeadLetter
+    | TimerFired
+    | DeliveryReported
+    | DeadLetterRetried
+)
+
+
+class MailboxRow(Struct, array_like=True, gc=False):
+    """A message that waits in its item's mailbox, and whom its result is owed to (an empty producer: nobody)."""
+
+    message: ItemMessage
+    producer: bytes = b""
+    seq: int = 0
+    index: int = 0
+    depth: int = 0  # automatic entries in its chain of causes (9.1)
+
+
+encode_mailbox_row = msgspec.msgpack.Encoder().encode
+decode_mailbox_row = msgspec.msgpack.Decoder(MailboxRow).decode
+
+__all__ = ["DeadLetterRetried", "DeliveryReported", "ItemMessage", "MailboxRow", "Raw", "TimerFired"]

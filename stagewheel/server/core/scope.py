@@ -1,0 +1,136 @@
+"""What conditions and templates can see: one `Scope` a decision, with the roots of semantics 4.5.
+
+Laws: reading a scope changes nothing and asks nobody; a missing value is None. The sender builds the same scope from an
+outbox row, so a template sees the same names in both places.
+"""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from stagewheel.protocol.messages import Client, Employee
+from stagewheel.server.core.item import Item
+
+EMPTY: dict[str, Any] = {}
+
+
+class Scope:
+    """The roots: item (`item`, `fields`), `client`, `responsible`, `vars`, `trigger`, `previous`, `was`, `now_ms`."""
+
+    __slots__ = ("employees", "entity", "fields", "item", "now_ms", "previous", "trigger", "vars", "was", "zone")
+
+    def __init__(
+        self,
+        item: Item,
+        entity: str,
+        employees: dict[int, Employee],
+        zone: ZoneInfo,
+        now_ms: int,
+        *,
+        trigger: dict[str, Any] = EMPTY,
+        variables: dict[str, Any] = EMPTY,
+        previous: dict[str, Any] | None = None,
+        was: dict[str, Any] = EMPTY,
+    ) -> None:
+        self.item = item
+        self.fields = item.fields
+        self.entity = entity
+        self.employees = employees
+        self.zone = zone
+        self.now_ms = now_ms
+        self.trigger = trigger
+        self.vars = variables
+        self.previous = previous or EMPTY
+        self.was = was
+
+    @property
+    def client(self) -> Client | None:
+        """The client of the item, if it has one."""
+        return self.item.client
+
+    @property
+    def responsible(self) -> Employee | None:
+        """The responsible person, if known."""
+        return self.employees.get(self.item.responsible)
+
+
+# Built-in fields of an item (4.5) by name -> how to read them. A declared field can't have one of these names.
+BUILT_IN = {
+    "key": lambda s: s.item.key,
+    "entity": lambda s: s.entity,
+    "title": lambda s: s.item.title,
+    "pipeline": lambda s: s.item.pipeline,
+    "stage": lambda s: s.item.stage,
+    "entry": lambda s: s.item.entry,
+    "entered_at": lambda s: s.item.entered_ms,
+    "created_at": lambda s: s.item.created_ms,
+    "updated_at": lambda s: s.item.updated_ms,
+    "responsible": lambda s: s.item.responsible,
+    "source": lambda s: s.item.source,
+    "observers": lambda s: s.item.more.observers if s.item.more else [],
+    "timezone": lambda s: (s.item.more.timezone if s.item.more else "") or s.zone.key,
+}
+
+
+def item_view(scope: Scope) -> dict[str, Any]:
+    """The item as templates see it: built-in and declared fields by name."""
+    view = dict(scope.item.fields)
+    for name, read in BUILT_IN.items():
+        view[name] = read(scope)
+    return view
+
+
+def client_view(client: Client | None) -> dict[str, Any]:
+    """The client as templates and conditions see it: `name`, `email` and `phone` (the first), `emails`, `phones`, fields."""
+    if client is None:
+        return {}
+    return {
+        **client.fields,
+        "key": client.key,
+        "kind": client.kind,
+        "name": client.name,
+        "email": client.emails[0].address if client.emails else None,
+        "phone": client.phones[0].address if client.phones else None,
+        "emails": [a.address for a in client.emails],
+        "phones": [a.address for a in client.phones],
+        "timezone": client.timezone,
+    }
+
+
+def employee_view(employee: Employee | None) -> dict[str, Any]:
+    """An employee as templates and conditions see it."""
+    if employee is None:
+        return {}
+    return {
+        **employee.fields,
+        "id": employee.id,
+        "name": employee.name,
+        "email": employee.emails[0].address if employee.emails else None,
+        "phone": employee.phones[0].address if employee.phones else None,
+        "supervisor": employee.supervisor,
+    }
+
+
+def context(scope: Scope) -> dict[str, Any]:
+    """All roots by name, as plain values, for a template."""
+    return {
+        "item": item_view(scope),
+        "client": client_view(scope.client),
+        "responsible": employee_view(scope.responsible),
+        "vars": scope.vars,
+        "trigger": scope.trigger,
+        "previous": scope.previous,
+        "now": scope.now_ms,
+        "timezone": scope.zone.key,
+    }
+
+
+def roots_of(scope: Scope, names: tuple[str, ...]) -> dict[str, Any]:
+    """The named roots as the outbox row carries them (`responsible` as an Employee)."""
+    out: dict[str, Any] = {}
+    for name in names:
+        value = getattr(scope, name)
+        if value:
+            out[name] = msgspec.to_builtins(value) if name == "responsible" else value
+    return out
