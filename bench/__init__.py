@@ -1,1 +1,1 @@
-"""Benchmarks of the hot dispatch path, each of which checks what it measured before it prints a figure."""
+"""Benchmarks: what the engine carries, measured beside what the machine can carry at all."""

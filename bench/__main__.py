@@ -1,0 +1,68 @@
+"""`python -m bench NAME [--seconds S] [--json FILE|-]`: runs one benchmark and tells its result.
+
+A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the one that was
+asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from bench import machine, report
+
+
+class Benchmark(Protocol):
+    """The shape of a benchmark's module."""
+
+    NAME: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> dict[str, Any]: ...
+
+
+def names() -> list[str]:
+    """The benchmarks there are: modules of this folder that declare a NAME."""
+    folder = Path(__file__).parent
+    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return sorted(
+        name for name in found if "\nNAME = " in (folder / f"{name}.py").read_text(encoding="utf-8")
+    )
+
+
+def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
+    """Finds the benchmark and reads its arguments; a wrong name ends with the list of the right ones."""
+    known = names()
+    first = argparse.ArgumentParser(prog="python -m bench", add_help=False)
+    first.add_argument("name", nargs="?")
+    name = first.parse_known_args(argv[:1])[0].name
+    if name not in known:
+        asked = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+        asked.add_argument("name", choices=known)
+        asked.parse_args(argv[:1])
+    benchmark = cast(Benchmark, importlib.import_module(f"bench.{name}"))
+    parser = argparse.ArgumentParser(prog=f"python -m bench {benchmark.NAME}", description=benchmark.__doc__)
+    parser.add_argument("--seconds", type=float, help="how long to measure")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON to this file, or - for the output")
+    benchmark.add_arguments(parser)
+    return benchmark, parser.parse_args(argv[1:])
+
+
+def main(argv: list[str]) -> int:
+    benchmark, args = parse(argv)
+    try:
+        result = benchmark.run(args)
+    except report.Failed as failed:
+        print(f"{benchmark.NAME}: no figure: {failed}", file=sys.stderr)
+        return 1
+    report.emit({"benchmark": benchmark.NAME, **result, "machine": machine.describe()}, args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
