@@ -1,0 +1,135 @@
+"""What a store is: ordered tables of bytes, one write transaction a turn, snapshots for queries.
+
+Laws, held by every store and checked by one conformance suite (`tests/store/test_conformance.py`):
+- A batch applies as: deletes, range deletes, appends, puts; so a key deleted and put in one batch is there.
+- One write transaction at a time; after any error from it, abort it. What was not committed never was.
+- A snapshot is what was committed when it was opened, whatever is written meanwhile. Close it soon.
+- Ranges hold `start` and not `end`; an empty `start` is the first key and `end=None` is behind the last.
+- Keys have 1 to `keys.KEY_BYTES_MAX` bytes. Deleting what is not there does nothing.
+- The store knows no meaning: who wrote a row alone knows what its bytes say.
+Why a batch and not single writes: LMDB is fastest when one table's rows come together and in key order.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from stagewheel.server.store.tables import Table
+
+Row: TypeAlias = tuple[bytes, bytes]
+
+
+class Batch:
+    """Collects the writes of a turn. The hot path takes a table's list once and appends to it:
+
+        rows = batch.puts[Table.ITEMS]
+        rows.append((key, value))
+
+    Of two puts to one key the later wins. Appends come in key order, each above every key of its table.
+    """
+
+    __slots__ = ("appends", "delete_ranges", "deletes", "puts")
+
+    def __init__(self) -> None:
+        self.puts: dict[Table, list[Row]] = collections.defaultdict(list)
+        self.appends: dict[Table, list[Row]] = collections.defaultdict(list)
+        self.deletes: dict[Table, list[bytes]] = collections.defaultdict(list)
+        self.delete_ranges: list[tuple[Table, bytes, bytes | None]] = []
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        self.puts[table].append((key, value))
+
+    def append(self, table: Table, key: bytes, value: bytes) -> None:
+        self.appends[table].append((key, value))
+
+    def delete(self, table: Table, key: bytes) -> None:
+        self.deletes[table].append(key)
+
+    def delete_range(self, table: Table, start: bytes, end: bytes | None) -> None:
+        """Everything from `start` up to and without `end`; None is behind the last key."""
+        self.delete_ranges.append((table, start, end))
+
+    def row_count(self) -> int:
+        """How many single rows it writes or deletes; a range counts as one."""
+        groups = (self.puts, self.appends, self.deletes)
+        return sum(len(rows) for group in groups for rows in group.values()) + len(self.delete_ranges)
+
+    def is_empty(self) -> bool:
+        return self.row_count() == 0
+
+
+class Reads(Protocol):
+    """What a transaction and a snapshot both answer. Values are copies: they stay good after its end."""
+
+    def get(self, table: Table, key: bytes) -> bytes | None: ...
+
+    def getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
+        """(key, value) of those that are there, in the order asked; keys in order are read fastest."""
+        ...
+
+    def range(
+        self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool = False
+    ) -> list[Row]:
+        """At most `limit` rows with start <= key < end, from the front, or from the back when `reverse`."""
+        ...
+
+    def count(self, table: Table) -> int:
+        """Rows in the table, at no cost."""
+        ...
+
+
+class Transaction(Reads, Protocol):
+    """The write transaction. It reads what it wrote. Finished by `commit` or `abort`, and of no use
+    afterwards.
+    """
+
+    def apply(self, batch: Batch) -> None:
+        """Write a batch; may be called again. Raises StoreFull, StoreBroken, StoreMisused: then abort."""
+        ...
+
+    def commit(self) -> None:
+        """Make it durable: on disk when this returns. When it raises, nothing was stored."""
+        ...
+
+    def abort(self) -> None:
+        """Undo all of it. On a finished transaction it does nothing, so it may stand in a `finally`."""
+        ...
+
+
+class Snapshot(Reads, Protocol):
+    """A read transaction on what was committed when it was opened."""
+
+    def close(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statistics:
+    """A store's own figures. Peaks are since it was opened."""
+
+    rows: Mapping[Table, int]
+    used_bytes: int
+    map_bytes: int
+    free_bytes: int
+    last_transaction: int
+    commit_count: int
+    commit_us_total: int
+    commit_us_peak: int
+    rows_applied_count: int
+    rows_applied_peak: int
+
+
+class Store(Protocol):
+    def begin(self) -> Transaction:
+        """The write transaction; StoreMisused when one is open already."""
+        ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def free_bytes(self) -> int:
+        """Free space where this store writes."""
+        ...
+
+    def statistics(self) -> Statistics: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,44 @@
+"""The tables of a shard's store: what each holds, as key ‖ value.
+
+Laws: names are part of the format on disk and are never given a second meaning; a new table may come, a
+renamed one is a new format version. Big numbers are u64 and u32, big-endian, so that byte order is number
+order (`keys.py`).
+Why an IntEnum: a table is a list index and a dict key (31 ns, as fast as a str). Only naming it is slow:
+`Table.ITEMS` takes 120 ns in Python 3.11, so a hot loop names it once, before.
+"""
+
+import enum
+from typing import Final
+
+
+class Table(enum.IntEnum):
+    """One ordered table of bytes to bytes. The comment behind each says key ‖ value."""
+
+    META = 0  # name (ascii) ‖ one small value: format version, lane, counters, the last recorded now
+    ITEMS = 1  # item key ‖ the item, encoded
+    MAILBOX = 2  # u16 length, item key, u64 number ‖ one message that waits for its item
+    TIMERS = 3  # u64 due_ms, item key, u32 step number ‖ what to check and do when it is due
+    JOURNAL = 4  # u64 position ‖ one decision's record (appended, trimmed from the front)
+    ANSWERS = 5  # 16 bytes producer, u64 sequence ‖ the encoded answer of that Submit
+    PRODUCERS = 6  # 16 bytes producer ‖ epoch, next sequence, owner, last seen
+    PARKED = 7  # u64 outbox number ‖ an outbox row that waits for its retry
+    DEAD = 8  # u64 number ‖ a dead letter: the outbox row and why it was given up
+    POISON = 9  # u64 number ‖ a message that no decision could take, and the error
+    RULESETS = 10  # u64 version ‖ a stored ruleset
+    EMPLOYEES = 11  # employee key ‖ the employee, encoded
+    STAGES = 12  # u16 length, pipeline, u16 length, stage, u64 position ‖ item key (checked when read)
+    DEDUPE = 13  # dedupe key ‖ where its first answer stands
+    DEDUPE_EXPIRY = 14  # u64 expires_ms, dedupe key ‖ empty
+    BLOBS = 15  # u64 number ‖ a value too big to stay in a page (2 kB and more)
+    RELAY = 16  # u64 sequence ‖ a message for another shard or another item
+    OUTBOX_EMAIL = 17  # u64 number ‖ an action for the e-mail channel (appended, trimmed from the front)
+    OUTBOX_WEBHOOK = 18  # as OUTBOX_EMAIL
+    OUTBOX_SMS = 19  # as OUTBOX_EMAIL
+    OUTBOX_CALL = 20  # as OUTBOX_EMAIL
+    OUTBOX_CHAT = 21  # as OUTBOX_EMAIL
+    OUTBOX_APP = 22  # as OUTBOX_EMAIL: notices and tasks inside the application
+    OUTBOX_ADS = 23  # as OUTBOX_EMAIL: audiences of advertising networks
+
+
+TABLES: Final[tuple[Table, ...]] = tuple(Table)
+OUTBOXES: Final[tuple[Table, ...]] = tuple(table for table in Table if table.name.startswith("OUTBOX_"))
