@@ -1,0 +1,39 @@
+"""What all tests share: hypothesis that repeats itself, and the real event log where it is at hand.
+
+Property tests draw the same examples in every run, so that a red test stays red until it is mended; the
+thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline, because
+a shared machine pauses.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds pyproject.toml, from which examples/ and docs/ are reached."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def loan_log() -> Path:
+    """The real event log (XES, gzip); it is no part of the project, so where it is missing the test skips."""
+    path = REPOSITORY.parent / "shared" / "data" / "loan-applications.xes.gz"
+    if not path.is_file():
+        pytest.skip("the real event log is not beside the project (../shared/data/loan-applications.xes.gz)")
+    return path
