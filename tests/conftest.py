@@ -1,8 +1,8 @@
 """What all tests share: hypothesis that repeats itself, and the real event log where it is at hand.
 
 Property tests draw the same examples in every run, so that a red test stays red until it is mended; the
-thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline, because
-a shared machine pauses.
+thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline: a
+shared machine pauses.
 """
 
 import os

@@ -84,6 +84,9 @@ IMPORT_TIME_CALLS = re.compile(
     r"(open|print|input|Path|os\.(getenv|environ\..*|makedirs|mkdir)|time\..*|random\..*|datetime\.(\w+\.)?now"
     r"|logging\.basicConfig|signal\.signal|subprocess\..*|socket\..*|threading\..*|(zmq|trio|lmdb|httpx)\..*)"
 )
+READ_ONLY = re.compile(
+    r"\b(Mapping|Sequence|Set)\b"
+)  # types by which mypy guards a global that is never filled
 EMPTY_CONTAINERS = frozenset({"list", "dict", "set", "defaultdict", "deque", "OrderedDict", "Counter"})
 
 # Each is cut with a bracket, so that this file does not complain of itself.
@@ -185,9 +188,11 @@ def works_at_import(path: str, text: str) -> Complaints:
     ]
     # In a class body an empty container is the default of a Struct's field, copied for each instance.
     return found + [
-        f"{path}:{node.lineno}: a global that waits to be filled; pass it instead"
+        f"{path}:{node.lineno}: a global that waits to be filled; pass it instead (a constant is a Mapping)"
         for node in body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and _is_empty_container(node.value)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and _is_empty_container(node.value)
+        and not (isinstance(node, ast.AnnAssign) and READ_ONLY.search(ast.unparse(node.annotation)))
     ]
 
 

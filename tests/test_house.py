@@ -209,6 +209,7 @@ def test_work_at_import_is_noticed(text: str) -> None:
     [
         "def f():\n    cache = {}\n    print(cache)",
         "TABLE = {'a': 1}",
+        "EMPTY: Mapping[str, int] = {}",
         "class C(msgspec.Struct):\n    steps: list[int] = []",
         "NAMES = set('abc'.split())",
         "if __name__ == '__main__':\n    print('hello')",
