@@ -85,8 +85,6 @@ IMPORT_TIME_CALLS = re.compile(
     r"|logging\.basicConfig|signal\.signal|subprocess\..*|socket\..*|threading\..*|(zmq|trio|lmdb|httpx)\..*)"
 )
 READ_ONLY = re.compile(r"\b(Mapping|Sequence|Set)\b")  # mypy guards a global of such a type
-    r"\b(Mapping|Sequence|Set)\b"
-)  # types by which mypy guards a global that is never filled
 EMPTY_CONTAINERS = frozenset({"list", "dict", "set", "defaultdict", "deque", "OrderedDict", "Counter"})
 
 # Each is cut with a bracket, so that this file does not complain of itself.
