@@ -81,7 +81,7 @@ CLOCK_READS = re.compile(r"(datetime\.)?(datetime|date)\.(now|utcnow|today)")
 
 # What must not run because somebody imports a module: configuration is passed, never read from a global.
 IMPORT_TIME_CALLS = re.compile(
-    r"(open|print|input|Path|os\.(getenv|environ\..*|makedirs|mkdir)|time\..*|random\..*|datetime\.(\w+\.)?now"
+    r"(open|print|input|os\.(getenv|environ\..*|makedirs|mkdir)|time\..*|random\..*|datetime\.(\w+\.)?now"
     r"|logging\.basicConfig|signal\.signal|subprocess\..*|socket\..*|threading\..*|(zmq|trio|lmdb|httpx)\..*)"
 )
 READ_ONLY = re.compile(r"\b(Mapping|Sequence|Set)\b")  # mypy guards a global of such a type
