@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -269,6 +270,36 @@ def test_constraints_pin_every_package_that_the_extras_bring_and_no_other() -> N
 
 def test_the_bare_install_is_the_client() -> None:
     assert _brought_by() == {"pyzmq", "msgspec"}
+
+
+def test_client_and_protocol_import_on_a_bare_install() -> None:
+    modules = [
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in sorted(texts())
+        if path.startswith(("stagewheel/client/", "stagewheel/protocol/")) and path.endswith(".py")
+    ]
+    shell_of_trio = "stagewheel.client.trio"  # the one shell that asks its user to have trio
+    bare = [module for module in modules if not module.startswith(shell_of_trio)]
+    refusal = _import_without("trio lmdb aiosmtplib jinja2 ruamel click rich httpx sortedcontainers", bare)
+    assert not refusal, refusal
+    assert "refused: trio" in _import_without("trio", ["trio"]), "the canary: the same check must be able to fail"
+
+
+def _import_without(absent: str, modules: list[str]) -> str:
+    """What a fresh interpreter complains of that imports `modules` while the `absent` packages are refused."""
+    program = f"""
+import importlib, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent.split()!r}:
+            raise ModuleNotFoundError("refused: " + name)
+sys.meta_path.insert(0, Refuse())
+for name in {modules!r}:
+    importlib.import_module(name)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    ).stderr
 
 
 def _brought_by(*extras: str) -> set[str]:
