@@ -1,4 +1,6 @@
-"""The codes of `Failed` (results of single commands) and `Refused` (whole messages), each with what it means."""
+"""The codes of `Failed` (results of single commands) and `Refused` (whole messages), each with what it
+means.
+"""
 
 FAILED = {
     "unknown_item": "no item has this key",
@@ -12,7 +14,7 @@ FAILED = {
     "ruleset_invalid": "the ruleset has mistakes; the message lists them",
     "unknown_dead_letter": "no dead letter has this number",
     "not_replay": "only a server with the replay clock takes this command",
-    "internal": "deciding the command failed with a bug; it is kept as poison under the number in the message",
+    "internal": "deciding it failed with a bug; it is kept as poison under the number in the message",
     "deleted": "the item was deleted",
 }
 

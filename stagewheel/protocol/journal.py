@@ -1,7 +1,8 @@
 """The journal: one `Record` a decision, append-only; what it did is a list of small tagged Structs.
 
-Laws: a record holds facts (ids, numbers, values seen), never sentences: text is made where it is read (`describe`
-in the command line). Records of one item are linked by `prev`, so a timeline needs no index. Tags are never used again.
+Laws: a record holds facts (ids, numbers, values seen), never sentences: text is made where it is read
+(`describe` in the command line). Records of one item are linked by `prev`, so a timeline needs no index.
+Tags are never used again.
 """
 
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 from msgspec import Struct
 
 
-class ItemCreated(Struct, array_like=True, tag=1, gc=False):
+class Fact(Struct, array_like=True, gc=False, tag_field="tag"):
+    """What every entry of `Record.did` is. The tag has a name, since a field may be called `type`."""
+
+
+class ItemCreated(Fact, tag=1):
     """The item came to be."""
 
     pipeline: str
@@ -17,14 +22,14 @@ class ItemCreated(Struct, array_like=True, tag=1, gc=False):
     source: str = ""
 
 
-class FieldsChanged(Struct, array_like=True, tag=2, gc=False):
+class FieldsChanged(Fact, tag=2):
     """New values of fields and built-in values (`title`, `responsible`, …); None emptied it."""
 
     fields: dict[str, Any]
     rule: str = ""  # the rule or workflow that did it; empty: the command
 
 
-class Entered(Struct, array_like=True, tag=3, gc=False):
+class Entered(Fact, tag=3):
     """A new entry began. `trigger` or `rule` say what moved the item; `by` on whose behalf."""
 
     from_stage: str
@@ -36,7 +41,7 @@ class Entered(Struct, array_like=True, tag=3, gc=False):
     pipeline: str = ""  # set when the pipeline changed
 
 
-class StepWaits(Struct, array_like=True, tag=4, gc=False):
+class StepWaits(Fact, tag=4):
     """A step waits until `due_ms` (0: until its date field is filled). Written again when it is re-armed."""
 
     rule: str
@@ -45,10 +50,12 @@ class StepWaits(Struct, array_like=True, tag=4, gc=False):
     seen: list[Any] = []
 
 
-class StepEnded(Struct, array_like=True, tag=5, gc=False):
-    """A step's one outcome: done | skipped | failed | cancelled. `step` 0: a rest of a chain that was never begun.
+class StepEnded(Fact, tag=5):
+    """A step's one outcome: done | skipped | failed | cancelled. `step` 0: a rest of a chain that was never
+    begun.
 
-    `seen` pairs test numbers of the rule's condition with the values they saw: [test, value, test, value, …].
+    `seen` pairs test numbers of the rule's condition with the values they saw: [test, value, test, value,
+    …].
     """
 
     rule: str
@@ -58,7 +65,7 @@ class StepEnded(Struct, array_like=True, tag=5, gc=False):
     seen: list[Any] = []
 
 
-class Dispatched(Struct, array_like=True, tag=6, gc=False):
+class Dispatched(Fact, tag=6):
     """A channel action went to the outbox under `number`."""
 
     rule: str
@@ -68,7 +75,7 @@ class Dispatched(Struct, array_like=True, tag=6, gc=False):
     seen: list[Any] = []
 
 
-class DeliveryTried(Struct, array_like=True, tag=7, gc=False):
+class DeliveryTried(Fact, tag=7):
     """A delivery did not succeed and is tried again at `next_ms`."""
 
     rule: str
@@ -78,7 +85,7 @@ class DeliveryTried(Struct, array_like=True, tag=7, gc=False):
     next_ms: int
 
 
-class Notified(Struct, array_like=True, tag=8, gc=False):
+class Notified(Fact, tag=8):
     """Employees were notified (E1, E2)."""
 
     rule: str
@@ -86,7 +93,7 @@ class Notified(Struct, array_like=True, tag=8, gc=False):
     text: str
 
 
-class HistoryAdded(Struct, array_like=True, tag=9, gc=False):
+class HistoryAdded(Fact, tag=9):
     """A history entry (E4)."""
 
     rule: str
@@ -94,7 +101,7 @@ class HistoryAdded(Struct, array_like=True, tag=9, gc=False):
     created_by: str = ""
 
 
-class EventSeen(Struct, array_like=True, tag=10, gc=False):
+class EventSeen(Fact, tag=10):
     """An event came in; `looked` are the triggers that did not move the item: [id, reason, seen]."""
 
     type: str
@@ -103,7 +110,7 @@ class EventSeen(Struct, array_like=True, tag=10, gc=False):
     looked: list[list[Any]] = []
 
 
-class WorkflowStarted(Struct, array_like=True, tag=11, gc=False):
+class WorkflowStarted(Fact, tag=11):
     """A workflow instance began."""
 
     workflow: str
@@ -111,7 +118,7 @@ class WorkflowStarted(Struct, array_like=True, tag=11, gc=False):
     why: str = ""
 
 
-class WorkflowStepped(Struct, array_like=True, tag=12, gc=False):
+class WorkflowStepped(Fact, tag=12):
     """One step of a workflow was decided: its number in the plan, what it was and what it saw."""
 
     workflow: str
@@ -123,7 +130,7 @@ class WorkflowStepped(Struct, array_like=True, tag=12, gc=False):
     seen: list[Any] = []
 
 
-class WorkflowEnded(Struct, array_like=True, tag=13, gc=False):
+class WorkflowEnded(Fact, tag=13):
     """An instance ended: done | stopped | failed | cancelled."""
 
     workflow: str
@@ -132,7 +139,7 @@ class WorkflowEnded(Struct, array_like=True, tag=13, gc=False):
     reason: str = ""
 
 
-class Held(Struct, array_like=True, tag=14, gc=False):
+class Held(Fact, tag=14):
     """Automation of the item was paused, resumed or stopped."""
 
     mode: str
@@ -140,13 +147,13 @@ class Held(Struct, array_like=True, tag=14, gc=False):
     by: int = 0
 
 
-class ItemDeleted(Struct, array_like=True, tag=15, gc=False):
+class ItemDeleted(Fact, tag=15):
     """The item was deleted; its key may be created again."""
 
     rule: str = ""
 
 
-class DeadLettered(Struct, array_like=True, tag=16, gc=False):
+class DeadLettered(Fact, tag=16):
     """An action was given up and is kept as a dead letter."""
 
     rule: str
@@ -155,7 +162,7 @@ class DeadLettered(Struct, array_like=True, tag=16, gc=False):
     reason: str
 
 
-class SentToItem(Struct, array_like=True, tag=17, gc=False):
+class SentToItem(Fact, tag=17):
     """A message for another item was put into its mailbox."""
 
     item: str
@@ -163,7 +170,7 @@ class SentToItem(Struct, array_like=True, tag=17, gc=False):
     rule: str = ""
 
 
-class NothingChanged(Struct, array_like=True, tag=18, gc=False):
+class NothingChanged(Fact, tag=18):
     """A command or rule that changed nothing (1.3)."""
 
     rule: str = ""
@@ -194,7 +201,8 @@ Did = (
 class Record(Struct, array_like=True, gc=False):
     """What one decision did. `prev` is the position of the item's record before it (0: the first).
 
-    `cause` says which kind of message was decided (`ChangeStage`, `TimerFired`, …), `version` the ruleset version.
+    `cause` says which kind of message was decided (`ChangeStage`, `TimerFired`, …), `version` the ruleset
+    version.
     """
 
     item: str

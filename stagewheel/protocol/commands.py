@@ -1,0 +1,246 @@
+"""Commands and their results: what a client asks for, and what becomes of it.
+
+Laws: those of `messages.py`, from where everybody imports these names. Commands are requests and named in the
+imperative; a result is final, or `Accepted`, which a `Completed` message makes final later.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+# ---------------------------------------------------------------- shared shapes
+
+
+class Address(Struct, array_like=True, gc=False, frozen=True):
+    """One e-mail address or phone number of a person; lists of them keep the order in which they were added
+    (7.8).
+    """
+
+    address: str
+    type: str = ""  # work | home | newsletter | mobile | … | "" (no type)
+
+
+class Client(Struct, array_like=True, gc=False, frozen=True):
+    """The client data that an item carries: a contact or a company."""
+
+    name: str = ""
+    emails: list[Address] = []
+    phones: list[Address] = []
+    key: str = ""
+    kind: str = "contact"  # contact | company
+    timezone: str = ""
+    fields: dict[str, Any] = {}
+
+
+class Employee(Struct, array_like=True, gc=False, frozen=True):
+    """An employee of the company that runs the pipelines; `id` 0 means nobody."""
+
+    id: int
+    name: str = ""
+    emails: list[Address] = []
+    phones: list[Address] = []
+    supervisor: int = 0
+    timezone: str = ""
+    active: bool = True
+    fields: dict[str, Any] = {}
+
+
+# ---------------------------------------------------------------- commands
+
+
+class Command(Struct, array_like=True, gc=False, tag_field="tag"):
+    """What every command begins with.
+
+    `item` is the item's key (empty for reference data), `by` the employee on whose behalf it is done (0:
+    the integration itself), `at_ms` the time it happened in the source (a server with the replay clock
+    follows it), `dedupe_key` makes a command idempotent over client restarts.
+    """
+
+    item: str
+    by: int = 0
+    at_ms: int = 0
+    dedupe_key: str = ""
+
+
+class CreateItem(Command, tag=1):
+    """Create an item in a stage: begins its first entry (1.1). Empty `stage` means the pipeline's first."""
+
+    pipeline: str = ""
+    stage: str = ""
+    title: str = ""
+    fields: dict[str, Any] = {}
+    client: Client | None = None
+    responsible: int = 0
+    source: str = ""
+    observers: list[int] = []
+    timezone: str = ""
+    automation: bool = True
+    entered_at_ms: int = 0  # import: the entry began in the past (1.12); 0 means now
+
+
+class UpdateItem(Command, tag=2):
+    """Change fields and built-in values; None leaves a value as it is."""
+
+    fields: dict[str, Any] = {}
+    title: str | None = None
+    responsible: int | None = None
+    client: Client | None = None
+    observers: list[int] | None = None
+    timezone: str | None = None
+
+
+class ChangeStage(Command, tag=3):
+    """Move an item; the stage it is in already is no entry unless `restart` (1.3). `pipeline` moves it there
+    (1.10).
+    """
+
+    stage: str = ""
+    fields: dict[str, Any] = {}
+    restart: bool = False
+    pipeline: str = ""
+
+
+class RaiseEvent(Command, tag=4):
+    """Something happened that triggers and workflows listen to: `type` is the event type (`app`,
+    `form_submitted`, …).
+    """
+
+    type: str = "app"
+    code: str = ""
+    payload: dict[str, Any] = {}
+
+
+class DeleteItem(Command, tag=5):
+    """Delete an item: all that waits is cancelled, outbox rows not yet taken are withdrawn (7.6)."""
+
+
+class StartWorkflow(Command, tag=6):
+    """Start a workflow by hand."""
+
+    workflow: str = ""
+    vars: dict[str, Any] = {}
+
+
+class HoldItem(Command, tag=7):
+    """`mode`: pause (its messages wait in its mailbox), resume, stop (waiting steps are cancelled) (9.3)."""
+
+    mode: str = "pause"
+    restart: bool = False
+
+
+class PutEmployee(Command, tag=8):
+    """Add or replace an employee (reference data; `item` is empty)."""
+
+    employee: Employee = Employee(0)
+
+
+class PutRuleset(Command, tag=9):
+    """Publish a new version of a ruleset: `files` maps relative paths to the texts of its documents and
+    templates.
+    """
+
+    ruleset: str = ""
+    files: dict[str, str] = {}
+    note: str = ""
+
+
+class RetryDeadLetter(Command, tag=10):
+    """Deliver a dead letter again, with the same idempotency key (8.3)."""
+
+    number: int = 0
+
+
+class DropDeadLetter(Command, tag=11):
+    """Forget a dead letter."""
+
+    number: int = 0
+
+
+class AdvanceClock(Command, tag=12):
+    """Move a replay clock on to `at_ms`, so that everything due until then happens. Refused under any other
+    clock.
+    """
+
+
+AnyCommand = (
+    CreateItem
+    | UpdateItem
+    | ChangeStage
+    | RaiseEvent
+    | DeleteItem
+    | StartWorkflow
+    | HoldItem
+    | PutEmployee
+    | PutRuleset
+    | RetryDeadLetter
+    | DropDeadLetter
+    | AdvanceClock
+)
+
+
+# ---------------------------------------------------------------- results of commands
+
+
+class Applied(Struct, array_like=True, tag=1, gc=False, frozen=True):
+    """Final: done. `entry` is the item's entry number after it (0 for reference data)."""
+
+    entry: int = 0
+
+
+class Accepted(Struct, array_like=True, tag=2, gc=False, frozen=True):
+    """Stored in the item's mailbox and never lost; a `Completed` message brings the final result."""
+
+
+class Failed(Struct, array_like=True, tag=3, gc=False, frozen=True):
+    """Final: refused or failed, nothing changed. `code` is one of `protocol.codes`; `message` says what to
+    do.
+    """
+
+    code: str
+    message: str = ""
+
+
+class Moved(Struct, array_like=True, tag=4, gc=False, frozen=True):
+    """Final: a trigger moved the item (5.7)."""
+
+    from_stage: str
+    to_stage: str
+    trigger: str
+    entry: int
+
+
+class Test(Struct, array_like=True, gc=False, frozen=True):
+    """One test of a condition and the value it saw."""
+
+    path: str
+    operator: str
+    expected: Any
+    seen: Any
+    held: bool
+
+
+class Candidate(Struct, array_like=True, gc=False, frozen=True):
+    """A trigger that was looked at and did not move the item: why, and the tests that were made."""
+
+    trigger: str
+    stage: str
+    reason: str
+    tests: list[Test] = []
+
+
+class NotMoved(Struct, array_like=True, tag=5, gc=False, frozen=True):
+    """Final: the event was taken, no trigger moved the item (5.7, N10)."""
+
+    reason: str
+    candidates: list[Candidate] = []
+
+
+class Published(Struct, array_like=True, tag=6, gc=False, frozen=True):
+    """Final: a ruleset is active as `version`; `warnings` are what `check` would have said."""
+
+    ruleset: str
+    version: int
+    warnings: list[str] = []
+
+
+Result = Applied | Accepted | Failed | Moved | NotMoved | Published
