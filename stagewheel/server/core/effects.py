@@ -13,8 +13,9 @@ from stagewheel.server.core.item import Item
 class OutboxRow(Struct, array_like=True, gc=False):
     """An action on its way to a channel: all that a sender needs, and all that a report must find again.
 
-    `action` is the number of the action in ruleset version `version`; `item` the item's bytes at the moment of the
-    decision; `roots` the other things that the action's templates name (`responsible`, `vars`, `trigger`, `previous`).
+    `action` is the number of the action in ruleset version `version`; `item` the item's bytes at the moment
+    of the decision; `roots` the other things that the action's templates name (`responsible`, `vars`,
+    `trigger`, `previous`).
     """
 
     key: str
@@ -40,7 +41,9 @@ decode_outbox_row = msgspec.msgpack.Decoder(OutboxRow).decode
 
 
 class StartTimer(Struct, array_like=True, gc=False):
-    """Fire `TimerFired(step, due_ms)` at the item at `due_ms`. There is no cancel: a step that ended ignores it."""
+    """Fire `TimerFired(step, due_ms)` at the item at `due_ms`. There is no cancel: a step that ended ignores
+    it.
+    """
 
     due_ms: int
     step: int
@@ -105,7 +108,13 @@ class SendToItem(Struct, array_like=True, gc=False):
 
 
 Effect = (
-    StartTimer | DispatchAction | RemoveFromOutbox | ParkDelivery | KeepDeadLetter | RemoveDeadLetter | SendToItem
+    StartTimer
+    | DispatchAction
+    | RemoveFromOutbox
+    | ParkDelivery
+    | KeepDeadLetter
+    | RemoveDeadLetter
+    | SendToItem
 )
 
 

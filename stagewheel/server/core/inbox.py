@@ -1,7 +1,8 @@
-"""What an item actor can be sent: commands as they came, and the facts that only the engine knows (in the past tense).
+"""What an item actor can be sent: commands as they came, and the facts that only the engine knows (in the
+past tense).
 
-Everything that reaches an item, from a client, a timer, a sender or another item, is one of these, and takes the same
-way through its mailbox and `decide`.
+Everything that reaches an item, from a client, a timer, a sender or another item, is one of these, and takes
+the same way through its mailbox and `decide`.
 """
 
 from typing import Any
@@ -65,7 +66,7 @@ ItemMessage = (
 
 
 class MailboxRow(Struct, array_like=True, gc=False):
-    """A message that waits in its item's mailbox, and whom its result is owed to (an empty producer: nobody)."""
+    """A message that waits in its item's mailbox, and whom its result is owed to (empty: nobody)."""
 
     message: ItemMessage
     producer: bytes = b""

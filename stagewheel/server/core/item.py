@@ -1,8 +1,9 @@
 """An item as it is stored: one row, decoded for a decision and encoded right after it.
 
-Laws: a decision never changes a container in place (it builds a new dict or list), so a shallow copy of an item is a
-private one; step numbers grow by one over the whole life of an item and are never used again, so a timer or a delivery
-report names a step for good; what is rare stands in `More`, so that the common item stays at about 200 bytes.
+Laws: a decision never changes a container in place (it builds a new dict or list), so a shallow copy of an
+item is a private one; step numbers grow by one over the whole life of an item and are never used again, so a
+timer or a delivery report names a step for good; what is rare stands in `More`, so that the common item stays
+at about 200 bytes.
 """
 
 from typing import Any
@@ -12,10 +13,12 @@ from msgspec import Struct
 
 from stagewheel.protocol.messages import Client
 
-# States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the item.
+# States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the
+# item.
 WAITING = 1  # for `due_ms`
 WAITING_FIELD = 2  # for its date field to be filled
 SENDING = 3  # its action is in the outbox
+PASSED = 4  # its date field moved to a moment that had passed, and the rule says `if_past: skip`
 
 
 class Step(Struct, array_like=True, gc=False, frozen=True):

@@ -1,7 +1,7 @@
 """Plans: a published ruleset as `decide` needs it. `rules/compile.py` makes them; here is only their shape.
 
-Laws: a plan is never changed; it is plain data plus callables that the compiler generated from a validated document, and the
-callables are pure: they read a `Scope` and nothing else. Lists keep the order of the file.
+Laws: a plan is never changed; it is plain data plus callables that the compiler generated from a validated
+document, and the callables are pure: they read a `Scope` and nothing else. Lists keep the order of the file.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,9 @@ class Condition(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """When a rule runs. No `of`: `duration` after the entry (or the previous rule). With `of`: around a date field."""
+    """When a rule runs. No `of`: `duration` after the entry (or the previous rule). With `of`: around a date
+    field.
+    """
 
     duration: Duration | None = None
     sign: int = 1  # -1: before
@@ -107,10 +109,12 @@ class CreateFromPlan(ActionPlan):
 
 
 class ChannelPlan(ActionPlan):
-    """An action that leaves through a channel. `document` is what the sender renders from; the turn reads only these.
+    """An action that leaves through a channel. `document` is what the sender renders from; the turn reads
+    only these.
 
-    `lacks(scope)` is the reason why the action can't be done ("client has no e-mail of type work"), or "" (7.3).
-    `roots` are the names besides `item` and `client` that its templates use: responsible, vars, trigger, previous.
+    `lacks(scope)` is the reason why the action can't be done ("client has no e-mail of type work"), or ""
+    (7.3). `roots` are the names besides `item` and `client` that its templates use: responsible, vars,
+    trigger, previous.
     """
 
     channel: str  # email | webhook | …
@@ -145,7 +149,7 @@ class RulePlan(Struct, frozen=True):
 
 
 class TriggerPlan(Struct, frozen=True):
-    """A trigger: an event of `type` (and `code`, if set) moves the item into `stage`, if its condition holds."""
+    """A trigger: an event of `type` (and `code`, if set) moves the item into `stage`."""
 
     id: str
     type: str
@@ -201,11 +205,12 @@ class EntityPlan(Struct, frozen=True):
     defaults: dict[str, Any]
 
 
-# ---------------------------------------------------------------- workflow programs: a list of operations, walked by number
+# ---------------------------------------------------------------- workflow programs: a list of operations,
+# walked by number
 
 
 class Operation(Struct, kw_only=True, frozen=True):
-    """`name` says in the journal what it was. The next operation is the next number unless it says otherwise."""
+    """`name` is for the journal. The next operation is the next number unless it says otherwise."""
 
     name: str
 

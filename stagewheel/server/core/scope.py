@@ -1,9 +1,10 @@
 """What conditions and templates can see: one `Scope` a decision, with the roots of semantics 4.5.
 
-Laws: reading a scope changes nothing and asks nobody; a missing value is None. The sender builds the same scope from an
-outbox row, so a template sees the same names in both places.
+Laws: reading a scope changes nothing and asks nobody; a missing value is None. The sender builds the same
+scope from an outbox row, so a template sees the same names in both places.
 """
 
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +17,23 @@ EMPTY: dict[str, Any] = {}
 
 
 class Scope:
-    """The roots: item (`item`, `fields`), `client`, `responsible`, `vars`, `trigger`, `previous`, `was`, `now_ms`."""
+    """The roots: item (`item`, `fields`), `client`, `responsible`, `vars`, `trigger`, `previous`, `was`,
+    `now_ms`.
+    """
 
-    __slots__ = ("employees", "entity", "fields", "item", "now_ms", "previous", "trigger", "vars", "was", "zone")
+    __slots__ = (
+        "employees",
+        "entity",
+        "fields",
+        "item",
+        "now_ms",
+        "previous",
+        "trigger",
+        "vars",
+        "version",
+        "was",
+        "zone",
+    )
 
     def __init__(
         self,
@@ -43,6 +58,7 @@ class Scope:
         self.vars = variables
         self.previous = previous or EMPTY
         self.was = was
+        self.version = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
 
     @property
     def client(self) -> Client | None:
@@ -55,8 +71,9 @@ class Scope:
         return self.employees.get(self.item.responsible)
 
 
-# Built-in fields of an item (4.5) by name -> how to read them. A declared field can't have one of these names.
-BUILT_IN = {
+# Built-in fields of an item (4.5) by name -> how to read them. A declared field can't have one of these
+# names.
+BUILT_IN: dict[str, Callable[[Scope], Any]] = {
     "key": lambda s: s.item.key,
     "entity": lambda s: s.entity,
     "title": lambda s: s.item.title,
@@ -82,7 +99,9 @@ def item_view(scope: Scope) -> dict[str, Any]:
 
 
 def client_view(client: Client | None) -> dict[str, Any]:
-    """The client as templates and conditions see it: `name`, `email` and `phone` (the first), `emails`, `phones`, fields."""
+    """The client as templates and conditions see it: `name`, `email` and `phone` (the first), `emails`,
+    `phones`, fields.
+    """
     if client is None:
         return {}
     return {

@@ -1,0 +1,279 @@
+"""The one function that decides: `decide(item, message, facts, now_ms) -> Decision`.
+
+Laws: it does no IO, reads no clock, draws no random number, and changes nothing that it was given; the same
+arguments give the same decision, byte for byte. Whatever happens to an item goes through here, whether a
+client, a timer, a sender or another item sent it. Order for one message (2.10): fields, the entry and its
+rules, triggers, waiting workflows, workflow starts; then what those caused, oldest first, until nothing is
+left. Refused commands give a `Failed` result and no effect.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from stagewheel.protocol.journal import Held, ItemCreated, ItemDeleted, NothingChanged
+from stagewheel.protocol.messages import (
+    Applied,
+    ChangeStage,
+    CreateItem,
+    DeleteItem,
+    Failed,
+    HoldItem,
+    RaiseEvent,
+    Result,
+    StartWorkflow,
+    UpdateItem,
+)
+from stagewheel.server.core import workflow
+from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.delivery import reported, retried
+from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
+from stagewheel.server.core.entry import begin_entry, leave_stage, step_due, stop_automation
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, ItemMessage, TimerFired
+from stagewheel.server.core.item import Item, More, Tombstone, encode_tombstone
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.rearm import rearm
+from stagewheel.server.core.settle import settle, start_workflows
+from stagewheel.server.core.triggers import look
+
+NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
+
+
+def decide(
+    item: Item | Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int, depth: int = 0
+) -> Decision:
+    """Decide one message for one item. `depth` counts automatic entries in the message's chain of causes
+    (9.1).
+    """
+    if isinstance(item, Item):
+        d = Deciding(item, facts, now_ms, depth)
+        result = HANDLERS[type(message)](d, message)
+        if isinstance(result, Failed):
+            return Decision(None, None, result, [], None)
+        if d.moves or d.causes:
+            settle(d)
+        if type(message) is DeleteItem:
+            return _bury(d, result)
+        return d.finish(result, type(message).__name__)
+    if type(message) is CreateItem:
+        return _create(item, message, facts, now_ms, depth)
+    if type(message) is DeliveryReported:
+        effects: list[Effect] = [RemoveFromOutbox(message.channel, message.number)]
+        return Decision(None, None, Applied(), effects, None)  # the item is gone: nobody waits for it (7.6)
+    return Decision(None, None, NO_ITEM, [], None)
+
+
+# ---------------------------------------------------------------- creation and deletion
+
+
+def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, depth: int) -> Decision:
+    version = facts.active.get(m.pipeline)
+    refused = _refuse_creation(m, facts)
+    if refused is not None or version is None:
+        return Decision(None, None, refused or NO_ITEM, [], None)
+    plan = version.pipelines[m.pipeline]
+    entity = version.entities[plan.entity]
+    fields = {**entity.defaults, **{k: v for k, v in m.fields.items() if v is not None}}
+    more = None
+    if m.observers or m.timezone or not m.automation:
+        more = More(observers=m.observers, timezone=m.timezone, hold="" if m.automation else "stopped")
+    born = Item(
+        key=m.item,
+        pipeline=plan.id,
+        stage="",
+        entry=item.entry if item is not None else 0,
+        entered_ms=now_ms,
+        version=version.number,
+        title=m.title,
+        responsible=m.responsible,
+        fields=fields,
+        client=m.client,
+        source=m.source,
+        steps=[],
+        step_no=item.step_no if item is not None else 0,
+        head=item.head if item is not None else 0,
+        entered_at=0,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        more=more,
+    )
+    d = Deciding(born, facts, now_ms, depth)
+    d.did.append(ItemCreated(plan.id, m.title, m.source))
+    stage = m.stage or plan.first
+    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)
+    start_workflows(d, plan.workflows_on_create, "created")
+    settle(d)
+    return d.finish(Applied(d.item.entry), "CreateItem")
+
+
+def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
+    if not m.item or len(m.item.encode()) > ITEM_KEY_BYTES_MAX:
+        return Failed("bad_value", f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes")
+    version = facts.active.get(m.pipeline)
+    if version is None:
+        return Failed("unknown_pipeline", f"no active ruleset has pipeline {m.pipeline!r}")
+    plan = version.pipelines[m.pipeline]
+    if m.stage and m.stage not in plan.stages:
+        return Failed("unknown_stage", f"pipeline {m.pipeline} has no stage {m.stage!r}")
+    wrong = refuse_values(version, plan, {**m.fields, "timezone": m.timezone})
+    return Failed("bad_field", wrong) if wrong else None
+
+
+def _delete(d: Deciding, m: DeleteItem) -> Result:
+    leave_stage(d, "item deleted")
+    workflow.cancel_all(d, "item deleted")
+    d.did.append(ItemDeleted())
+    return Applied(d.item.entry)
+
+
+def _bury(d: Deciding, result: Result) -> Decision:
+    """Leave a tombstone: counters, and the head of the timeline."""
+    decision = d.finish(result, "DeleteItem")
+    item = d.item
+    decision.row = encode_tombstone(Tombstone(item.entry, item.step_no, item.head, d.now_ms))
+    decision.item = None
+    return decision
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
+    """Set what a command carries; refuse the whole command where one value does not fit."""
+    version = d.facts.active.get(d.item.pipeline)
+    plan = version.pipelines[d.item.pipeline] if version is not None else d.plan
+    wrong = refuse_values(version, plan, values)
+    if wrong:
+        return Failed("bad_field", wrong)
+    changed = d.set_values(values)
+    if changed:
+        rearm(d, changed)
+    return changed
+
+
+def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
+    """Triggers, waiting workflows and workflow starts see that a command changed fields."""
+    workflow.fields_changed(d, changed)
+    plan = d.facts.newest(d.item.pipeline)
+    if plan is None:
+        return
+    if "field_changed" in plan.triggers:
+        look(d, "field_changed", "", {"fields": list(changed)}, changed=changed)
+    started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
+    start_workflows(d, tuple(started), "changed")
+
+
+def _update(d: Deciding, m: UpdateItem) -> Result:
+    values = dict(m.fields)
+    for name in ("title", "responsible", "client", "observers", "timezone"):
+        value = getattr(m, name)
+        if value is not None:
+            values[name] = value
+    changed = _set(d, values)
+    if isinstance(changed, Failed):
+        return changed
+    if changed:
+        _fields_seen(d, changed)
+    return Applied(d.item.entry)
+
+
+def _change_stage(d: Deciding, m: ChangeStage) -> Result:
+    item = d.item
+    pipeline = m.pipeline or item.pipeline
+    version = d.facts.active.get(pipeline)
+    if version is None:
+        return Failed("unknown_pipeline", f"no active ruleset has pipeline {pipeline!r}")
+    plan = version.pipelines[pipeline]
+    stage = m.stage or plan.first
+    if stage not in plan.stages:
+        return Failed("unknown_stage", f"pipeline {pipeline} has no stage {stage!r}")
+    if m.pipeline and d.plan is not None and plan.entity != d.plan.entity:
+        return Failed("bad_value", f"pipeline {pipeline} is for {plan.entity}, the item is a {d.plan.entity}")
+    changed: tuple[str, ...] | Failed = ()
+    if m.fields:
+        changed = _set(d, m.fields)
+        if isinstance(changed, Failed):
+            return changed
+    if stage != item.stage or pipeline != item.pipeline or m.restart:
+        begin_entry(d, version, plan, stage, by=m.by)
+    elif not changed:
+        d.did.append(NothingChanged())
+    if changed:
+        _fields_seen(d, changed)
+    return Applied(item.entry)
+
+
+def _event(d: Deciding, m: RaiseEvent) -> Result:
+    answer = look(d, m.type, m.code, m.payload)
+    plan = d.facts.newest(d.item.pipeline)
+    if plan is not None and plan.workflows_on_event:
+        started = [
+            w for w, type_, code in plan.workflows_on_event if type_ == m.type and code in ("", m.code)
+        ]
+        start_workflows(d, tuple(started), m.type, {**m.payload, "type": m.type, "code": m.code})
+    return answer
+
+
+def _start_workflow(d: Deciding, m: StartWorkflow) -> Result:
+    version = d.facts.active.get(d.item.pipeline)
+    plan = version.workflows.get(m.workflow) if version is not None else None
+    if plan is None or version is None or plan.pipeline not in ("", d.item.pipeline):
+        return Failed("unknown_workflow", f"pipeline {d.item.pipeline} has no workflow {m.workflow!r}")
+    workflow.start(d, version, plan, "command", {}, m.vars)
+    if not d.did:
+        d.did.append(NothingChanged(m.workflow))
+    return Applied(d.item.entry)
+
+
+def _hold(d: Deciding, m: HoldItem) -> Result:
+    if m.mode == "pause":
+        d.set_more(hold="paused")
+        d.did.append(Held("paused", "", m.by))
+    elif m.mode == "stop":
+        stop_automation(d, f"by {m.by}" if m.by else "by command", m.by)
+    elif m.mode == "resume":
+        d.set_more(hold="", depth=0, automatic=[])
+        d.did.append(Held("resumed", "", m.by))
+        d.resumed = True
+        plan = d.facts.newest(d.item.pipeline)
+        if m.restart and plan is not None and d.item.stage in plan.stages:
+            begin_entry(d, d.facts.active[d.item.pipeline], plan, d.item.stage, by=m.by)
+    else:
+        return Failed("bad_value", f"mode {m.mode!r}: use pause, resume or stop")
+    return Applied(d.item.entry)
+
+
+# ---------------------------------------------------------------- what the engine knows
+
+
+def _fired(d: Deciding, m: TimerFired) -> Result:
+    d.depth = d.more.depth
+    if not step_due(d, m):
+        workflow.token_due(d, m)
+    return Applied(d.item.entry)
+
+
+def _reported(d: Deciding, m: DeliveryReported) -> Result:
+    d.depth = d.more.depth
+    reported(d, m)
+    return Applied(d.item.entry)
+
+
+def _retried(d: Deciding, m: DeadLetterRetried) -> Result:
+    retried(d, m)
+    return Applied(d.item.entry)
+
+
+HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
+    CreateItem: lambda d, m: Failed("item_exists", "an item with this key exists already"),
+    UpdateItem: _update,
+    ChangeStage: _change_stage,
+    RaiseEvent: _event,
+    DeleteItem: _delete,
+    StartWorkflow: _start_workflow,
+    HoldItem: _hold,
+    TimerFired: _fired,
+    DeliveryReported: _reported,
+    DeadLetterRetried: _retried,
+}

@@ -1,0 +1,223 @@
+"""The work sheet of one decision: a private copy of the item, and what was decided so far.
+
+Laws: nothing outside the sheet is changed; containers of the item are replaced, never changed in place (but
+for `steps`, which is copied first); a row of the outbox shows the item as it was when the action was decided
+(7.2): rows stay *open* while nothing that a template can see changes, and are frozen right before it does, so
+that the common case encodes once.
+"""
+
+import copy
+from collections import deque
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Raw
+
+from stagewheel.protocol.journal import Did, FieldsChanged, Record, StepEnded
+from stagewheel.protocol.messages import Result
+from stagewheel.server.core.calendar import parse_zone
+from stagewheel.server.core.effects import Decision, DispatchAction, Effect, OutboxRow
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.item import NOTHING_MORE, Item, More, Step, encode_item
+from stagewheel.server.core.plan import PipelinePlan, StagePlan
+from stagewheel.server.core.scope import EMPTY, Scope
+
+BUILT_IN_WRITABLE = ("title", "responsible", "client", "observers", "timezone", "source")
+
+
+class Move(NamedTuple):
+    """A change of stage that a rule or workflow wants; kept to the end of the list (2.8)."""
+
+    pipeline: str
+    stage: str
+    by_rule: str  # rule or workflow id, for the journal
+    step: int
+    seen: list[Any]
+    workflow: bool = False
+
+
+class Changed(NamedTuple):
+    """A rule or workflow changed fields: triggers and waiting workflows are still to see it (2.10)."""
+
+    names: tuple[str, ...]
+
+
+class Resume(NamedTuple):
+    """A workflow goes on at an operation, once what is before it in the queue is done."""
+
+    instance: int
+    at: int
+
+
+class Deciding:
+    """See the module. `plan` is that of the present entry's version."""
+
+    __slots__ = (
+        "causes",
+        "depth",
+        "did",
+        "dispatched",
+        "effects",
+        "entered",
+        "facts",
+        "item",
+        "moves",
+        "now_ms",
+        "open_rows",
+        "plan",
+        "prev",
+        "resumed",
+        "scope",
+        "steps",
+    )
+
+    def __init__(self, item: Item, facts: Facts, now_ms: int, depth: int) -> None:
+        self.item = item = copy.copy(item)
+        self.steps: list[Step] = item.steps.copy()
+        item.steps = self.steps
+        self.facts = facts
+        self.now_ms = now_ms
+        self.depth = depth
+        self.prev = item.head
+        self.did: list[Did] = []
+        self.effects: list[Effect] = []
+        self.dispatched = 0
+        self.open_rows: list[OutboxRow] = []
+        self.moves: list[Move] = []
+        self.causes: deque[Changed | Resume] = deque()
+        self.entered = False
+        self.resumed = False
+        self.plan: PipelinePlan | None = facts.kept(item.version, item.pipeline)
+        self.scope = self._make_scope()
+
+    # ---------------------------------------------------------------- reading
+
+    @property
+    def more(self) -> More:
+        """The item's rare values."""
+        return self.item.more or NOTHING_MORE
+
+    @property
+    def automatic(self) -> bool:
+        """May rules and workflows start?"""
+        return self.more.hold != "stopped"
+
+    def stage_plan(self) -> StagePlan | None:
+        """The plan of the present stage as this entry keeps it; None when no version knows it."""
+        return self.plan.stages.get(self.item.stage) if self.plan is not None else None
+
+    def zone(self) -> ZoneInfo:
+        """The item's zone, else its pipeline's (3.2)."""
+        own = self.item.more.timezone if self.item.more is not None else ""
+        if own:
+            return parse_zone(own)
+        return self.plan.zone if self.plan is not None else parse_zone("UTC")
+
+    def _make_scope(self) -> Scope:
+        item = self.item
+        entity = self.plan.entity if self.plan is not None else ""
+        trigger = item.more.trigger if item.more is not None else EMPTY
+        return Scope(item, entity, self.facts.employees, self.zone(), self.now_ms, trigger=trigger)
+
+    # ---------------------------------------------------------------- changing
+
+    def use_plan(self, version: int, plan: PipelinePlan) -> None:
+        """The next entry keeps this version."""
+        self.item.version = version
+        self.plan = plan
+
+    def renew_scope(self) -> None:
+        """After plan, zone or the entry's trigger changed."""
+        self.scope = self._make_scope()
+
+    def set_more(self, **changes: Any) -> None:
+        """Change rare values; the common item goes back to having none."""
+        more = msgspec.structs.replace(self.more, **changes)
+        self.item.more = None if more == NOTHING_MORE else more
+
+    def freeze_rows(self) -> None:
+        """Something that a template can see is about to change: rows decided so far keep what they saw."""
+        if self.open_rows:
+            raw = Raw(encode_item(self.item))
+            for row in self.open_rows:
+                row.item = raw
+            self.open_rows = []
+
+    def set_values(self, values: dict[str, Any], rule: str = "") -> tuple[str, ...]:
+        """Set fields and built-in values; None empties. Returns the names that really changed, journalled."""
+        old = self.item.fields
+        changed = {name: value for name, value in values.items() if self._value(name, old) != value}
+        if not changed:
+            return ()
+        self.freeze_rows()
+        fields = {**old}
+        for name, value in changed.items():
+            if name in BUILT_IN_WRITABLE:
+                self._set_built_in(name, value)
+            elif value is None:
+                fields.pop(name, None)
+            else:
+                fields[name] = value
+        self.item.fields = self.scope.fields = fields
+        self.did.append(FieldsChanged(_as_data(changed), rule))
+        return tuple(changed)
+
+    def _value(self, name: str, fields: dict[str, Any]) -> Any:
+        if name not in BUILT_IN_WRITABLE:
+            return fields.get(name)
+        if name in ("observers", "timezone"):
+            return getattr(self.more, name)
+        return getattr(self.item, name)
+
+    def _set_built_in(self, name: str, value: Any) -> None:
+        if name in ("observers", "timezone"):
+            self.set_more(**{name: value})
+        else:
+            setattr(self.item, name, value)
+        if name == "timezone":
+            self.renew_scope()
+
+    def next_step(self) -> int:
+        """A step number that was never used."""
+        self.item.step_no = number = self.item.step_no + 1
+        return number
+
+    def dispatch(self, channel: str, row: OutboxRow) -> int:
+        """Put an action into the outbox; returns its number."""
+        number = self.facts.outbox_next + self.dispatched
+        self.dispatched += 1
+        self.effects.append(DispatchAction(channel, number, row))
+        self.open_rows.append(row)
+        return number
+
+    def end_step(
+        self, rule: str, step: int, outcome: str, reason: str = "", seen: list[Any] | None = None
+    ) -> None:
+        """Journal a step's one outcome."""
+        self.did.append(StepEnded(rule, step, outcome, reason, seen if seen is not None else []))
+
+    # ---------------------------------------------------------------- the end
+
+    def finish(self, result: Result, cause: str) -> Decision:
+        """Encode the item, close the open rows, write the record. Nothing done means nothing to write."""
+        if not self.did and not self.effects:
+            return Decision(None, None, result, [], None)
+        item, record = self.item, None
+        if self.did:
+            record = Record(item.key, self.prev, self.now_ms, item.pipeline, item.version, cause, self.did)
+            item.head = self.facts.position
+        item.updated_ms = self.now_ms
+        row = encode_item(item)
+        if self.open_rows:
+            raw = Raw(row)
+            for open_row in self.open_rows:
+                open_row.item = raw
+        return Decision(item, row, result, self.effects, record, self.entered, self.resumed)
+
+
+def _as_data(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as the journal keeps them (a client becomes its array)."""
+    if "client" in values:
+        return {**values, "client": msgspec.to_builtins(values["client"])}
+    return values

@@ -1,0 +1,261 @@
+"""Entries, rules and chains: what begins when an item reaches a stage, and what ends when it leaves
+(semantics 1 and 2).
+
+As data you come in by one of three doors: `begin_entry` (the item moves), `step_due` (a wait is over) and
+`continue_chain` (an action has its outcome). All three end in `run_chain`, the only place where a rule is
+begun.
+"""
+
+from typing import Any
+
+from stagewheel.protocol.journal import Entered, Held
+from stagewheel.server.core.actions import (
+    ACTED_DONE,
+    DONE,
+    FAILED,
+    MOVING,
+    SENDING,
+    SKIPPED,
+    WAITS,
+    Acted,
+    Asked,
+    perform,
+)
+from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.inbox import TimerFired
+from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.item import SENDING as STATE_SENDING
+from stagewheel.server.core.limits import AUTOMATIC_ENTRIES_MAX, DAY_MS, DEPTH_MAX
+from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
+from stagewheel.server.core.rearm import due_of, start_wait
+from stagewheel.server.core.scope import EMPTY
+from stagewheel.server.core.workflow import cancel_all, end_with_stage
+
+SKIP_WAIT = Acted(WAITS)
+
+
+def begin_entry(
+    d: Deciding,
+    version: Version,
+    plan: PipelinePlan,
+    stage: str,
+    *,
+    by: int = 0,
+    trigger: str = "",
+    rule: str = "",
+    entered_ms: int = 0,
+    payload: dict[str, Any] = EMPTY,
+    automatic: bool = False,
+) -> None:
+    """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
+    item = d.item
+    from_stage, from_pipeline = item.stage, item.pipeline
+    d.freeze_rows()
+    if d.steps:
+        leave_stage(d, "left stage")
+    if item.more is not None and item.more.instances:
+        end_with_stage(d)
+    if item.more is not None or payload or automatic:
+        _carry_on(d, payload, automatic)
+    item.pipeline, item.stage = plan.id, stage
+    item.entry += 1
+    item.entered_ms = entered_ms or d.now_ms
+    item.entered_at = d.facts.position
+    if d.plan is not plan:
+        d.use_plan(version.number, plan)
+        d.renew_scope()
+    d.scope.trigger = payload
+    d.entered = True
+    moved = plan.id if plan.id != from_pipeline else ""
+    d.did.append(Entered(from_stage, stage, item.entry, by, trigger, rule, moved))
+    if automatic and _loops(d):
+        stop_automation(d, "loop detected")
+    else:
+        start_rules(d)
+
+
+def _carry_on(d: Deciding, payload: dict[str, Any], automatic: bool) -> None:
+    """The rare values of a new entry: its trigger, its place in the chain of causes (9.1)."""
+    more = d.more
+    recent = more.automatic
+    if automatic:
+        since = d.now_ms - DAY_MS
+        recent = [moment for moment in recent if moment > since] + [d.now_ms]
+        d.depth += 1
+    d.set_more(trigger=payload, was={}, depth=d.depth if automatic else 0, automatic=recent)
+
+
+def _loops(d: Deciding) -> bool:
+    return d.depth > DEPTH_MAX or len(d.more.automatic) > AUTOMATIC_ENTRIES_MAX
+
+
+def start_rules(d: Deciding) -> None:
+    """Start the chains of the present stage, in list order (2.7)."""
+    stage = d.stage_plan()
+    if stage is None or not d.automatic:
+        return
+    entered_ms = d.item.entered_ms
+    for rule in stage.rules:
+        if not rule.after_previous or rule.index == 0:
+            run_chain(d, stage, rule.index, entered_ms, None)
+
+
+def run_chain(
+    d: Deciding, stage: StagePlan, index: int, base_ms: int, previous: dict[str, Any] | None
+) -> None:
+    """Begin a rule, and those chained behind it, until one waits, is on its way, or stops the chain (2.5)."""
+    while True:
+        rule = stage.rules[index]
+        acted = _begin(d, rule, base_ms, previous)
+        if not rule.chained or not _goes_on(d, stage, rule, acted):
+            return
+        index, base_ms, previous = index + 1, d.now_ms, acted.values
+
+
+def _goes_on(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> bool:
+    """May the rule behind this one begin now? If it never will, the rest of the chain ends here."""
+    outcome = acted.outcome
+    if outcome == DONE:
+        return True
+    if outcome == SENDING:
+        return not rule.wait_delivery
+    if outcome in (WAITS, MOVING):
+        return False
+    if rule.on_skip_continue if outcome == SKIPPED else rule.on_failure_continue:
+        return True
+    cancel_rest(d, stage, rule.index + 1, "chain stopped")
+    return False
+
+
+def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] | None) -> Acted:
+    """A rule's wait begins, or there is none and it is decided at once."""
+    number = d.next_step()
+    if rule.disabled:
+        d.end_step(rule.id, number, DONE, "disabled")
+        return ACTED_DONE
+    if rule.wait is None:
+        return _decide_step(d, rule, number, previous, True)
+    seen: list[Any] = []
+    if rule.check_entry and rule.condition is not None:
+        d.scope.previous = previous or EMPTY
+        if not rule.condition.holds(d.scope, seen):
+            return _skip(d, rule, number, "condition", seen)
+    try:
+        due_ms = due_of(d, rule.wait, base_ms, rule.after_previous)
+    except ValueError as error:
+        d.end_step(rule.id, number, FAILED, str(error))
+        return Acted(FAILED)
+    if due_ms is None:
+        if rule.wait.if_empty == "wait":
+            start_wait(d, rule, Step(number, rule.index, WAITING_FIELD, 0, previous), seen)
+            return SKIP_WAIT
+        return _empty(d, rule, number, previous)
+    if due_ms > d.now_ms:
+        start_wait(d, rule, Step(number, rule.index, WAITING, due_ms, previous), seen)
+        return SKIP_WAIT
+    if rule.wait.skip_if_past and due_ms < d.now_ms:
+        return _skip(d, rule, number, "moment has passed")
+    return _late(d, rule, number, due_ms) or _decide_step(d, rule, number, previous, rule.check_due)
+
+
+def _late(d: Deciding, rule: RulePlan, number: int, due_ms: int) -> Acted | None:
+    """`max_late` (3.4)."""
+    wait = rule.wait
+    if wait is not None and wait.max_late_ms and d.now_ms - due_ms > wait.max_late_ms:
+        return _skip(d, rule, number, f"late by {d.now_ms - due_ms} ms")
+    return None
+
+
+def _skip(d: Deciding, rule: RulePlan, number: int, reason: str, seen: list[Any] | None = None) -> Acted:
+    d.end_step(rule.id, number, SKIPPED, reason, seen)
+    return Acted(SKIPPED)
+
+
+def _empty(d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None) -> Acted:
+    """The date field is empty and the rule does not wait for it (3.6)."""
+    assert rule.wait is not None
+    if rule.wait.if_empty == "skip":
+        return _skip(d, rule, number, f"{rule.wait.of} is empty")
+    return _decide_step(d, rule, number, previous, rule.check_due)
+
+
+def _decide_step(
+    d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None, check: bool
+) -> Acted:
+    """The wait is over: condition, repeat policy, action, outcome (2.3)."""
+    seen: list[Any] = []
+    d.scope.previous = previous or EMPTY
+    if check and rule.condition is not None and not rule.condition.holds(d.scope, seen):
+        return _skip(d, rule, number, "condition", seen)
+    if rule.repeat_once or rule.repeat_every_ms:
+        last = d.more.repeat.get(rule.id)
+        if last is not None and (rule.repeat_once or d.now_ms - last[1] < rule.repeat_every_ms):
+            return _skip(d, rule, number, "repeat", seen)
+    acted = perform(d, rule.action, Asked(rule.id, number, seen))
+    if acted.outcome == SENDING:
+        d.steps.append(Step(number, rule.index, STATE_SENDING, d.now_ms, previous))
+    elif acted.outcome != MOVING:
+        d.end_step(rule.id, number, acted.outcome, acted.reason, seen)
+    if (rule.repeat_once or rule.repeat_every_ms) and acted.outcome != FAILED:
+        count = d.more.repeat.get(rule.id, (0, 0))[0]
+        d.set_more(repeat={**d.more.repeat, rule.id: (count + 1, d.now_ms)})
+    return acted
+
+
+def step_due(d: Deciding, fired: TimerFired) -> bool:
+    """A timer fired: decide its step, if it still waits for just this moment (1.7). False: nobody waits."""
+    step = next((s for s in d.steps if s.no == fired.step and s.state in (WAITING, PASSED)), None)
+    if step is None or step.due_ms != fired.due_ms:
+        return False
+    stage = d.stage_plan()
+    assert stage is not None, "an entry's version is kept while the entry lasts"
+    d.steps.remove(step)
+    rule = stage.rules[step.rule]
+    wait = rule.wait
+    assert wait is not None, "only a rule with a wait has a timer"
+    if step.state == PASSED:
+        acted = _skip(d, rule, step.no, "moment has passed")
+    elif wait.of and wait.follow and due_of(d, wait, step.due_ms, False) is None:
+        acted = _empty(d, rule, step.no, step.previous)
+    else:
+        late = _late(d, rule, step.no, step.due_ms)
+        acted = late or _decide_step(d, rule, step.no, step.previous, rule.check_due)
+    continue_chain(d, stage, rule, acted)
+    return True
+
+
+def continue_chain(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> None:
+    """A rule of a running chain has come to `acted`: begin the one behind it, or end the rest."""
+    if rule.chained and _goes_on(d, stage, rule, acted):
+        run_chain(d, stage, rule.index + 1, d.now_ms, acted.values)
+
+
+def cancel_rest(d: Deciding, stage: StagePlan, index: int, reason: str) -> None:
+    """The rules of a chain from `index` on end without having begun (2.5)."""
+    rules = stage.rules
+    while index < len(rules) and rules[index].after_previous:
+        d.end_step(rules[index].id, 0, "cancelled", reason)
+        index += 1
+
+
+def leave_stage(d: Deciding, reason: str) -> None:
+    """Every step that waits ends (1.2 a); one whose action is on its way is closed by its report (1.7)."""
+    stage = d.stage_plan()
+    for step in d.steps:
+        if stage is None:
+            d.end_step(str(step.rule), step.no, "cancelled", reason)
+            continue
+        rule = stage.rules[step.rule]
+        if step.state != STATE_SENDING:
+            d.end_step(rule.id, step.no, "cancelled", reason)
+        if rule.chained and (step.state != STATE_SENDING or rule.wait_delivery):
+            cancel_rest(d, stage, rule.index + 1, reason)
+    d.steps = d.item.steps = []
+
+
+def stop_automation(d: Deciding, reason: str, by: int = 0) -> None:
+    """End all that waits and start nothing more until somebody resumes (9.1, 9.3)."""
+    leave_stage(d, f"stopped: {reason}")
+    cancel_all(d, f"stopped: {reason}")
+    d.set_more(hold="stopped")
+    d.did.append(Held("stopped", reason, by))

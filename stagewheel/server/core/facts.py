@@ -1,0 +1,30 @@
+"""What a decision may know besides item and message. The engine fills it; `decide` only reads it."""
+
+from msgspec import Struct
+
+from stagewheel.protocol.messages import Employee
+from stagewheel.server.core.plan import PipelinePlan, Version
+
+
+class Facts(Struct):
+    """This shard's copies of reference data, and the numbers that the next decision may use.
+
+    `versions` holds every version that an entry or instance refers to, `active` the newest by pipeline.
+    `position` is the journal position of the decision's record; outbox numbers count up from `outbox_next`.
+    """
+
+    versions: dict[int, Version]
+    active: dict[str, Version]
+    employees: dict[int, Employee]
+    position: int = 1
+    outbox_next: int = 1
+
+    def newest(self, pipeline: str) -> PipelinePlan | None:
+        """The newest plan of a pipeline; None if no active ruleset has it."""
+        version = self.active.get(pipeline)
+        return version.pipelines[pipeline] if version is not None else None
+
+    def kept(self, version: int, pipeline: str) -> PipelinePlan | None:
+        """The plan that an entry keeps (1.6)."""
+        found = self.versions.get(version)
+        return found.pipelines.get(pipeline) if found is not None else None

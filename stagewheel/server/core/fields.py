@@ -1,0 +1,45 @@
+"""Do values fit the fields they are for? One sentence when not, "" when they do."""
+
+from typing import Any
+
+from stagewheel.server.core.calendar import parse_zone
+from stagewheel.server.core.deciding import BUILT_IN_WRITABLE
+from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
+
+
+def refuse_values(version: Version | None, plan: PipelinePlan | None, values: dict[str, Any]) -> str:
+    """ "" if every value may be set, else what is wrong with the first that may not."""
+    entity = version.entities.get(plan.entity) if version is not None and plan is not None else None
+    for name, value in values.items():
+        if name in BUILT_IN_WRITABLE:
+            wrong = _refuse_built_in(name, value)
+        elif entity is None:
+            wrong = ""
+        else:
+            wrong = _refuse(entity, name, value)
+        if wrong:
+            return wrong
+    return ""
+
+
+def _refuse(entity: EntityPlan, name: str, value: Any) -> str:
+    field = entity.fields.get(name)
+    if field is None:
+        return "" if entity.extra else f"{name} is not a declared field of {entity.id}"
+    if value is None:
+        return ""
+    wrong = field.accepts(value)
+    return f"field {name}: {wrong}" if wrong else ""
+
+
+def _refuse_built_in(name: str, value: Any) -> str:
+    if name in ("title", "source") and not isinstance(value, str):
+        return f"{name} must be text"
+    if name == "responsible" and not isinstance(value, int):
+        return "responsible must be an employee's id"
+    if name == "timezone" and value:
+        try:
+            parse_zone(value)
+        except ValueError as error:
+            return str(error)
+    return ""
