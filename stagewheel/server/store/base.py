@@ -5,7 +5,8 @@ Laws, held by every store and checked by one conformance suite (`tests/store/tes
 - One write transaction at a time; after any error from it, abort it. What was not committed never was.
 - A snapshot is what was committed when it was opened, whatever is written meanwhile. Close it soon.
 - Ranges hold `start` and not `end`; an empty `start` is the first key and `end=None` is behind the last.
-- Keys have 1 to `keys.KEY_BYTES_MAX` bytes. Deleting what is not there does nothing.
+- Keys have 1 to `keys.KEY_BYTES_MAX` bytes: to write another one is a mistake (StoreMisused), and none longer
+  is ever found. Deleting what is not there does nothing.
 - The store knows no meaning: who wrote a row alone knows what its bytes say.
 Why a batch and not single writes: LMDB is fastest when one table's rows come together and in key order.
 """

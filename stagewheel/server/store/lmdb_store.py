@@ -20,10 +20,8 @@ from stagewheel.server.store.folder import Claim, make_folder, sync_directory
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.lmdb_errors import free_bytes, mapped
 from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, LmdbTransaction
-from stagewheel.server.store.tables import TABLES
+from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, TABLES
 
-FORMAT_VERSION: Final = 1
-FORMAT_KEY: Final = b"format"
 MAP_SIZE_DEFAULT: Final = 1 << 40
 """Address space, not disk: big from the start, because it cannot grow beside open transactions."""
 

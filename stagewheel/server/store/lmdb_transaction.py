@@ -127,9 +127,10 @@ class LmdbTransaction(_Reads):
 
     def apply(self, batch: Batch) -> None:
         transaction, databases = self._transaction, self._databases
+        delete = transaction.delete
         try:
             for table, keys in batch.deletes.items():
-                database, delete = databases[table], transaction.delete
+                database = databases[table]
                 for key in sorted(keys):
                     delete(key, b"", database)
             for table, start, end in batch.delete_ranges:

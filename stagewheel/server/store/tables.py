@@ -40,5 +40,10 @@ class Table(enum.IntEnum):
     OUTBOX_ADS = 23  # as OUTBOX_EMAIL: audiences of advertising networks
 
 
+FORMAT_KEY: Final = b"format"
+"""The row of META that says how all others are to be read, as u64. The store writes it, and nobody else."""
+
+FORMAT_VERSION: Final = 1
+
 TABLES: Final[tuple[Table, ...]] = tuple(Table)
 OUTBOXES: Final[tuple[Table, ...]] = tuple(table for table in Table if table.name.startswith("OUTBOX_"))
