@@ -1,0 +1,146 @@
+"""What a channel action says, compiled: the `document` of a ChannelPlan. The turn asks it only what it
+lacks; a sender renders it with the scope of the decision.
+
+Laws: `render(scope)` reads the scope and nothing else, so that every attempt renders the same bytes; it
+raises TemplateFailed when a template can't be rendered, which no retry will change. Addresses keep the
+order in which they were added; a type narrows the list, `auto` takes all of it; the first or the last of
+what is left is taken (7.8).
+"""
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.protocol.messages import Address
+from stagewheel.server.core.plan import People, Text, Value
+from stagewheel.server.core.scope import Scope
+
+AUTO = "auto"
+
+
+class EmailContent(Struct, frozen=True):
+    """An e-mail, rendered.
+
+    `from_` is "" when the channel's default sender is meant; one of `text` and `html` is set.
+    """
+
+    from_: str
+    to: tuple[str, ...]
+    subject: str
+    text: str
+    html: str
+
+
+class WebhookContent(Struct, frozen=True):
+    """An HTTP request, rendered. `headers` hold a content type if there is a body."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Recipient(Struct, frozen=True):
+    """Who gets an e-mail: the client, employees, or literal addresses (a template for each)."""
+
+    client: bool = True
+    people: People | None = None
+    literal: tuple[Text, ...] = ()
+    type: str = AUTO
+    last: bool = False
+
+    def addresses(self, scope: Scope) -> list[str]:
+        """The addresses, in order, each once."""
+        found: list[str] = []
+        if self.client and scope.client is not None:
+            found += self._chosen(scope.client.emails)
+        if self.people is not None:
+            for number in self.people(scope):
+                found += self._chosen(scope.employees[number].emails)
+        for literal in self.literal:
+            found += [part.strip() for part in literal(scope).split(",") if part.strip()]
+        return list(dict.fromkeys(found))
+
+    def lacks(self, scope: Scope) -> str:
+        """Why there is nobody to write to, or ""."""
+        if self.addresses(scope):
+            return ""
+        kind = "e-mail address" if self.type == AUTO else f"e-mail address of type {self.type}"
+        if self.client and self.people is None and not self.literal:
+            return "the item has no client" if scope.client is None else f"the client has no {kind}"
+        if self.people is not None and not self.people(scope):
+            return "nobody left"
+        return f"no recipient has an {kind}"
+
+    def _chosen(self, addresses: list[Address]) -> list[str]:
+        fitting = [a.address for a in addresses if a.address and self.type in (AUTO, a.type)]
+        if not fitting:
+            return []
+        return [fitting[-1] if self.last else fitting[0]]
+
+
+class EmailDocument(Struct, frozen=True):
+    """H1.
+
+    `sender` None: automatic, the first address of the responsible, else the channel's default sender.
+    """
+
+    to: Recipient
+    sender: Text | None
+    subject: Text
+    text: Text | None
+    html: Text | None
+
+    def lacks(self, scope: Scope) -> str:
+        """Why it can't be sent, or "". The channel's default sender is known to the sender process alone."""
+        return self.to.lacks(scope)
+
+    def render(self, scope: Scope) -> EmailContent:
+        """The e-mail. Raises TemplateFailed."""
+        subject = " ".join(self.subject(scope).split())  # a header is one line, whatever a field holds
+        return EmailContent(
+            from_=self._from(scope),
+            to=tuple(self.to.addresses(scope)),
+            subject=subject,
+            text=self.text(scope) if self.text is not None else "",
+            html=self.html(scope) if self.html is not None else "",
+        )
+
+    def _from(self, scope: Scope) -> str:
+        if self.sender is not None:
+            return " ".join(self.sender(scope).split())
+        responsible = scope.responsible
+        return responsible.emails[0].address if responsible is not None and responsible.emails else ""
+
+
+class WebhookDocument(Struct, frozen=True):
+    """H6. `body` is a template, or `json` a value whose texts are templates; neither: no body."""
+
+    method: str
+    url: Text
+    headers: dict[str, Text]
+    body: Text | None = None
+    json: Value | None = None
+
+    def lacks(self, scope: Scope) -> str:
+        """A webhook needs nothing of the item."""
+        return ""
+
+    def render(self, scope: Scope) -> WebhookContent:
+        """The request. Raises TemplateFailed."""
+        headers = {name: " ".join(text(scope).split()) for name, text in self.headers.items()}
+        body = b""
+        if self.json is not None:
+            body = msgspec.json.encode(self.json(scope))
+            _default(headers, "Content-Type", "application/json")
+        elif self.body is not None:
+            body = self.body(scope).encode()
+            _default(headers, "Content-Type", "text/plain; charset=utf-8")
+        return WebhookContent(self.method, self.url(scope).strip(), headers, body)
+
+
+def _default(headers: dict[str, str], name: str, value: str) -> None:
+    if not any(known.lower() == name.lower() for known in headers):
+        headers[name] = value
+
+
+ChannelDocument = EmailDocument | WebhookDocument

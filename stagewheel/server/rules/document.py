@@ -1,0 +1,381 @@
+"""The document: what a ruleset file may say, as Structs. `reader.py` fills them, `compile*.py` give them
+their meaning.
+
+Laws: a key of the language that a later build brings stands in `later`, so that it is refused by name and
+never ignored; conditions, actions and steps are left as plain values here, since their shape depends on
+their first key.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta, Struct, field
+
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)"
+ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$(?!\n)"
+Id = Annotated[str, Meta(pattern=ID_PATTERN, description="an id of letters, digits, '_', '-' and '.'")]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="a name of letters, digits and '_'")]
+Employee = Annotated[int, Meta(ge=1, description="an employee's id (a whole number from 1)")]
+Condition = Any  # conditions.py
+Action = dict[str, Any]  # actions.py
+Steps = list[Any]  # steps.py
+
+FieldType = Literal["text", "number", "money", "boolean", "date", "datetime", "file"]
+
+
+class Doc(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Root of every Struct of the document."""
+
+    later: ClassVar[frozenset[str]] = frozenset()  # keys of the language that this build does not have
+    what: ClassVar[str] = "this"  # its name in a sentence
+
+
+class FieldDoc(Doc):
+    """A declared field in its long form."""
+
+    what: ClassVar[str] = "a field"
+    type: FieldType
+    default: Any = None
+    multiple: bool = False
+
+
+class EntityDoc(Doc):
+    """An entity with its declared fields; `extra` admits others."""
+
+    what: ClassVar[str] = "an entity"
+    fields: dict[Name, FieldType | FieldDoc] = {}
+    extra: bool = False
+
+
+class RunDoc(Doc):
+    """When a rule runs (semantics 3)."""
+
+    what: ClassVar[str] = "'run'"
+    after: str | None = None
+    before: str | None = None
+    at: Name | None = None
+    of: Name | None = None
+    time: str | None = None
+    if_past: Literal["run", "skip"] | None = None
+    if_empty: Literal["wait", "skip", "run"] = "wait"
+    follow: bool = True
+    max_late: str | None = None
+
+
+class RepeatEveryDoc(Doc):
+    """`repeat: {every: 7d}`."""
+
+    what: ClassVar[str] = "'repeat'"
+    every: str
+
+
+class RuleDoc(Doc):
+    """A rule of a stage."""
+
+    what: ClassVar[str] = "a rule"
+    later: ClassVar[frozenset[str]] = frozenset({"hours", "steps", "caps"})
+    id: Id
+    action: Action
+    name: str = ""
+    run: RunDoc | Literal["immediately"] = "immediately"
+    when: Condition = None
+    check: Literal["due", "entry", "both"] = "due"
+    after_previous: bool = False
+    on_skip: Literal["stop", "continue"] = "stop"
+    on_failure: Literal["stop", "continue"] = "stop"
+    on_leave: Literal["deliver", "withdraw"] = "deliver"
+    repeat: Literal["always", "once"] | RepeatEveryDoc = "always"
+    wait: bool = True
+    again_on_change: bool = False
+    disabled: bool = False
+
+
+class TriggerDoc(Doc):
+    """A trigger of a target stage. Its settings (`form`, `page`, …) are read by its type in `events.py`."""
+
+    what: ClassVar[str] = "a trigger"
+    id: Id
+    on: str
+    name: str = ""
+    code: str = ""
+    fields: list[Name] = []
+    settings: dict[str, Any] = {}
+    when: Condition = None
+    allow_backwards: bool = False
+    as_user: Employee | None = None
+
+
+class StageDoc(Doc):
+    """A stage with its rules and triggers."""
+
+    what: ClassVar[str] = "a stage"
+    id: Id
+    name: str = ""
+    final: Literal["success", "failure"] | None = None
+    rules: list[RuleDoc] = []
+    triggers: list[Any] = []  # TriggerDoc plus the setting of its type
+
+
+class PipelineDoc(Doc):
+    """A pipeline: the stages that items of an entity pass."""
+
+    what: ClassVar[str] = "a pipeline"
+    later: ClassVar[frozenset[str]] = frozenset({"calendar", "quiet_hours", "caps", "hours"})
+    entity: Name
+    stages: list[StageDoc]
+    name: str = ""
+    timezone: str = ""
+
+
+class WorkflowDoc(Doc):
+    """A workflow. `start` is read in `compile_workflows.py`."""
+
+    what: ClassVar[str] = "a workflow"
+    later: ClassVar[frozenset[str]] = frozenset({"hours"})
+    pipeline: Id
+    steps: Steps
+    name: str = ""
+    start: Any = "by_hand"
+    when: Condition = None
+    vars: dict[Name, Any] = {}
+    if_running: Literal["ignore", "restart", "parallel"] = "ignore"
+    until: Literal["stage_change"] | None = None
+
+
+class OnEventDoc(Doc):
+    """`start: {on_event: call_missed, when: …}`."""
+
+    what: ClassVar[str] = "'start'"
+    on_create: bool = False
+    on_change: list[Name] | Literal["any"] | None = None
+    on_event: str = ""
+    code: str = ""
+    when: Condition = None
+
+
+class SettingsDoc(Doc):
+    """Settings of a ruleset."""
+
+    what: ClassVar[str] = "'settings'"
+    later: ClassVar[frozenset[str]] = frozenset({"guards", "rates", "retention"})
+    fallback_user: Employee | None = None
+
+
+class RulesetDoc(Doc):
+    """One file of a ruleset."""
+
+    what: ClassVar[str] = "a ruleset file"
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"calendar", "quiet_hours", "caps", "sources", "actions", "providers"}
+    )
+    ruleset: Id | None = None
+    timezone: str | None = None
+    entities: dict[Name, EntityDoc] = {}
+    pipelines: dict[Id, PipelineDoc] = {}
+    workflows: dict[Id, WorkflowDoc] = {}
+    templates: str | None = None  # folder in which templates are looked for as well
+    fallback_user: Employee | None = None
+    settings: SettingsDoc | None = None
+
+
+# ---------------------------------------------------------------- actions (`do:`)
+
+
+class RecipientDoc(Doc):
+    """`to:` of an e-mail: who, which type of address, and which of those."""
+
+    what: ClassVar[str] = "'to'"
+    who: int | str | list[int | str] = "client"
+    type: str = "auto"
+    use: Literal["first", "last"] = "first"
+
+
+class ThenDoc(Doc):
+    """What becomes of the source of `create_from`."""
+
+    what: ClassVar[str] = "'then'"
+    stage: str = ""
+    fields: dict[Name, Any] = {}
+
+
+class ChangeStageDoc(Doc):
+    """A1."""
+
+    what: ClassVar[str] = "change_stage"
+    do: str
+    stage: str
+
+
+class ChangeResponsibleDoc(Doc):
+    """A3, one person."""
+
+    what: ClassVar[str] = "change_responsible"
+    later: ClassVar[frozenset[str]] = frozenset({"round_robin", "random", "skip_absent"})
+    do: str
+    to: int | str
+
+
+class SetFieldsDoc(Doc):
+    """A4."""
+
+    what: ClassVar[str] = "set_fields"
+    do: str
+    fields: dict[Name, Any]
+
+
+class SetDoc(Doc):
+    """A8, as far as workflow variables go."""
+
+    what: ClassVar[str] = "set"
+    do: str
+    vars: dict[Name, Any]
+
+
+class CreateFromDoc(Doc):
+    """A5, basic."""
+
+    what: ClassVar[str] = "create_from"
+    later: ClassVar[frozenset[str]] = frozenset({"responsible", "client", "source", "create"})
+    do: str
+    pipeline: str
+    stage: str = ""
+    title: str = "{{ item.title }}"
+    fields: dict[Name, Any] = {}
+    copy: list[Name] = []
+    then: ThenDoc | None = None
+
+
+class NotifyDoc(Doc):
+    """E1, and E2 as `notify_supervisor`."""
+
+    what: ClassVar[str] = "notify"
+    later: ClassVar[frozenset[str]] = frozenset({"from", "sender", "link"})
+    do: str
+    text: str
+    to: int | str | list[int | str] | None = None
+
+
+class AddHistoryDoc(Doc):
+    """E4."""
+
+    what: ClassVar[str] = "add_history"
+    do: str
+    text: str
+    created_by: str = ""
+
+
+class SendEmailDoc(Doc):
+    """H1, without attachments and tracking."""
+
+    what: ClassVar[str] = "send_email"
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"attachments", "track", "transactional", "provider", "hours"}
+    )
+    do: str
+    subject: str
+    body: str
+    sender: str = field(name="from", default="auto")
+    to: RecipientDoc | int | str | list[int | str] | None = None
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "retry"
+
+
+class WebhookDoc(Doc):
+    """H6."""
+
+    what: ClassVar[str] = "webhook"
+    later: ClassVar[frozenset[str]] = frozenset({"sign", "auth", "hours"})
+    do: str
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: dict[str, str] = {}
+    body: str | None = None
+    json: Any = None
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "retry"
+
+
+ACTIONS: dict[str, type[Doc]] = {
+    "change_stage": ChangeStageDoc,
+    "change_responsible": ChangeResponsibleDoc,
+    "set_fields": SetFieldsDoc,
+    "set": SetDoc,
+    "create_from": CreateFromDoc,
+    "notify": NotifyDoc,
+    "notify_supervisor": NotifyDoc,
+    "add_history": AddHistoryDoc,
+    "send_email": SendEmailDoc,
+    "webhook": WebhookDoc,
+}
+ACTIONS_LATER = frozenset(
+    {
+        *("change_pipeline", "copy_item", "delete_item", "add_observers", "create_document", "create_qr"),
+        *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
+        *("schedule_meeting", "send_sms", "call", "send_chat", "invite", "ad_audience", "app"),
+    }
+)
+
+# ---------------------------------------------------------------- steps of a workflow
+
+
+class StepFrame(Doc):
+    """What an action has besides when it is a step."""
+
+    what: ClassVar[str] = "a step"
+    name: str = ""
+    when: Condition = None
+    on_failure: Literal["stop", "continue"] = "stop"
+    wait: bool = True
+
+
+class BranchDoc(Doc):
+    """One branch of an `if`."""
+
+    what: ClassVar[str] = "a branch"
+    when: Condition
+    steps: Steps
+
+
+class IfDoc(Doc):
+    """W2."""
+
+    what: ClassVar[str] = "an 'if' step"
+    do: str
+    branches: list[BranchDoc]
+    otherwise: Steps = field(name="else", default_factory=list)
+    name: str = ""
+
+
+class WhileDoc(Doc):
+    """W7."""
+
+    what: ClassVar[str] = "a 'while' step"
+    do: str
+    when: Condition
+    steps: Steps
+    name: str = ""
+
+
+class PauseDoc(Doc):
+    """W5."""
+
+    what: ClassVar[str] = "a 'pause' step"
+    later: ClassVar[frozenset[str]] = frozenset({"hours"})
+    do: str
+    length: str | None = field(name="for", default=None)
+    until: str | None = None
+    time: str | None = None
+    name: str = ""
+
+
+class StopDoc(Doc):
+    """W6."""
+
+    what: ClassVar[str] = "a 'stop' step"
+    do: str
+    when: Condition = None
+    reason: str = ""
+    name: str = ""
+
+
+STEPS: dict[str, type[Doc]] = {"if": IfDoc, "while": WhileDoc, "pause": PauseDoc, "stop": StopDoc}
+STEPS_LATER = frozenset({"parallel", "wait_for", "run_workflow"})
