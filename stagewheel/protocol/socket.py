@@ -1,0 +1,171 @@
+"""The one place that knows ZeroMQ: a ROUTER for servers and a DEALER for clients.
+
+Laws: nothing here blocks and nothing here waits; a shell waits on `fd` in its own way. The descriptor is
+edge-triggered: it says that something may have changed since somebody last looked at EVENTS, so a shell looks
+(`readable`, `connected`) before every sleep and after every send and receive, one task owns one socket, and a
+watchdog looks again after a second anyway.
+
+Why `connected` can be read off a DEALER: with IMMEDIATE only finished connections have a pipe, and the
+send queue is wider than any window of credit, so "cannot send" means "no server there". This spares a
+monitor socket, and what was queued for a dead server is never delivered to its successor.
+"""
+
+from types import TracebackType
+from typing import Final, Self
+
+import zmq
+
+from stagewheel.errors import OperatorError
+
+ROUTER_RECEIVE_FRAMES_MAX: Final = 64  # per peer, then the peer's own queue fills: back-pressure. Never 0.
+ROUTER_SEND_FRAMES_MAX: Final = 1024  # per peer; what does not fit is dropped, and the peer asks again
+DEALER_SEND_FRAMES_MAX: Final = 10_000  # wider than any credit, see above
+DEALER_RECEIVE_FRAMES_MAX: Final = 1024
+RECONNECT_MS: Final = 50
+RECONNECT_MS_MAX: Final = 1000
+HEARTBEAT_MS: Final = 2000  # a peer that vanished without a word is noticed after three of these
+
+Frame = tuple[bytes, bytes, bytes]  # route, header, payload
+
+
+class _Socket:
+    """What both have in common: a context of their own, EVENTS, `fd`, closing without linger."""
+
+    def __init__(self, kind: int, frame_bytes_max: int) -> None:
+        self._context = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(kind)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        # Up to twice the limit a frame can be refused with a word; beyond, the connection is closed.
+        self._socket.setsockopt(zmq.MAXMSGSIZE, 2 * frame_bytes_max)
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+
+    @property
+    def fd(self) -> int:
+        """A descriptor to sleep on, for reading only; see the laws above."""
+        return int(self._socket.getsockopt(zmq.FD))
+
+    def readable(self) -> bool:
+        """Looks at EVENTS: can a message be taken now?"""
+        return bool(self._events() & zmq.POLLIN)
+
+    def _events(self) -> int:
+        return int(self._socket.getsockopt(zmq.EVENTS))
+
+    def close(self) -> None:
+        """Close at once; what was not sent yet is dropped. Closing again does nothing."""
+        self._socket.close(0)
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _receive(self) -> list[bytes] | None:
+        """The parts of one message, at most four of them kept; None when there is none."""
+        try:
+            parts = [self._socket.recv(zmq.NOBLOCK)]
+        except zmq.Again:
+            return None
+        while self._socket.getsockopt(zmq.RCVMORE):
+            part = self._socket.recv(zmq.NOBLOCK)  # parts come in together or not at all
+            if len(parts) < 4:
+                parts.append(part)
+        return parts
+
+
+class RouterSocket(_Socket):
+    """The server's socket. `addresses` are zmq endpoints; which of them are allowed is checked elsewhere."""
+
+    def __init__(self, addresses: list[str], frame_bytes_max: int) -> None:
+        super().__init__(zmq.ROUTER, frame_bytes_max)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.RCVHWM, ROUTER_RECEIVE_FRAMES_MAX)
+        self._socket.setsockopt(zmq.SNDHWM, ROUTER_SEND_FRAMES_MAX)
+        try:
+            for address in addresses:
+                self._bind(address)
+        except OperatorError:
+            self.close()
+            raise
+
+    def _bind(self, address: str) -> None:
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            raise OperatorError(
+                f"cannot listen on {address}: {error.strerror}; choose another address"
+            ) from None
+
+    @property
+    def last_address(self) -> str:
+        """Where the last address was bound to: with port `*` the one that was free."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def drain(self, bytes_max: int, frames_max: int) -> list[Frame]:
+        """Take what has come in, until either bound is reached. A message without exactly three parts has
+        an empty header and payload, which `frames.decode` calls malformed.
+        """
+        taken: list[Frame] = []
+        size = 0
+        while size < bytes_max and len(taken) < frames_max:
+            parts = self._receive()
+            if parts is None:
+                break
+            frame = (parts[0], parts[1], parts[2]) if len(parts) == 3 else (parts[0], b"", b"")
+            size += len(frame[2])
+            taken.append(frame)
+        return taken
+
+    def send_nowait(self, route: bytes, header: bytes, payload: bytes) -> bool:
+        """False when the peer is gone or takes nothing more: the answer is dropped, the peer asks again."""
+        try:
+            self._socket.send_multipart((route, header, payload), zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                return False
+            raise
+        return True
+
+
+class DealerSocket(_Socket):
+    """A client's socket, without an identity of its own; it connects again by itself."""
+
+    def __init__(self, address: str, frame_bytes_max: int) -> None:
+        super().__init__(zmq.DEALER, frame_bytes_max)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+        self._socket.setsockopt(zmq.SNDHWM, DEALER_SEND_FRAMES_MAX)
+        self._socket.setsockopt(zmq.RCVHWM, DEALER_RECEIVE_FRAMES_MAX)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self.close()
+            raise OperatorError(
+                f"{address} is no address to connect to ({error.strerror});"
+                " expected tcp://HOST:PORT or ipc://PATH"
+            ) from None
+
+    def connected(self) -> bool:
+        """Looks at EVENTS: does a connection stand, so that a message can be sent now?"""
+        return bool(self._events() & zmq.POLLOUT)
+
+    def send_nowait(self, header: bytes, payload: bytes) -> bool:
+        """False when no connection stands; nothing was queued then."""
+        try:
+            self._socket.send_multipart((header, payload), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def drain(self, frames_max: int) -> list[tuple[bytes, bytes]]:
+        """Take what has come in, at most so many. One without exactly two parts comes as two empty ones."""
+        taken: list[tuple[bytes, bytes]] = []
+        while len(taken) < frames_max and (parts := self._receive()) is not None:
+            taken.append((parts[0], parts[1]) if len(parts) == 2 else (b"", b""))
+        return taken
