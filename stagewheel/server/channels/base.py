@@ -1,0 +1,116 @@
+"""What every channel is: the four outcomes of a delivery (8.1), what a channel is told about one, its
+settings, its methods.
+
+Laws: `deliver` raises nothing for what a provider or the network does, it answers one of the four outcomes;
+an outcome's reason is written for the operator who reads the journal and never holds a secret. A channel
+keeps no queue and draws no retry: the pool around it decides when, the shard decides whether.
+
+The line between `Retry` and `Unknown` is whether the message may be out already. `Retry` promises that it
+is not; `Unknown` is for a connection that broke after the whole message had been handed over.
+"""
+
+from typing import Annotated, Any, Protocol
+
+from msgspec import Meta, Struct
+
+POOL_SIZE_MAX = 256
+RATE_PER_S_MAX = 100_000
+SECONDS_MAX = 86_400
+
+
+class Delivered(Struct, frozen=True, gc=False):
+    """The provider took it. `detail` becomes `previous.*` of the next rule (message_id, address, status)."""
+
+    detail: dict[str, Any] = {}
+
+
+class RefusedForGood(Struct, frozen=True, gc=False):
+    """It will never be taken; trying again does not help."""
+
+    reason: str
+
+
+class Retry(Struct, frozen=True, gc=False):
+    """It was not taken and may be later, not before `after_ms` from now if the provider said so.
+
+    `provider`: the provider as a whole failed, not this message; such failures in a row open the circuit
+    breaker.
+    """
+
+    reason: str
+    after_ms: int | None = None
+    provider: bool = False
+
+
+class Unknown(Struct, frozen=True, gc=False):
+    """It may have gone out."""
+
+    reason: str
+
+
+Outcome = Delivered | RefusedForGood | Retry | Unknown
+
+
+class Delivery(Struct, frozen=True, gc=False):
+    """What a channel is told about a delivery besides its content.
+
+    `key` is the idempotency key that every attempt carries (32 hexadecimal digits of the store and the
+    action), `attempt` counts from 1, `at_ms` is the moment of the decision; `sender` is the pool's slot, so
+    that a channel can keep one connection a slot.
+    """
+
+    key: str
+    attempt: int
+    item: str
+    rule: str
+    at_ms: int
+    sender: int = 0
+
+
+class Channel(Protocol):
+    """A way out. Content is what the channel's document renders (`EmailContent`, `WebhookContent`, …)."""
+
+    def group(self, content: Any) -> str:
+        """The recipient's domain or host, for the limit of jobs under way to one; "" if it has none."""
+
+    async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
+        """Deliver once. Called for one job at a time a sender; cancelled at the pool's deadline."""
+
+    async def close_sender(self, sender: int) -> None:
+        """Close the connection of a sender, if it has one."""
+
+    async def aclose(self) -> None:
+        """Close all that is open; called once, when nothing is under way."""
+
+
+PoolSize = Annotated[int, Meta(ge=1, le=POOL_SIZE_MAX)]
+Seconds = Annotated[float, Meta(gt=0, le=SECONDS_MAX)]
+
+
+class PoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every channel can be told about its pool (8.4). A channel's own settings are a subclass with
+    `open`.
+    """
+
+    pool_size: PoolSize = 16  # deliveries under way at once, each on a connection of its own
+    rate_per_s: Annotated[float, Meta(ge=0, le=RATE_PER_S_MAX)] = 0.0  # 0: as fast as the provider takes them
+    per_group_max: Annotated[int, Meta(ge=0, le=POOL_SIZE_MAX)] = 0  # to one domain or host; 0: no limit
+    timeout_s: Seconds = 30.0  # of each step of a conversation
+    deadline_s: Seconds = 300.0  # of a whole delivery
+    idle_s: Seconds = 60.0  # a connection that nobody needed for so long is closed
+    breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 5  # of the provider, in a row; 0: never open
+    breaker_pause_s: Seconds = 10.0  # until the first probe; doubles with each that fails
+    retry_base_s: Seconds = 5.0  # the longest delay before the second attempt; doubles with each
+
+
+class Settings(Protocol):
+    """A channel's section of the configuration."""
+
+    @property
+    def pool(self) -> PoolSettings:
+        """The settings of its pool."""
+
+    def open(self, store_id: str) -> Channel:
+        """Build the channel; it connects to nobody yet. Raises `OperatorError` for settings that can't
+        work.
+        """

@@ -1,0 +1,208 @@
+"""Webhooks over HTTP: one request, one answer, one of the four outcomes.
+
+Laws:
+- 2xx is delivered; 408, 425, 429 and 5xx are tried again, not before `Retry-After`; every other answer, a
+  redirect too, refuses for good. A redirect is not followed: it would lead past the check of the address.
+- Without `allow_private` a request goes to public addresses only. The name is resolved here, every address
+  it has is checked, and the connection is made to the checked one, so that a name that resolves to
+  something else a moment later (DNS rebinding) gains nothing. TLS is still checked against the name.
+- What failed before the request was sent is `Retry`; a connection that broke or a time-out after it,
+  `Unknown`.
+- Of an answer no more than `RESPONSE_BYTES_MAX` is read.
+
+A failure here never counts for the breaker: every URL is a provider of its own, and one that is down must not
+stop the others. The limit of requests to one host does that work.
+
+One client a host, since a pool of connections is keyed by address, and two names on one address must not
+share a TLS connection that was checked for one of them.
+"""
+
+import ssl
+from collections import OrderedDict
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+import httpx
+import trio
+
+from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.webhook import WebhookSettings
+
+RESPONSE_BYTES_MAX = 65_536
+CLIENTS_MAX = 64
+RETRY_AFTER_MS_MAX = 86_400_000
+REASON_LENGTH_MAX = 300
+
+_AGAIN = frozenset({408, 425, 429})
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+class Forbidden(Exception):
+    """The URL leads where webhooks must not go, or is none."""
+
+
+class _Client:
+    """A host's client, and how many requests use it."""
+
+    __slots__ = ("client", "users")
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.users = 0
+
+
+class HttpChannel:
+    """Requests to any host."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._settings = settings
+        self._timeout = httpx.Timeout(settings.timeout_s)
+        self._limits = httpx.Limits(
+            max_connections=settings.pool_size, keepalive_expiry=min(settings.idle_s, 60.0)
+        )
+        self._context = ssl.create_default_context()
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
+
+    def group(self, content: Any) -> str:
+        """The URL's host."""
+        try:
+            return httpx.URL(content.url).host
+        except (httpx.InvalidURL, ValueError):
+            return ""
+
+    async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
+        """Make one request."""
+        try:
+            with trio.fail_after(self._settings.timeout_s):
+                url, checked, host = await self._resolve(content.url)
+        except Forbidden as error:
+            return RefusedForGood(str(error))
+        except (OSError, trio.TooSlowError) as error:
+            return Retry(f"the host of the webhook can't be resolved: {error or 'timed out'}")
+        headers = {**content.headers, "Idempotency-Key": delivery.key, "Host": host}
+        held = await self._client(f"{url.scheme}://{url.netloc.decode('ascii')}")
+        held.users += 1
+        try:
+            async with held.client.stream(
+                content.method,
+                checked,
+                headers=headers,
+                content=content.body or None,
+                extensions={"sni_hostname": url.host},
+            ) as response:
+                await _read(response)
+                return _outcome(response, url.host)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return Retry(_reason(url.host, error))
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, ValueError) as error:
+            return RefusedForGood(_reason(url.host, error))
+        except httpx.HTTPError as error:
+            return Unknown(_reason(url.host, error))
+        finally:
+            held.users -= 1
+
+    async def _resolve(self, written: str) -> tuple[httpx.URL, httpx.URL, str]:
+        """The URL, the same with a checked address in place of the host, and the Host header. Raises
+        `Forbidden`, OSError.
+        """
+        try:
+            url = httpx.URL(written)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Forbidden(f"the webhook's URL is not valid: {error}") from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise Forbidden("the webhook's URL must begin with http:// or https:// and name a host")
+        port = url.port or (443 if url.scheme == "https" else 80)
+        found = await trio.socket.getaddrinfo(url.host, port, type=trio.socket.SOCK_STREAM)
+        addresses = [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        if not self._settings.allow_private:
+            for address in addresses:
+                if not _is_public(address):
+                    raise Forbidden(
+                        f"webhooks to {url.host} are not allowed: {address} is not a public address "
+                        "(channels.webhook allow_private = true allows them)"
+                    )
+        return url, url.copy_with(host=str(addresses[0])), url.netloc.decode("ascii")
+
+    async def _client(self, origin: str) -> _Client:
+        held = self._clients.get(origin)
+        if held is None:
+            held = _Client(
+                httpx.AsyncClient(
+                    verify=self._context,
+                    timeout=self._timeout,
+                    limits=self._limits,
+                    follow_redirects=False,
+                    trust_env=False,
+                )
+            )
+            self._clients[origin] = held
+        self._clients.move_to_end(origin)
+        if len(self._clients) > CLIENTS_MAX:
+            await self._close_oldest()
+        return held
+
+    async def _close_oldest(self) -> None:
+        for origin, held in self._clients.items():
+            if not held.users:
+                del self._clients[origin]
+                await held.client.aclose()
+                return
+
+    async def close_sender(self, sender: int) -> None:
+        """Connections belong to hosts, not to senders; httpx closes them when they were idle."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._clients:
+            _, held = self._clients.popitem()
+            await held.client.aclose()
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it can't be of this machine or its network, also in an IPv6 disguise."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read the answer, so that the connection can be used again, unless it is too long: then it is closed."""
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > RESPONSE_BYTES_MAX:
+            return
+
+
+def _outcome(response: httpx.Response, host: str) -> Outcome:
+    status = response.status_code
+    if 200 <= status < 300:
+        return Delivered({"status": status})
+    reason = f"{host} answered {status} {response.reason_phrase}"[:REASON_LENGTH_MAX]
+    if status in _AGAIN or status >= 500:
+        return Retry(reason, _retry_after_ms(response.headers.get("Retry-After", "")))
+    return RefusedForGood(reason)
+
+
+def _retry_after_ms(header: str) -> int | None:
+    """Seconds or a date (RFC 9110, 10.2.3); what can't be read counts as absent."""
+    if header.isascii() and header.isdigit():
+        return min(int(header[:9]) * 1000, RETRY_AFTER_MS_MAX)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    delay_ms = int((moment - datetime.now(UTC)).total_seconds() * 1000)
+    return min(max(delay_ms, 0), RETRY_AFTER_MS_MAX)
+
+
+def _reason(host: str, error: Exception) -> str:
+    return f"{host}: {type(error).__name__}: {error}"[:REASON_LENGTH_MAX]

@@ -1,0 +1,216 @@
+"""An e-mail as bytes: from what a template rendered to what goes over the wire or into a Maildir, once.
+
+Laws:
+- The same decision gives the same bytes, whichever attempt it is: Message-ID and boundary come from the
+  idempotency key, Date is the moment of the decision.
+- A header can't be smuggled in: a control character in a subject or an address refuses the mail, with a
+  reason.
+- The bytes are 7 bit and CRLF throughout, so every server takes them; only an address whose local part is
+  not ASCII needs SMTPUTF8, and `Mail.utf8` says so.
+
+Why not `email.message.EmailMessage`: it parses every header that it is given, measured at 1–2.4 ms a mail,
+which alone would hold a sender process under 1,000 mails a second. Written directly the common mail takes
+15–20 µs. What is not plain (text beyond ASCII, long lines) is encoded by the standard library; the tests
+read every mail back with its parser.
+"""
+
+import binascii
+import re
+from datetime import UTC, datetime
+from email.header import Header
+from email.utils import format_datetime
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from stagewheel.errors import RuleError
+from stagewheel.server.channels.base import Delivery
+
+RECIPIENTS_MAX = 100
+LINE_BYTES_MAX = 900  # of a body sent as it is; RFC 5322 allows 998
+
+_PLAIN = re.compile(r"[ -~]{0,60}")  # a header value that needs neither folding nor encoding
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+_NAMED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<>]*?))\s*<([^<>]*)>\s*')
+_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
+_DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*|\[[0-9A-Fa-f.:IPv]+\]")
+_NAME = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]{0,60}")
+
+
+class Content(Protocol):
+    """What an e-mail document renders; "" where it says nothing."""
+
+    @property
+    def from_(self) -> str: ...
+    @property
+    def to(self) -> Any: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def html(self) -> str: ...
+
+
+class Mail(Struct, frozen=True, gc=False):
+    """A finished mail: the envelope's addresses, the id, and all of its bytes with CRLF."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    message_id: str
+    data: bytes
+    utf8: bool = False
+
+
+class Unsendable(RuleError):
+    """The mail can never be sent as it was rendered; the message says why."""
+
+
+def build(content: Content, delivery: Delivery, default_from: str = "", domain: str = "") -> Mail:
+    """The mail that `content` describes. `domain` is that of the Message-ID; without one it is the sender's.
+
+    Raises `Unsendable`.
+    """
+    written_from = content.from_.strip() or default_from
+    if not written_from:
+        raise Unsendable(
+            "no sender address: the rule names none, the responsible person has none, and channels.email has "
+            "no default_from"
+        )
+    from_name, sender = mailbox(written_from, "from")
+    recipients = [mailbox(address, "to") for address in _listed(content.to)]
+    if not recipients:
+        raise Unsendable("no recipient")
+    if len(recipients) > RECIPIENTS_MAX:
+        raise Unsendable(f"{len(recipients)} recipients; one mail takes {RECIPIENTS_MAX}")
+    subject = content.subject.strip()
+    if _CONTROL.search(subject):
+        raise Unsendable("the subject holds a line break or another control character")
+    message_id = f"<{delivery.key}@{domain or sender.rpartition('@')[2]}>"
+    head = [
+        f"From: {_written(from_name, sender)}\r\n",
+        f"To: {(',' + _FOLD).join([_written(name, address) for name, address in recipients])}\r\n",
+        f"Subject: {_unstructured(subject, 'Subject')}\r\n",
+        f"Date: {format_datetime(datetime.fromtimestamp(delivery.at_ms / 1000, UTC))}\r\n",
+        f"Message-ID: {message_id}\r\n",
+        f"X-Stagewheel-Item: {_ascii(delivery.item)}\r\n",
+        f"X-Stagewheel-Rule: {_ascii(delivery.rule)}\r\n",
+        "MIME-Version: 1.0\r\n",
+    ]
+    addresses = tuple(address for _, address in recipients)
+    utf8 = not (sender + "".join(addresses)).isascii()
+    data = "".join(head).encode("utf-8") + _body(content.text, content.html, delivery.key)
+    return Mail(sender, addresses, message_id, data, utf8)
+
+
+def mailbox(written: str, what: str) -> tuple[str, str]:
+    """(display name, address) of `a@b.example` or `Ada <a@b.example>`. Raises `Unsendable`."""
+    if _CONTROL.search(written):
+        raise Unsendable(f"the {what} address holds a line break or another control character")
+    name, address = "", written.strip()
+    if address.endswith(">") and (match := _NAMED.fullmatch(written)):
+        quoted, plain, address = match.groups()
+        name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+    local, _, host = address.rpartition("@")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise Unsendable(f"the {what} address {address!r} has no valid domain") from None
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(host):
+        raise Unsendable(f"the {what} address {written!r} is not an e-mail address")
+    return name, f"{local}@{host}"
+
+
+def domain_of(content: Content) -> str:
+    """The domain of the first recipient, as far as one can be seen; a wrong address is found when the mail
+    is built.
+    """
+    for written in _listed(content.to):
+        return written.rpartition("@")[2].rstrip("> ").lower()
+    return ""
+
+
+_FOLD = "\r\n "
+
+
+def _listed(to: Any) -> list[str]:
+    return [to] if isinstance(to, str) else [str(address) for address in to]
+
+
+def _written(name: str, address: str) -> str:
+    if not name:
+        return address
+    if _NAME.fullmatch(name):
+        return f"{name} <{address}>"
+    if name.isascii() and len(name) < 60:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}" <{address}>'
+    return f"{_encoded(name, 'To')}{_FOLD}<{address}>"
+
+
+def _unstructured(value: str, header: str) -> str:
+    # What looks like an encoded word would be decoded by every reader, so it is encoded once more.
+    if _PLAIN.fullmatch(value) and "=?" not in value:
+        return value
+    return _encoded(value, header)
+
+
+def _encoded(value: str, header: str) -> str:
+    return Header(value, "utf-8", header_name=header).encode(linesep="\r\n")
+
+
+def _ascii(value: str) -> str:
+    """Anything as one ASCII word of a header that only machines read: percent-encoded, cut at 200
+    characters.
+    """
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=" !#$&'()*+,/:;=?@[]_.~-")[:200]
+
+
+def _body(text: str, html: str, key: str) -> bytes:
+    if not html:
+        return _part(text, "plain", key)
+    if not text:
+        return _part(html, "html", key)
+    boundary = f"=_{key}"
+    opening = (
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
+    )
+    between = f"\r\n--{boundary}\r\n".encode()
+    closing = f"\r\n--{boundary}--\r\n".encode()
+    return opening + _part(text, "plain", key) + between + _part(html, "html", key) + closing
+
+
+def _part(text: str, subtype: str, key: str) -> bytes:
+    lines = text.splitlines()
+    data = ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
+    # In quoted-printable "=" is encoded, so no text can hold a boundary of ours; one that does is sent so.
+    if data.isascii() and f"=_{key}" not in text and all(len(line) <= LINE_BYTES_MAX for line in lines):
+        return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s' % (
+            subtype.encode(),
+            data,
+        )
+    if _is_mostly_foreign(data):
+        name, encoded = b"base64", _base64(data)
+    else:
+        name, encoded = b"quoted-printable", _quoted(data)
+    return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: %s\r\n\r\n%s' % (
+        subtype.encode(),
+        name,
+        encoded,
+    )
+
+
+def _is_mostly_foreign(data: bytes) -> bool:
+    """Whether more than a sixth of the bytes is beyond ASCII: from there base64 is the shorter one."""
+    return sum(byte > 126 for byte in data[:4096]) * 6 > len(data[:4096])
+
+
+def _base64(data: bytes) -> bytes:
+    lines = [binascii.b2a_base64(data[at : at + 57], newline=False) for at in range(0, len(data), 57)]
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def _quoted(data: bytes) -> bytes:
+    return binascii.b2a_qp(data, istext=True)

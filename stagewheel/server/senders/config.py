@@ -1,0 +1,28 @@
+"""What a sender process is told: a section of settings for each channel.
+
+Adding a channel is one file in `channels/` and one line here: the name of the field is the name of the
+channel in rules and outbox, its settings build it (`Settings.open`). The sections are read from
+`[channels.NAME]` of the server's configuration; unknown settings are refused, so that a slip of the pen
+does not pass as a default.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from stagewheel.server.channels.base import Settings
+from stagewheel.server.channels.email import EmailSettings
+from stagewheel.server.channels.webhook import WebhookSettings
+
+
+class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[channels]: a section a channel."""
+
+    email: EmailSettings = EmailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+
+
+def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:
+    """Each channel's name and settings."""
+    for name in config.__struct_fields__:
+        yield name, getattr(config, name)
