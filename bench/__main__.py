@@ -1,7 +1,8 @@
 """`python -m bench NAME [--seconds S] [--json FILE|-]`: runs one benchmark and tells its result.
 
-A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the one that was
-asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means by default.
+A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the
+one that was asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means
+by default.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     benchmark = cast(Benchmark, importlib.import_module(f"bench.{name}"))
     parser = argparse.ArgumentParser(prog=f"python -m bench {benchmark.NAME}", description=benchmark.__doc__)
     parser.add_argument("--seconds", type=float, help="how long to measure")
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON to this file, or - for the output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the result as JSON to this file, or - for the output"
+    )
     benchmark.add_arguments(parser)
     return benchmark, parser.parse_args(argv[1:])
 

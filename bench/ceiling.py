@@ -1,12 +1,14 @@
 """The ceiling: what sockets, MessagePack and a durable store carry on this machine when nothing is decided.
 
-A feeder sends frames of 64 stage changes over ipc; a null server takes up to 4,096 of them a turn, reads each item's row,
-and writes in one fsynced transaction the rows that a real decision would: the item, an outbox row (head and item), a
-journal record, the timer of the new entry for the one it replaces, an answer a frame, and the producer's mark. It looks
-at no rule and no condition. What the engine reaches is told as a share of this, measured in the same run.
+A feeder sends frames of 64 stage changes over ipc; a null server takes up to 4,096 of them a turn, reads each
+item's row, and writes in one fsynced transaction the rows that a real decision would: the item, an outbox row
+(head and item), a journal record, the timer of the new entry for the one it replaces, an answer a frame, and
+the producer's mark. It looks at no rule and no condition. What the engine reaches is told as a share of this,
+measured in the same run.
 
 The laws: row counts and byte sizes stay as they are (a test pins them), the flush stays on, and a turn is one
-transaction. A faster ceiling that wrote less would only make the engine look slower than it is, and the reverse.
+transaction. A faster ceiling that wrote less would only make the engine look slower than it is, and the
+reverse.
 
 Costs: the feeder is this process, the server one more; figures are only good where both have a core.
 """
@@ -54,7 +56,7 @@ class StageChange(msgspec.Struct, tag=1, array_like=True, gc=False):
 
     item: str
     stage: str
-    fields: dict[str, int]
+    fields: dict[Any, Any]
     as_user: int = 0
     cause: int = 0
 
@@ -95,12 +97,14 @@ class Item(msgspec.Struct, array_like=True, gc=False):
     version: int
     title: str
     responsible: int
-    fields: dict[str, Any]
+    fields: dict[Any, Any]
     client: list[Any]
     steps: list[Step]
     step_count: int
     journal_head: int
 
+
+Taken = list[tuple[bytes, Incoming]]
 
 encode = msgspec.msgpack.Encoder().encode
 decode_item = msgspec.msgpack.Decoder(Item).decode
@@ -122,7 +126,13 @@ def timer_key(due_ms: int, item: bytes, step: int) -> bytes:
 
 def first_item(key: str, now_ms: int, due_ms: int) -> Item:
     """A stored deal with one rule done and one waiting."""
-    fields = {"amount": 7500, "source": "web_form", "paid": False, "payment_due": "2027-03-15", "city": "Verona"}
+    fields = {
+        "amount": 7500,
+        "source": "web_form",
+        "paid": False,
+        "payment_due": "2027-03-15",
+        "city": "Verona",
+    }
     client = [1, "Eve Example", [["eve@example.com", "work"]], [["+39069876543", "work"]]]
     steps = [Step(0, 1, 2, now_ms), Step(1, 2, 1, due_ms)]
     return Item(key, 1, "NEW", 1, now_ms, 7, f"Web brief {key}", 5, fields, client, steps, 2, 0)
@@ -171,12 +181,14 @@ class Turn:
     def apply(self, frame: Incoming, items: dict[bytes, Item]) -> bytes:
         """Moves the items of one frame and collects the rows of it; returns the frame's encoded answer."""
         now_ms, due_ms, number = self.now_ms, self.now_ms + DAY_MS, self.number
+        changed, outbox, journal = self.changed, self.outbox, self.journal
+        timers_new, timers_gone = self.timers_new, self.timers_gone
         results = []
         for command in frame.commands:
             key = command.item.encode()
             item = items[key]
             waiting = item.steps[1]
-            self.timers_gone.append(timer_key(waiting.due_ms, key, waiting.number))
+            timers_gone.append(timer_key(waiting.due_ms, key, waiting.number))
             number += 1
             last = item.step_count + 2
             item.stage = command.stage
@@ -185,11 +197,11 @@ class Turn:
             item.step_count = last
             item.steps = [Step(0, last - 1, 2, now_ms), Step(1, last, 1, due_ms)]
             item.journal_head = number
-            row = self.changed[key] = encode(item)
+            row = changed[key] = encode(item)
             position = pack_u64(number)
-            self.outbox.append((position, OUTBOX_HEAD + row))
-            self.journal.append((position, JOURNAL_ROW))
-            self.timers_new.append((timer_key(due_ms, key, last), TIMER_ROW))
+            outbox.append((position, OUTBOX_HEAD + row))
+            journal.append((position, JOURNAL_ROW))
+            timers_new.append((timer_key(due_ms, key, last), TIMER_ROW))
             results.append((1, item.entry))
         self.number = number
         answer = encode((frame.seq, results))
@@ -209,9 +221,9 @@ class Turn:
             txn.put(producer, mark, db=tables.producers)
 
 
-def drain(socket: zmq.Socket[bytes]) -> tuple[list[tuple[bytes, Incoming]], bool]:
+def drain(socket: zmq.Socket[bytes]) -> tuple[Taken, bool]:
     """Takes what has come in, up to a turn's worth; the flag says that the feeder is through."""
-    taken: list[tuple[bytes, Incoming]] = []
+    taken: Taken = []
     while len(taken) * COMMANDS_PER_FRAME < COMMANDS_PER_TURN_MAX:
         try:
             peer, payload = socket.recv_multipart(zmq.NOBLOCK)
@@ -221,6 +233,21 @@ def drain(socket: zmq.Socket[bytes]) -> tuple[list[tuple[bytes, Incoming]], bool
             return taken, True
         taken.append((peer, decode_frame(payload)))
     return taken, False
+
+
+def run_turn(tables: Tables, taken: Taken, number: int) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Decodes, moves and writes what was taken; returns the last number given and the answers to send.
+
+    A function, so that all it built is let go at its end: the next turn then works in memory that is still in
+    the cache.
+    """
+    turn = Turn(number, time.time_ns() // 1_000_000)
+    with tables.env.begin(write=True) as txn:
+        wanted = sorted({command.item.encode() for _, frame in taken for command in frame.commands})
+        items = {key: decode_item(row) for key, row in txn.cursor(tables.items).getmulti(wanted)}
+        replies = [(peer, turn.apply(frame, items)) for peer, frame in taken]
+        turn.write(txn, tables)
+    return turn.number, replies
 
 
 def serve(folder: Path, url: str, report: Connection) -> None:
@@ -235,17 +262,12 @@ def serve(folder: Path, url: str, report: Connection) -> None:
     while not stopped:
         socket.poll(1000)
         taken, stopped = drain(socket)
-        if not taken:
-            continue
-        turn = Turn(number, time.time_ns() // 1_000_000)
-        with tables.env.begin(write=True) as txn:
-            wanted = sorted({command.item.encode() for _, frame in taken for command in frame.commands})
-            items = {key: decode_item(row) for key, row in txn.cursor(tables.items).getmulti(wanted)}
-            replies = [(peer, turn.apply(frame, items)) for peer, frame in taken]
-            turn.write(txn, tables)
-        for reply in replies:
-            socket.send_multipart(reply)
-        number, turns = turn.number, turns + 1
+        if taken:
+            number, replies = run_turn(tables, taken, number)
+            turns += 1
+            for reply in replies:
+                socket.send_multipart(reply)
+        del taken
     report.send(turns)
     socket.close(linger=1000)
 
@@ -262,7 +284,7 @@ def command_pool(item_count: int, frame_count: int) -> list[msgspec.Raw]:
 
 
 def feed(socket: zmq.Socket[bytes], frames: Iterator[bytes], deadline_s: float | None) -> tuple[int, float]:
-    """Sends within the window until the frames or the time are used up; returns (frames answered, seconds)."""
+    """Sends within the window until frames or time are used up; returns (frames answered, seconds)."""
     sent = answered = 0
     exhausted = False
     started = time.perf_counter()
@@ -288,10 +310,11 @@ def run_ceiling(
     seconds: float | None = None,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Measures the ceiling over `items` stored items, for `events` stage changes or for `seconds` (which then decides).
+    """Measures the ceiling over `items` stored items, for `events` stage changes or for `seconds` (which then
+    decides).
 
-    `folder` says in which directory the store is made (so, on which disk); it is removed afterwards. Raises `zmq.Again`
-    when the server stops answering.
+    `folder` says in which directory the store is made (so, on which disk); it is removed afterwards. Raises
+    `zmq.Again` when the server stops answering.
     """
     frame_count = None if seconds is not None else (events or 0) // COMMANDS_PER_FRAME
     with tempfile.TemporaryDirectory(prefix="ceiling-", dir=folder) as name:
@@ -299,11 +322,17 @@ def run_ceiling(
         tables = Tables(store)
         tables.load(items, time.time_ns() // 1_000_000)
         tables.env.close()
-        pool = command_pool(items, POOL_FRAMES_MAX if frame_count is None else min(frame_count, POOL_FRAMES_MAX))
-        numbered = itertools.islice(zip(itertools.count(0, COMMANDS_PER_FRAME), itertools.cycle(pool)), frame_count)
+        pool = command_pool(
+            items, POOL_FRAMES_MAX if frame_count is None else min(frame_count, POOL_FRAMES_MAX)
+        )
+        numbered = itertools.islice(
+            zip(itertools.count(0, COMMANDS_PER_FRAME), itertools.cycle(pool)), frame_count
+        )
         frames = (encode(Outgoing(PRODUCER, seq, commands)) for seq, commands in numbered)
         ours, theirs = multiprocessing.Pipe()
-        server = multiprocessing.get_context("spawn").Process(target=serve, args=(store, url, theirs), daemon=True)
+        server = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(store, url, theirs), daemon=True
+        )
         server.start()
         try:
             ours.recv()
@@ -332,7 +361,9 @@ def run_ceiling(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--items", type=int, default=10_000, help="items stored before the measurement")
-    parser.add_argument("--events", type=int, default=400_000, help="stage changes to send (unless --seconds is given)")
+    parser.add_argument(
+        "--events", type=int, default=400_000, help="stage changes to send (unless --seconds is given)"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""What the figures were measured on: processor, cores, the disk's flush, and the versions of what does the work.
+"""What the figures were measured on: processor, cores, the disk's flush, and the versions of what does the
+work.
 
-A rate without its machine says nothing, so the dispatcher adds `describe()` to every result. The flush is measured,
-not looked up: one durable turn costs one flush, and it differs by a factor of a hundred between machines.
+A rate without its machine says nothing, so the dispatcher adds `describe()` to every result. The flush is
+measured, not looked up: one durable turn costs one flush, and it differs by a factor of a hundred between
+machines.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def usable_core_count() -> int:
 
 
 def flush_us(folder: Path | None = None, samples: int = FLUSH_SAMPLES) -> float:
-    """Median microseconds of one `fdatasync` after writing 4 KiB, on the file system of `folder` (else the temporary one)."""
+    """Median microseconds of one `fdatasync` after writing 4 KiB in `folder`, else where temporary files are."""
     block = os.urandom(FLUSH_BYTES)
     flush = getattr(os, "fdatasync", os.fsync)
     taken_ns = []

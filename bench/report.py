@@ -1,7 +1,7 @@
 """How a benchmark tells its result: one JSON object for machines, aligned lines for people.
 
-A benchmark that cannot prove its own figure raises `Failed`; then no figure is printed, since a number that was not
-checked is worse than none.
+A benchmark that cannot prove its own figure raises `Failed`; then no figure is printed, since a number that
+was not checked is worse than none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Failed(Exception):
 
 
 def emit(result: Mapping[str, object], json_target: str | None) -> None:
-    """Writes `result`: to standard output as JSON for `-`, to a file for any other name, as readable lines for None."""
+    """Writes `result`: as JSON to standard output for `-` or to the file named, as lines to read for None."""
     if json_target is None:
         sys.stdout.write("\n".join(readable(result)) + "\n")
         return
