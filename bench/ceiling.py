@@ -253,7 +253,8 @@ def run_turn(tables: Tables, taken: Taken, number: int) -> tuple[int, list[tuple
 def serve(folder: Path, url: str, report: Connection) -> None:
     """The null server's process: turns until the feeder says stop, then tells how many there were."""
     tables = Tables(folder)
-    socket = zmq.Context().socket(zmq.ROUTER)
+    context = zmq.Context()
+    socket = context.socket(zmq.ROUTER)
     socket.set_hwm(0)
     socket.bind(url)
     gc.disable()
@@ -270,6 +271,8 @@ def serve(folder: Path, url: str, report: Connection) -> None:
         del taken
     report.send(turns)
     socket.close(linger=1000)
+    context.term()
+    tables.env.close()
 
 
 def command_pool(item_count: int, frame_count: int) -> list[msgspec.Raw]:
@@ -336,14 +339,13 @@ def run_ceiling(
         server.start()
         try:
             ours.recv()
-            socket = zmq.Context().socket(zmq.DEALER)
-            socket.set_hwm(0)
-            socket.set(zmq.RCVTIMEO, ANSWER_TIMEOUT_MS)
-            socket.connect(url)
-            answered, taken_s = feed(socket, frames, seconds)
-            socket.send(STOP)
-            turns = ours.recv()
-            socket.close(linger=0)
+            with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+                socket.set_hwm(0)
+                socket.setsockopt(zmq.RCVTIMEO, ANSWER_TIMEOUT_MS)
+                socket.connect(url)
+                answered, taken_s = feed(socket, frames, seconds)
+                socket.send(STOP)
+                turns = ours.recv()
             server.join()
         finally:
             server.kill()

@@ -41,7 +41,7 @@ def usable_core_count() -> int:
 
 
 def flush_us(folder: Path | None = None, samples: int = FLUSH_SAMPLES) -> float:
-    """Median microseconds of one `fdatasync` after writing 4 KiB in `folder`, else where temporary files are."""
+    """Median microseconds of one `fdatasync` after writing 4 KiB in `folder` (else: temporary files)."""
     block = os.urandom(FLUSH_BYTES)
     flush = getattr(os, "fdatasync", os.fsync)
     taken_ns = []
