@@ -32,6 +32,8 @@ import lmdb
 import msgspec
 import zmq
 
+from bench import report
+
 NAME = "ceiling"
 
 COMMANDS_PER_FRAME = 64
@@ -250,7 +252,7 @@ def run_turn(tables: Tables, taken: Taken, number: int) -> tuple[int, list[tuple
     return turn.number, replies
 
 
-def serve(folder: Path, url: str, report: Connection) -> None:
+def serve(folder: Path, url: str, parent: Connection) -> None:
     """The null server's process: turns until the feeder says stop, then tells how many there were."""
     tables = Tables(folder)
     context = zmq.Context()
@@ -258,7 +260,7 @@ def serve(folder: Path, url: str, report: Connection) -> None:
     socket.set_hwm(0)
     socket.bind(url)
     gc.disable()
-    report.send("ready")
+    parent.send("ready")
     number, turns, stopped = 0, 0, False
     while not stopped:
         socket.poll(1000)
@@ -269,7 +271,7 @@ def serve(folder: Path, url: str, report: Connection) -> None:
             for reply in replies:
                 socket.send_multipart(reply)
         del taken
-    report.send(turns)
+    parent.send(turns)
     socket.close(linger=1000)
     context.term()
     tables.env.close()
@@ -313,13 +315,14 @@ def run_ceiling(
     seconds: float | None = None,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Measures the ceiling over `items` stored items, for `events` stage changes or for `seconds` (which then
-    decides).
+    """Measures the ceiling over `items` stored items, for `events` stage changes, or for `seconds` if given.
 
     `folder` says in which directory the store is made (so, on which disk); it is removed afterwards. Raises
-    `zmq.Again` when the server stops answering.
+    `ValueError` for less than a frame of events, `zmq.Again` when the server stops answering.
     """
     frame_count = None if seconds is not None else (events or 0) // COMMANDS_PER_FRAME
+    if frame_count == 0 or items < 1:
+        raise ValueError(f"the ceiling needs at least one item and {COMMANDS_PER_FRAME} events (one frame)")
     with tempfile.TemporaryDirectory(prefix="ceiling-", dir=folder) as name:
         store, url = Path(name), f"ipc://{name}/socket"
         tables = Tables(store)
@@ -337,6 +340,7 @@ def run_ceiling(
             target=serve, args=(store, url, theirs), daemon=True
         )
         server.start()
+        theirs.close()
         try:
             ours.recv()
             with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
@@ -350,6 +354,7 @@ def run_ceiling(
         finally:
             server.kill()
             server.join()
+            ours.close()
     done = answered * COMMANDS_PER_FRAME
     return {
         "items": items,
@@ -369,4 +374,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    return run_ceiling(args.items, args.events, args.seconds)
+    try:
+        return run_ceiling(args.items, args.events, args.seconds)
+    except ValueError as error:
+        raise report.Failed(str(error)) from error

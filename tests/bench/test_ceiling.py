@@ -113,6 +113,12 @@ def test_an_unknown_benchmark_is_refused_with_the_names_that_exist() -> None:
     assert "ceiling" in done.stderr
 
 
+def test_a_run_of_less_than_a_frame_is_refused_and_gives_no_figure() -> None:
+    done = bench("ceiling", "--events", "63", "--json", "-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "64 events" in done.stderr
+
+
 def test_a_result_is_written_to_the_file_that_was_named(tmp_path: Path) -> None:
     target = tmp_path / "result.json"
     report.emit({"events_per_s": 12_345}, str(target))
