@@ -327,6 +327,18 @@ def test_statistics_count_rows_commits_and_peaks(store: Store) -> None:
     assert second.free_bytes > 0
 
 
+def test_a_commit_that_changes_nothing_is_counted_but_is_no_transaction(store: Store) -> None:
+    put(store, Table.ITEMS, {b"a": b"1"})
+    before = store.statistics()
+    batch = Batch()
+    batch.delete(Table.ITEMS, b"not there")
+    write(store, batch)
+    store.begin().commit()
+    after = store.statistics()
+    assert after.commit_count - before.commit_count == 2
+    assert after.last_transaction == before.last_transaction
+
+
 def test_a_batch_knows_its_size() -> None:
     batch = Batch()
     assert batch.is_empty()

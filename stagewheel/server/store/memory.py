@@ -139,7 +139,7 @@ class MemoryTransaction(_Reads):
             self.abort()
             raise StoreFull("the memory store has no free bytes left")
         self._is_open = False
-        self._store.committed(self._row_count)
+        self._store.committed(self._row_count, has_written=any(self._undo.values()))
 
     def abort(self) -> None:
         if not self._is_open:
@@ -257,6 +257,6 @@ class MemoryStore:
         if not self._snapshots:
             self._shared.clear()
 
-    def committed(self, row_count: int) -> None:
-        self._last_transaction += 1
+    def committed(self, row_count: int, *, has_written: bool) -> None:
+        self._last_transaction += has_written
         self._counts.add(row_count, 0)
