@@ -1,0 +1,334 @@
+"""Tests of values: what each operator means for each type of field (semantics 4.1 to 4.4).
+
+Laws: what was written is checked and brought into its form once, at compile time; a missing value (None,
+"", [], {}) is empty and never equal, greater or smaller than anything; a negative operator is the exact
+opposite of its positive one and is made by negating it, so here stand only the positive ones.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from stagewheel.server.core.calendar import parse_date, parse_datetime, parse_time_of_day
+from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.names import Kind
+
+Check = Callable[[Any, Scope], bool]
+Form = Callable[[Any, Scope], Any]  # a value as it is compared; None if it is none of that type
+
+NEGATIVE: Final = {"is_not": "is", "not_in": "in", "not_contains": "contains", "filled": "empty"}
+ORDER: Final = ("gt", "gte", "lt", "lte", "between")
+EQUAL: Final = ("is", "in", "empty")
+TEXTUAL: Final = ("contains", "starts_with", "ends_with")
+FITS: Final[dict[str, tuple[str, ...]]] = {
+    "text": (*EQUAL, *TEXTUAL),
+    "number": (*EQUAL, *ORDER),
+    "money": (*EQUAL, *ORDER),
+    "boolean": EQUAL,
+    "date": (*EQUAL, *ORDER),
+    "datetime": (*EQUAL, *ORDER),
+    "file": ("empty",),
+    "any": (*EQUAL, *ORDER, *TEXTUAL),
+    "now": (*ORDER, "weekday"),
+}
+FITS_MULTIPLE: Final = ("is", "in", "contains", "empty")
+OPERATORS: Final = (*EQUAL, *ORDER, *TEXTUAL, *NEGATIVE, "weekday")
+OPERATORS_LATER: Final = ("changed", "changed_from", "changed_to")
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+EMPTY_VALUES: Final[tuple[Any, ...]] = (None, "", [], {})
+ONE_MS: Final = timedelta(milliseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def fitting(kind: Kind) -> tuple[str, ...]:
+    """All operators that fit a type, for an error that lists them."""
+    positive = FITS_MULTIPLE if kind.multiple and kind.type != "file" else FITS[kind.type]
+    return (*positive, *(negative for negative, of in NEGATIVE.items() if of in positive))
+
+
+def check(kind: Kind, operator: str, expected: Any, case: bool = False) -> Check:
+    """The test of a positive operator. ValueError says what is wrong with `expected`."""
+    if operator == "empty":
+        return lambda value, scope: value in EMPTY_VALUES
+    if kind.type == "now":
+        return _check_now(operator, expected)
+    if kind.multiple:
+        return _check_multiple(kind.type, operator, expected, case)
+    single = _check_single(kind.type, operator, expected, case)
+    if kind.type != "any" or operator in ORDER:
+        return single
+    several = _check_multiple("any", operator, expected, case) if operator in FITS_MULTIPLE else None
+    if several is None:
+        return single
+    return lambda value, scope: several(value, scope) if isinstance(value, list) else single(value, scope)
+
+
+def _check_single(type_: str, operator: str, expected: Any, case: bool) -> Check:
+    form, forms = _forms(type_, operator, expected, case)
+    if operator == "in":
+        if not isinstance(expected, list) or not expected:
+            raise ValueError("'in' needs a list of values")
+        wanted = [forms(one) for one in expected]
+        if type_ in ("money", "date", "datetime"):
+            return lambda value, scope: _any_equal(form(value, scope), wanted, scope)
+        chosen = frozenset(one(None) for one in wanted)
+        return lambda value, scope: (found := form(value, scope)) is not None and found in chosen
+    if operator == "between":
+        low, high = (forms(one) for one in _two(expected))
+        return lambda value, scope: (
+            (found := form(value, scope)) is not None and _le(low(scope), found) and _le(found, high(scope))
+        )
+    wanted_one = forms(expected)
+    compare = COMPARE[operator]
+    return lambda value, scope: (
+        (found := form(value, scope)) is not None and compare(found, wanted_one(scope))
+    )
+
+
+def _any_equal(found: Any, wanted: list[Callable[[Any], Any]], scope: Scope) -> bool:
+    return found is not None and any(_eq(found, one(scope)) for one in wanted)
+
+
+def _check_multiple(type_: str, operator: str, expected: Any, case: bool) -> Check:
+    form, forms = _forms(type_, operator, expected, case)
+    if operator == "contains":
+        one = forms(expected)
+        compare = COMPARE["contains" if _is_text(type_, expected) else "is"]
+        return lambda value, scope: any(compare(found, one(scope)) for found in _values(value, form, scope))
+    wanted = [forms(each) for each in (expected if isinstance(expected, list) else [expected])]
+    if operator == "in":
+        if not isinstance(expected, list) or not expected:
+            raise ValueError("'in' needs a list of values")
+        return lambda value, scope: any(_any_equal(f, wanted, scope) for f in _values(value, form, scope))
+    return lambda value, scope: _same(_values(value, form, scope), [one(scope) for one in wanted])
+
+
+def _same(found: list[Any], wanted: list[Any]) -> bool:
+    """Equal as sets; nothing equals an empty value."""
+    return (
+        bool(found)
+        and all(any(_eq(a, b) for b in wanted) for a in found)
+        and all(any(_eq(a, b) for a in found) for b in wanted)
+    )
+
+
+def _values(value: Any, form: Form, scope: Scope) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    return [found for one in values if (found := form(one, scope)) is not None]
+
+
+def _two(expected: Any) -> list[Any]:
+    if not isinstance(expected, list) or len(expected) != 2:
+        raise ValueError("'between' needs a list of two values: [from, to]")
+    return expected
+
+
+# ---------------------------------------------------------------- forms: how values and literals are compared
+
+
+def _is_text(type_: str, expected: Any) -> bool:
+    return type_ == "text" or (type_ == "any" and isinstance(expected, str))
+
+
+def _forms(
+    type_: str, operator: str, expected: Any, case: bool
+) -> tuple[Form, Callable[[Any], Callable[[Any], Any]]]:
+    """How the item's value is brought into its form, and how a literal becomes a function of the scope."""
+    if type_ == "any":
+        type_ = _type_of_literal(operator, expected)
+    if type_ == "text":
+        if case:
+            return _exact, lambda one: _constant(_text(one))
+        return _folded, lambda one: _constant(_text(one).casefold())
+    if type_ == "number":
+        return lambda value, scope: number(value), lambda one: _constant(_number(one))
+    if type_ == "money":
+        return lambda value, scope: money(value), lambda one: _constant(_money(one))
+    if type_ == "boolean":
+        return _truth, lambda one: _constant(_bool(one))
+    day = type_ == "date"
+    return lambda value, scope: instant(value, scope.zone, day), lambda one: _moment(one, day)
+
+
+def _type_of_literal(operator: str, expected: Any) -> str:
+    one = expected[0] if isinstance(expected, list) and expected else expected
+    if isinstance(one, bool):
+        return "boolean"
+    if isinstance(one, int | float):
+        return "number"
+    if isinstance(one, dict):
+        return "money"
+    return "datetime" if operator in ORDER else "text"
+
+
+def _constant(value: Any) -> Callable[[Any], Any]:
+    return lambda scope: value
+
+
+def _exact(value: Any, scope: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _folded(value: Any, scope: Any) -> str | None:
+    return value.casefold() if isinstance(value, str) and value else None
+
+
+def _truth(value: Any, scope: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def number(value: Any) -> float | int | None:
+    """A number, or text that is one; None otherwise."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        try:
+            value = float(value) if len(value) <= 40 else None
+        except ValueError:
+            return None
+    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def money(value: Any) -> tuple[float | int, str] | None:
+    """(amount, currency) of a number or of {amount, currency}; the currency of a plain number is ""."""
+    currency = ""
+    if isinstance(value, dict):
+        currency = value.get("currency") or ""
+        value = value.get("amount")
+    amount = number(value)
+    return (amount, str(currency).upper()) if amount is not None else None
+
+
+@lru_cache(maxsize=4096)
+def _instant(value: str | int, zone: ZoneInfo, day: bool) -> int | None:
+    try:
+        return parse_date(value, zone) if day else parse_datetime(value, zone)
+    except ValueError:
+        return None
+
+
+def instant(value: Any, zone: ZoneInfo, day: bool = False) -> int | None:
+    """The moment that a date or date and time means in a zone; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return None
+    return _instant(value, zone, day)
+
+
+def _text(literal: Any) -> str:
+    if not isinstance(literal, str):
+        raise ValueError(f'text is expected here; put it in quotes: "{literal}"')
+    if literal == "":
+        raise ValueError("an empty text equals nothing; write {empty: true}")
+    if "{{" in literal:
+        raise ValueError("a condition compares with fixed values; templates are not filled in here")
+    return literal
+
+
+def _number(literal: Any) -> float | int:
+    found = number(literal)
+    if found is None:
+        raise ValueError("a number is expected here")
+    return found
+
+
+def _money(literal: Any) -> tuple[float | int, str]:
+    if isinstance(literal, dict) and not {"amount", "currency"} >= literal.keys() >= {"amount"}:
+        raise ValueError("an amount of money is a number or {amount: 100, currency: EUR}")
+    found = money(literal)
+    if found is None:
+        raise ValueError("an amount of money is expected here: a number or {amount: 100, currency: EUR}")
+    return found
+
+
+def _bool(literal: Any) -> bool:
+    if not isinstance(literal, bool):
+        raise ValueError("true or false is expected here")
+    return literal
+
+
+def _moment(literal: Any, day: bool) -> Callable[[Any], Any]:
+    if not isinstance(literal, str):
+        raise ValueError("a date is expected here, such as 2026-03-29 or 2026-03-29T09:00")
+    parse_datetime(literal, ZoneInfo("UTC"))
+    return lambda scope: _instant(literal, scope.zone, day)
+
+
+# ---------------------------------------------------------------- comparisons of forms
+
+
+def _eq(found: Any, wanted: Any) -> bool:
+    if isinstance(found, tuple) and isinstance(wanted, tuple):  # money
+        return found[0] == wanted[0] and _same_currency(found, wanted)
+    return bool(found == wanted)
+
+
+def _same_currency(a: tuple[Any, str], b: tuple[Any, str]) -> bool:
+    return not a[1] or not b[1] or a[1] == b[1]
+
+
+def _lt(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple):
+        return _same_currency(a, b) and bool(a[0] < b[0])
+    return bool(a < b)
+
+
+def _le(a: Any, b: Any) -> bool:
+    return _lt(a, b) or _eq(a, b)
+
+
+COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "is": _eq,
+    "lt": _lt,
+    "lte": _le,
+    "gt": lambda found, wanted: _lt(wanted, found),
+    "gte": lambda found, wanted: _le(wanted, found),
+    "contains": lambda found, wanted: wanted in found,
+    "starts_with": lambda found, wanted: found.startswith(wanted),
+    "ends_with": lambda found, wanted: found.endswith(wanted),
+}
+
+
+# ---------------------------------------------------------------- `now`
+
+
+def _check_now(operator: str, expected: Any) -> Check:
+    if operator == "weekday":
+        days = expected if isinstance(expected, list) else [expected]
+        for day in days:
+            if day not in WEEKDAYS:
+                raise ValueError(f"a weekday is one of {', '.join(WEEKDAYS)}, not {day!r}")
+        wanted = frozenset(WEEKDAYS.index(day) for day in days)
+        return lambda value, scope: _local(scope).weekday() in wanted
+    if operator == "between":
+        begin, end = _two(expected)
+        if isinstance(begin, str) and len(begin) <= 8:
+            return _check_window(parse_time_of_day(begin), parse_time_of_day(end))
+    return _check_single("datetime", operator, expected, case=False)
+
+
+def _check_window(begin_ms: int, end_ms: int) -> Check:
+    """From `begin`, included, to `end`, excluded; over midnight if it ends before it begins (4.6)."""
+    if begin_ms == end_ms:
+        raise ValueError("a window that ends when it begins holds no moment")
+    if begin_ms < end_ms:
+        return lambda value, scope: begin_ms <= _clock_ms(scope) < end_ms
+    return lambda value, scope: not end_ms <= _clock_ms(scope) < begin_ms
+
+
+def _local(scope: Scope) -> datetime:
+    return (EPOCH + timedelta(milliseconds=scope.now_ms)).astimezone(scope.zone)
+
+
+def _clock_ms(scope: Scope) -> int:
+    local = _local(scope)
+    return (
+        timedelta(
+            hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond
+        )
+        // ONE_MS
+    )

@@ -1,0 +1,197 @@
+"""Conditions: from the validated tree to one Python function that answers as `Condition` in `plan.py` says.
+
+Laws: source text is generated from the shape of the tree and from numbers only; every name and value that
+the author wrote is a constant handed in beside it, so nothing of a document is ever executed. Tests are
+made in the order of the file and stop at the first that decides. Checked here, with the place: that a name
+is declared, that an operator fits the type, that a value is of the type (4.4).
+
+Why generate: `all`, `any` and `not` become `and`, `or` and `not` of one expression; a closure per node
+costs a call each. The commonest tests are written out in place: a text is equal, a number is compared, true
+or false.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from stagewheel.server.core.plan import Condition, TestPlan
+from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.compare import (
+    FITS,
+    FITS_MULTIPLE,
+    NEGATIVE,
+    OPERATORS,
+    OPERATORS_LATER,
+    check,
+    fitting,
+)
+from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
+from stagewheel.server.rules.names import ITEM_ATTRIBUTES, Kind, Names, Unknown, reader
+from stagewheel.server.rules.reader import NOT_YET, shown
+
+TESTS_MAX = 200
+COMBINATIONS = ("all", "any", "not")
+SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+def compile_condition(raw: Any, place: Place, names: Names, log: Log) -> Condition | None:
+    """The condition of a document, or None: there is none, or it has mistakes, which are in the log."""
+    if raw is None:
+        return None
+    builder = _Builder(names, log)
+    expression = builder.node(raw, place)
+    if len(builder.tests) > TESTS_MAX:
+        log.mistake(place, f"a condition makes at most {TESTS_MAX} tests, this one has {len(builder.tests)}")
+        return None
+    if expression is None:
+        return None
+    return Condition(holds=builder.function(expression), tests=tuple(builder.tests))
+
+
+class _Builder:
+    """Collects tests and constants while it turns the tree into an expression."""
+
+    def __init__(self, names: Names, log: Log) -> None:
+        self.names = names
+        self.log = log
+        self.tests: list[TestPlan] = []
+        self.constants: dict[str, Any] = {}
+
+    def function(self, expression: str) -> Callable[[Scope, list[Any]], bool]:
+        """`holds(scope, seen)`."""
+        source = (
+            "def holds(scope, seen):\n"
+            "    see = seen.extend\n"
+            "    fields = scope.fields\n"
+            "    item = scope.item\n"
+            f"    return bool({expression})\n"
+        )
+        space: dict[str, Any] = dict(self.constants)
+        exec(compile(source, "<condition>", "exec"), space)
+        made: Callable[[Scope, list[Any]], bool] = space["holds"]
+        return made
+
+    def constant(self, value: Any) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def node(self, raw: Any, place: Place) -> str | None:
+        """A test, a combination, or several of them in one mapping, which must all hold."""
+        if not isinstance(raw, dict):
+            said = f"not {shown(raw)}"
+            self.log.mistake(place, f"a condition is a mapping such as {{amount: {{gt: 0}}}}, {said}")
+            return None
+        if not raw:
+            self.log.mistake(place, "the condition is empty; take it out, or write a test: {amount: {gt: 0}}")
+            return None
+        parts = [self._part(key, value, place / key) for key, value in raw.items()]
+        return _joined(" and ", parts)
+
+    def _part(self, key: str, value: Any, place: Place) -> str | None:
+        if key == "not":
+            inner = self.node(value, place)
+            return None if inner is None else f"(not {inner})"
+        if key in COMBINATIONS:
+            if not isinstance(value, list) or not value:
+                self.log.mistake(place, f"'{key}' needs a list of conditions, got {shown(value)}")
+                return None
+            parts = [self.node(one, place / number) for number, one in enumerate(value)]
+            return _joined(" and " if key == "all" else " or ", parts)
+        if key == "expr":
+            self.log.mistake(place, f"'expr' {NOT_YET}")
+            return None
+        return self._tests(key, value, place)
+
+    def _tests(self, path: str, value: Any, place: Place) -> str | None:
+        try:
+            _, kind = self.names.of_path(path)
+        except Unknown as unknown:
+            self.log.mistake(place, str(unknown))
+            return None
+        if not isinstance(value, dict) or not value.keys() - {"case"}:
+            said = f"not {shown(value)}"
+            self.log.mistake(
+                place, f"a test of '{path}' is an operator with a value, as in {{is: …}}, {said}"
+            )
+            return None
+        case = value.get("case", False)
+        if not isinstance(case, bool):
+            self.log.mistake(place / "case", "'case' is true or false")
+        parts = [
+            self._test(path, kind, operator, expected, case is True, place / operator)
+            for operator, expected in value.items()
+            if operator != "case"
+        ]
+        return _joined(" and ", parts)
+
+    def _test(
+        self, path: str, kind: Kind, operator: str, expected: Any, case: bool, place: Place
+    ) -> str | None:
+        complaint = _unfit(path, kind, operator)
+        if complaint:
+            self.log.mistake(place, complaint)
+            return None
+        positive = NEGATIVE.get(operator, operator)
+        negated = operator in NEGATIVE
+        if positive == "empty":
+            if not isinstance(expected, bool):
+                self.log.mistake(place, f"'{operator}' is true or false")
+                return None
+            negated = negated == expected
+        try:
+            made = check(kind, positive, expected, case)
+        except ValueError as error:
+            self.log.mistake(place, f"{path} {operator} {shown(expected)}: {error}")
+            return None
+        test = self._written(kind, positive, expected, case, made)
+        if negated:
+            test = f"not {test}"
+        self.tests.append(TestPlan(path, operator, expected))
+        return f"(see(({len(self.tests) - 1}, v := {self._read(path)})) or {test})"
+
+    def _read(self, path: str) -> str:
+        if path == "now":
+            return "scope.now_ms"
+        if path in ITEM_ATTRIBUTES:
+            return f"item.{ITEM_ATTRIBUTES[path]}"
+        if "." in path or path in ("entity", "observers", "timezone"):
+            return f"{self.constant(reader(path))}(scope)"
+        return f"fields.get({self.constant(path)})"
+
+    def _written(self, kind: Kind, operator: str, expected: Any, case: bool, made: Any) -> str:
+        """The test of the value `v` as an expression."""
+        if operator == "empty":
+            return "(v is None or v == '' or v == [] or v == {})"
+        general = f"{self.constant(made)}(v, scope)"
+        if kind.multiple:
+            return general
+        if kind.type == "text" and operator == "is" and not case:
+            return f"(v.__class__ is str and v.casefold() == {self.constant(expected.casefold())})"
+        if kind.type == "boolean" and operator == "is":
+            return f"(v is {expected is True})"
+        if kind.type == "number" and operator in SIGNS and isinstance(expected, int):
+            wanted = self.constant(expected)
+            return f"(v {SIGNS[operator]} {wanted} if v.__class__ is int else {general})"
+        return general
+
+
+def _unfit(path: str, kind: Kind, operator: str) -> str:
+    if operator in OPERATORS_LATER:
+        return f"'{operator}' {NOT_YET}"
+    if operator not in OPERATORS:
+        hint = nearest(operator, OPERATORS) or f"; known are {listed(fitting(kind))}"
+        return f"unknown operator '{operator}'{hint}"
+    positive = NEGATIVE.get(operator, operator)
+    fits = FITS_MULTIPLE if kind.multiple and kind.type != "file" else FITS[kind.type]
+    if positive not in fits:
+        many = "a multiple " if kind.multiple else ""
+        fit = listed(fitting(kind))
+        return f"'{operator}' does not fit '{path}', which is {many}{kind.type}; use one of {fit}"
+    return ""
+
+
+def _joined(word: str, parts: list[str | None]) -> str | None:
+    good = [part for part in parts if part is not None]
+    if len(good) < len(parts):
+        return None
+    return good[0] if len(good) == 1 else f"({word.join(good)})"

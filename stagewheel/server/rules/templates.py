@@ -1,0 +1,384 @@
+"""Templates compiled: texts and values of the turn, and what a sender renders.
+
+Laws: every name is checked against what is declared before anything runs, also in included files; an empty
+value renders as nothing (7.2). A value that is one `{{ expression }}` and nothing else keeps its type: `{{
+vars.round + 1 }}` is a number. What goes wrong while rendering is a TemplateFailed and nobody else's
+trouble. A text without braces costs nothing: it is a constant.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+from stagewheel.errors import RuleError
+from stagewheel.server.core.plan import Text, Value
+from stagewheel.server.core.scope import Scope, client_view, employee_view
+from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
+from stagewheel.server.rules.names import (
+    CARRIED,
+    ITEM_ATTRIBUTES,
+    ITEM_KINDS,
+    ROOTS_LATER,
+    Names,
+    Unknown,
+    reader,
+)
+from stagewheel.server.rules.sandbox import ROUNDS, TEMPLATE_ROOTS, Nothing, Rounds, Sandbox, allowed
+
+TURN_CHARS_MAX: Final = 64 * 1024
+SENDER_CHARS_MAX: Final = 1_000_000
+SOURCE_CHARS_MAX: Final = 256 * 1024
+WHOLE_MAX: Final = 2**63 - 1
+MARKS: Final = ("{{", "{%", "{#")
+ENDING: Final = ".j2"
+SIMPLE_ROOTS: Final = ("now", "timezone")
+RESULT: Final = "result"
+
+VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
+    "client": lambda scope: client_view(scope.client),
+    "responsible": lambda scope: employee_view(scope.responsible),
+    "vars": lambda scope: scope.vars,
+    "trigger": lambda scope: scope.trigger,
+    "previous": lambda scope: scope.previous,
+    "now": lambda scope: scope.now_ms,
+}
+
+
+class TemplateFailed(RuleError):
+    """A template could not be rendered with the values it met: the author's mistake, or a missing value."""
+
+
+class Made(NamedTuple):
+    """A compiled text, and the roots besides item and client that an outbox row must carry for it."""
+
+    text: Text
+    roots: tuple[str, ...]
+
+
+class _Used(NamedTuple):
+    """What a template names: roots, and the names of the item."""
+
+    roots: set[str]
+    item: set[str]
+
+
+class Templates:
+    """All templates of one ruleset. `files` are its texts by path; `folder` is looked into as well."""
+
+    def __init__(self, files: Mapping[str, str], folder: str, log: Log) -> None:
+        self.files = files
+        self.folder = folder
+        self.log = log
+        self.sandbox = Sandbox(files)
+
+    def text(self, source: str, place: Place, names: Names) -> Text:
+        """A text that is rendered within the turn."""
+        if not _has_marks(source):
+            return lambda scope: source
+        tree = self._parsed(source, place)
+        used = self._checked(tree, place, names, strict=True) if tree is not None else None
+        if tree is None or used is None:
+            return _never
+        return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
+
+    def value(self, raw: Any, place: Place, names: Names) -> Value:
+        """A value of a document: constants as they are, every text in it a template, one expression keeps
+        its type.
+        """
+        if isinstance(raw, dict):
+            below = {key: self.value(one, place / key, names) for key, one in raw.items()}
+            return lambda scope: {key: one(scope) for key, one in below.items()}
+        if isinstance(raw, list):
+            items = [self.value(one, place / number, names) for number, one in enumerate(raw)]
+            return lambda scope: [one(scope) for one in items]
+        if not isinstance(raw, str) or not _has_marks(raw):
+            return lambda scope: raw
+        tree = self._parsed(raw, place)
+        used = self._checked(tree, place, names, strict=True) if tree is not None else None
+        if tree is None or used is None:
+            return _never
+        expression = _only_expression(tree)
+        if expression is None:
+            return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
+        return self._evaluated(expression, used, _label(place))
+
+    def sent(self, source: str, place: Place, names: Names) -> Made:
+        """A text that a sender renders: of a template file if it names one (`templates/thanks.txt.j2`)."""
+        if source.endswith(ENDING) and "\n" not in source and not _has_marks(source):
+            return self._file(source, place, names)
+        if not _has_marks(source):
+            return Made(lambda scope: source, ())
+        tree = self._parsed(source, place)
+        used = self._checked(tree, place, names, strict=False) if tree is not None else None
+        if tree is None or used is None:
+            return Made(_never, ())
+        return Made(self._rendered(tree, used, _label(place), SENDER_CHARS_MAX), _carried(used))
+
+    def path_of(self, name: str) -> str | None:
+        """The path of a template file among the files, or None."""
+        for path in (name, f"{self.folder}/{name}"):
+            if path in self.files:
+                return path
+        return None
+
+    def _file(self, name: str, place: Place, names: Names) -> Made:
+        path = self.path_of(name)
+        if path is None:
+            known = [file for file in self.files if file.endswith(ENDING)]
+            hint = nearest(name, known) or f"; there are {listed(known) or 'no templates'}"
+            self.log.mistake(place, f"there is no template '{name}'{hint}")
+            return Made(_never, ())
+        at = Place(path)
+        tree = self._parsed(self.files[path], at, path)
+        used = self._checked(tree, at, names, strict=False) if tree is not None else None
+        if tree is None or used is None:
+            return Made(_never, ())
+        return Made(self._rendered(tree, used, path, SENDER_CHARS_MAX, path), _carried(used))
+
+    # ------------------------------------------------------------ compiling
+
+    def _parsed(self, source: str, place: Place, file: str | None = None) -> nodes.Template | None:
+        if len(source) > SOURCE_CHARS_MAX:
+            self.log.mistake(place, f"the template is longer than {SOURCE_CHARS_MAX} characters")
+            return None
+        try:
+            return self.sandbox.parse(source, file)
+        except TemplateSyntaxError as error:
+            self._complain(place, error.lineno, f"the template: {error.message}")
+        except RecursionError:
+            self.log.mistake(place, "the template is nested too deeply")
+        return None
+
+    def _checked(
+        self, tree: nodes.Template, place: Place, names: Names, *, strict: bool, above: tuple[str, ...] = ()
+    ) -> _Used | None:
+        """What it names, or None: then the log has why it can't be used."""
+        try:
+            allowed(tree, strict=strict)
+            undeclared = find_undeclared_variables(tree)
+        except TemplateSyntaxError as error:
+            self._complain(place, error.lineno, f"the template: {error.message}")
+            return None
+        except RecursionError:
+            self.log.mistake(place, "the template is nested too deeply")
+            return None
+        used = _Used(set(), set())
+        good = True
+        for line, complaint in _complaints(tree, undeclared, names, used):
+            self._complain(place, line, complaint)
+            good = False
+        includes: list[nodes.Include | nodes.Extends] = [*tree.find_all(nodes.Include)]
+        for included in [*includes, *tree.find_all(nodes.Extends)]:
+            below = self._included(included, place, names, above)
+            if below is None:
+                good = False
+            else:
+                used.roots.update(below.roots)
+                used.item.update(below.item)
+        return used if good else None
+
+    def _included(
+        self, node: nodes.Include | nodes.Extends, place: Place, names: Names, above: tuple[str, ...]
+    ) -> _Used | None:
+        assert isinstance(node.template, nodes.Const), "the sandbox allows written-out names only"
+        name = node.template.value
+        if not isinstance(name, str) or name not in self.files:
+            self._complain(
+                place, node.lineno, f"there is no template '{name}'{nearest(str(name), self.files)}"
+            )
+            return None
+        if name in above or name == place.file:
+            self._complain(place, node.lineno, f"the template '{name}' includes itself")
+            return None
+        tree = self._parsed(self.files[name], Place(name), name)
+        if tree is None:
+            return None
+        return self._checked(tree, Place(name), names, strict=False, above=(*above, place.file))
+
+    def _complain(self, place: Place, line: int, message: str) -> None:
+        if place.path:
+            self.log.mistake(place, message)
+        else:
+            self.log.mistake_at(place.file, line, 0, message)
+
+    # ------------------------------------------------------------ rendering
+
+    def _made(self, tree: nodes.Template, label: str, file: str | None) -> Template:
+        if file is not None:
+            return self.sandbox.get_template(file)
+        return self.sandbox.from_string(tree)
+
+    def _rendered(
+        self, tree: nodes.Template, used: _Used, label: str, chars_max: int, file: str | None = None
+    ) -> Text:
+        make = self._made(tree, label, file)
+        context = _context_of(used)
+
+        def text(scope: Scope) -> str:
+            parts: list[str] = []
+            chars = 0
+            try:
+                for part in make.root_render_func(make.new_context(context(scope))):
+                    parts.append(part)
+                    chars += len(part)
+                    if chars > chars_max:
+                        raise TemplateFailed(f"{label}: the text has more than {chars_max} characters")
+            except TemplateFailed:
+                raise
+            except Exception as error:  # whatever a template meets is between it and its author
+                raise _failed(label, error) from error
+            return "".join(parts)
+
+        return text
+
+    def _evaluated(self, expression: nodes.Expr, used: _Used, label: str) -> Value:
+        assign = nodes.Assign(nodes.Name(RESULT, "store", lineno=1), expression, lineno=1)
+        tree = nodes.Template([assign], lineno=1)
+        tree.set_environment(self.sandbox)
+        make = self._made(tree, label, None)
+        context = _context_of(used)
+
+        def value(scope: Scope) -> Any:
+            try:
+                made = make.new_context(context(scope))
+                for _ in make.root_render_func(made):
+                    pass
+            except Exception as error:  # as above
+                raise _failed(label, error) from error
+            return _plain(made.vars[RESULT], label)
+
+        return value
+
+
+def _never(scope: Scope) -> Any:
+    """Stands for what has a mistake; the ruleset is refused, so nobody calls it."""
+    raise TemplateFailed("the template has mistakes")
+
+
+def _has_marks(source: str) -> bool:
+    return any(mark in source for mark in MARKS)
+
+
+def _label(place: Place) -> str:
+    return ".".join(str(part) for part in place.path) or place.file
+
+
+def _failed(label: str, error: Exception) -> TemplateFailed:
+    if isinstance(error, TemplateNotFound):
+        return TemplateFailed(f"{label}: there is no template '{error.name}'")
+    said = error.message if isinstance(error, TemplateError) else str(error)
+    return TemplateFailed(f"{label}: {said or type(error).__name__}")
+
+
+def _carried(used: _Used) -> tuple[str, ...]:
+    return tuple(root for root in CARRIED if root in used.roots)
+
+
+def _only_expression(tree: nodes.Template) -> nodes.Expr | None:
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
+        return None
+    parts = tree.body[0].nodes
+    if len(parts) != 1 or isinstance(parts[0], nodes.TemplateData):
+        return None
+    return parts[0]
+
+
+def _plain(value: Any, label: str) -> Any:
+    """A value that can be stored: what templates know is turned into plain values, and bounded."""
+    if value is None or isinstance(value, Nothing):
+        return None
+    if isinstance(value, str):
+        if len(value) > TURN_CHARS_MAX:
+            raise TemplateFailed(f"{label}: the text has more than {TURN_CHARS_MAX} characters")
+        return str(value)
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise TemplateFailed(f"{label}: the result is no number")
+    if isinstance(value, int) and abs(value) > WHOLE_MAX:
+        raise TemplateFailed(f"{label}: the number is too large")
+    if isinstance(value, list | tuple):
+        return [_plain(one, label) for one in value]
+    return value
+
+
+def _context_of(used: _Used) -> Callable[[Scope], dict[str, Any]]:
+    """Builds just what the template names."""
+    item = {name: _item_reader(name) for name in sorted(used.item)}
+    views = {root: VIEWS[root] for root in TEMPLATE_ROOTS if root in used.roots and root in VIEWS}
+
+    def context(scope: Scope) -> dict[str, Any]:
+        made: dict[str, Any] = {root: view(scope) for root, view in views.items()}
+        made["timezone"] = scope.zone.key
+        made[ROUNDS] = Rounds()
+        if item:
+            made["item"] = {name: read(scope) for name, read in item.items()}
+        return made
+
+    return context
+
+
+def _item_reader(name: str) -> Callable[[Scope], Any]:
+    if name in ITEM_ATTRIBUTES:
+        attribute = ITEM_ATTRIBUTES[name]
+        return lambda scope: getattr(scope.item, attribute)
+    if name in ITEM_KINDS:
+        return reader(name)
+    return lambda scope: scope.fields.get(name)
+
+
+# ---------------------------------------------------------------- names
+
+
+def _complaints(
+    tree: nodes.Template, undeclared: set[str], names: Names, used: _Used
+) -> Iterator[tuple[int, str]]:
+    """(line, what is wrong) of every name; fills `used`."""
+    parents: dict[int, nodes.Node] = {}
+    for node in tree.find_all(nodes.Node):
+        for child in node.iter_child_nodes():
+            parents[id(child)] = node
+    for name in tree.find_all(nodes.Name):
+        if name.name not in undeclared or name.ctx != "load" or name.name == "range":
+            continue
+        complaint = _complaint(name, parents, names, used)
+        if complaint:
+            yield name.lineno, complaint
+
+
+def _complaint(name: nodes.Name, parents: dict[int, nodes.Node], names: Names, used: _Used) -> str:
+    root = name.name
+    if root in ROOTS_LATER:
+        return f"'{root}.…' is not supported yet by this version of stagewheel"
+    if root not in TEMPLATE_ROOTS:
+        hint = nearest(root, TEMPLATE_ROOTS)
+        if root in names.entity.fields or root in ITEM_KINDS:
+            hint = f"; write 'item.{root}'"
+        return f"unknown name '{root}'{hint or f'; known are {listed(TEMPLATE_ROOTS)}'}"
+    used.roots.add(root)
+    if root in SIMPLE_ROOTS:
+        return ""
+    first = _below(name, parents)
+    if first is None:
+        return f"'{root}' is not one value; write '{root}.' and a name"
+    if root == "item":
+        used.item.add(first)
+    try:
+        if root == "item":
+            names.of_item(first)
+        else:
+            names.of_root(root, first)
+    except Unknown as unknown:
+        return str(unknown)
+    return ""
+
+
+def _below(name: nodes.Node, parents: dict[int, nodes.Node]) -> str | None:
+    """`b` of `a.b` and of `a["b"]`."""
+    parent = parents.get(id(name))
+    if isinstance(parent, nodes.Getattr):
+        return parent.attr
+    if isinstance(parent, nodes.Getitem) and parent.node is name and isinstance(parent.arg, nodes.Const):
+        return str(parent.arg.value)
+    return None
