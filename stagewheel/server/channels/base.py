@@ -13,7 +13,8 @@ from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
 
-POOL_SIZE_MAX = 256
+from stagewheel.server.limits import POOL_SIZE_MAX
+
 RATE_PER_S_MAX = 100_000
 SECONDS_MAX = 86_400
 
@@ -51,7 +52,7 @@ class Unknown(Struct, frozen=True, gc=False):
 Outcome = Delivered | RefusedForGood | Retry | Unknown
 
 
-class Delivery(Struct, frozen=True, gc=False):
+class Delivery(Struct, gc=False):
     """What a channel is told about a delivery besides its content.
 
     `key` is the idempotency key that every attempt carries (32 hexadecimal digits of the store and the

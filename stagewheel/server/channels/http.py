@@ -8,7 +8,7 @@ Laws:
   something else a moment later (DNS rebinding) gains nothing. TLS is still checked against the name.
 - What failed before the request was sent is `Retry`; a connection that broke or a time-out after it,
   `Unknown`.
-- Of an answer no more than `RESPONSE_BYTES_MAX` is read.
+- Of an answer no more than `WEBHOOK_RESPONSE_BYTES_MAX` is read.
 
 A failure here never counts for the breaker: every URL is a provider of its own, and one that is down must not
 stop the others. The limit of requests to one host does that work.
@@ -29,13 +29,13 @@ import trio
 
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
 from stagewheel.server.channels.webhook import WebhookSettings
+from stagewheel.server.limits import REASON_LENGTH_MAX, WEBHOOK_CLIENTS_MAX, WEBHOOK_RESPONSE_BYTES_MAX
 
-RESPONSE_BYTES_MAX = 65_536
-CLIENTS_MAX = 64
 RETRY_AFTER_MS_MAX = 86_400_000
-REASON_LENGTH_MAX = 300
 
 _AGAIN = frozenset({408, 425, 429})
+# What a rule can't set: what belongs to the connection, and the key that must be the same in every attempt.
+_OURS = frozenset({"host", "idempotency-key", "content-length", "transfer-encoding", "connection"})
 _NAT64 = ip_network("64:ff9b::/96")
 
 
@@ -79,9 +79,12 @@ class HttpChannel:
                 url, checked, host = await self._resolve(content.url)
         except Forbidden as error:
             return RefusedForGood(str(error))
-        except (OSError, trio.TooSlowError) as error:
-            return Retry(f"the host of the webhook can't be resolved: {error or 'timed out'}")
-        headers = {**content.headers, "Idempotency-Key": delivery.key, "Host": host}
+        except trio.TooSlowError:
+            return Retry("resolving the host of the webhook timed out")
+        except OSError as error:
+            return Retry(f"the host of the webhook can't be resolved: {error}")
+        headers = {name: value for name, value in content.headers.items() if name.lower() not in _OURS}
+        headers |= {"Idempotency-Key": delivery.key, "Host": host}
         held = await self._client(f"{url.scheme}://{url.netloc.decode('ascii')}")
         held.users += 1
         try:
@@ -90,7 +93,7 @@ class HttpChannel:
                 checked,
                 headers=headers,
                 content=content.body or None,
-                extensions={"sni_hostname": url.host},
+                extensions={"sni_hostname": url.raw_host.decode("ascii")},
             ) as response:
                 await _read(response)
                 return _outcome(response, url.host)
@@ -139,7 +142,7 @@ class HttpChannel:
             )
             self._clients[origin] = held
         self._clients.move_to_end(origin)
-        if len(self._clients) > CLIENTS_MAX:
+        if len(self._clients) > WEBHOOK_CLIENTS_MAX:
             await self._close_oldest()
         return held
 
@@ -174,10 +177,13 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 async def _read(response: httpx.Response) -> None:
     """Read the answer, so that the connection can be used again, unless it is too long: then it is closed."""
     size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > RESPONSE_BYTES_MAX:
-            return
+    try:
+        async for chunk in response.aiter_raw():
+            size += len(chunk)
+            if size > WEBHOOK_RESPONSE_BYTES_MAX:
+                return
+    except httpx.HTTPError:
+        return  # the status said what became of the request; a body that breaks off changes nothing
 
 
 def _outcome(response: httpx.Response, host: str) -> Outcome:

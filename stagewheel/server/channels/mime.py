@@ -26,8 +26,8 @@ from msgspec import Struct
 
 from stagewheel.errors import RuleError
 from stagewheel.server.channels.base import Delivery
+from stagewheel.server.limits import MAIL_RECIPIENTS_MAX
 
-RECIPIENTS_MAX = 100
 LINE_BYTES_MAX = 900  # of a body sent as it is; RFC 5322 allows 998
 
 _PLAIN = re.compile(r"[ -~]{0,60}")  # a header value that needs neither folding nor encoding
@@ -82,8 +82,8 @@ def build(content: Content, delivery: Delivery, default_from: str = "", domain: 
     recipients = [mailbox(address, "to") for address in _listed(content.to)]
     if not recipients:
         raise Unsendable("no recipient")
-    if len(recipients) > RECIPIENTS_MAX:
-        raise Unsendable(f"{len(recipients)} recipients; one mail takes {RECIPIENTS_MAX}")
+    if len(recipients) > MAIL_RECIPIENTS_MAX:
+        raise Unsendable(f"{len(recipients)} recipients; one mail takes {MAIL_RECIPIENTS_MAX}")
     subject = content.subject.strip()
     if _CONTROL.search(subject):
         raise Unsendable("the subject holds a line break or another control character")

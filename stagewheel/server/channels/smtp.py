@@ -33,8 +33,7 @@ from stagewheel.errors import OperatorError
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
 from stagewheel.server.channels.email import EmailSettings
-
-REASON_LENGTH_MAX = 300
+from stagewheel.server.limits import REASON_LENGTH_MAX
 
 
 class _Call:

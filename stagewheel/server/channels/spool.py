@@ -22,8 +22,7 @@ import trio
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
-
-BATCH_MAX = 256
+from stagewheel.server.limits import SPOOL_BATCH_MAX
 
 
 class _Written:
@@ -79,7 +78,7 @@ class SpoolChannel:
     async def _write_batch(self) -> None:
         """Write what waits."""
         self._writing = True
-        batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+        batch, self._waiting = self._waiting[:SPOOL_BATCH_MAX], self._waiting[SPOOL_BATCH_MAX:]
         try:
             # Not abandoned when cancelled: a file half done would be reported as never begun.
             await trio.to_thread.run_sync(self._write, batch, abandon_on_cancel=False)

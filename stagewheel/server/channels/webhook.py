@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from stagewheel.server.channels.base import Channel, PoolSettings, Seconds
+from stagewheel.server.limits import POOL_SIZE_MAX
 
 
 class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
@@ -16,7 +17,9 @@ class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
     allow_private: bool = False
     timeout_s: Seconds = 10.0
     deadline_s: Seconds = 60.0
-    per_group_max: Annotated[int, Meta(ge=0, le=256)] = 8  # one slow host leaves room for the others
+    per_group_max: Annotated[int, Meta(ge=0, le=POOL_SIZE_MAX)] = (
+        8  # one slow host leaves room for the others
+    )
     breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 0  # hosts fail one by one, see http.py
 
     @property

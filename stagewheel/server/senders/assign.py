@@ -18,13 +18,13 @@ Laws:
 
 Cost: it ends at the first moment when there is nothing left to hand out, so an answer costs what it hands
 out and not what waits. A full scan for each event, which httpcore once made, is what this avoids; jobs of
-full groups are the only ones looked at in vain, and of these at most `LOOK_MAX` in one call.
+full groups are the only ones looked at in vain, and of these at most `POOL_LOOK_MAX` in one call.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-LOOK_MAX = 512
+from stagewheel.server.limits import POOL_LOOK_MAX
 
 
 class Waiting(NamedTuple):
@@ -87,7 +87,7 @@ def assign(waiting: Iterable[Waiting], view: View, now_ms: int) -> Assignment:
             taken[job.group] = taken.get(job.group, 0) + 1
             handed.append((job.number, sender))
             left -= 1
-        if not left or looked == LOOK_MAX:
+        if not left or looked == POOL_LOOK_MAX:
             break
     return Assignment(handed, opened, _too_cold(view, warm, now_ms))
 

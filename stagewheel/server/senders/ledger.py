@@ -1,0 +1,130 @@
+"""What a sender process owes its shard and may still ask of it: credit, jobs it holds, reports not yet
+committed. Pure: messages in, messages out.
+
+Laws:
+- Credit: what is offered and what is held never exceed a channel's capacity, so a slow provider bounds memory
+  here and the rest waits on the shard's disk.
+- A job that is held, or whose report is not committed yet, is not taken a second time: after a reconnect the
+  shard hands out again what it has no report for, and the report is on its way.
+- A report stays until `ReportsTaken` names it; it goes out again in the next session, or when no answer came
+  for `RESEND_MS`. Reports for a row that is gone are dropped by the shard, so repeating is harmless.
+- At most `REPORTS_UNDER_WAY_MAX` Reports messages are under way: while the shard is busy, the next ones
+  grow fuller instead of more.
+"""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from stagewheel.protocol.messages import Job, Pull, Report, Reports
+from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
+
+RESEND_MS = 5_000
+
+JobKey = tuple[str, int]
+
+
+class _Channel(Struct):
+    """A channel's account."""
+
+    capacity: int
+    offered: int = 0
+    held: int = 0
+
+
+class _Sent(Struct):
+    message: Reports
+    sent_ms: int
+
+
+class Ledger:
+    """The account of one sender process with its shard."""
+
+    def __init__(self, capacities: dict[str, int]) -> None:
+        self._channels = {name: _Channel(capacity) for name, capacity in capacities.items()}
+        self._known: set[JobKey] = set()  # held, or reported and not committed
+        self._unsent: list[Report] = []
+        self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by id, oldest first
+        self._untaken = 0
+        self._next_id = 1
+        self._asking = True
+
+    def stop_asking(self) -> None:
+        """Take no more jobs; what is held is still reported."""
+        self._asking = False
+
+    def take(self, job: Job) -> bool:
+        """A job came in: whether it is to be done. Otherwise it is known already, or of no channel of
+        ours.
+        """
+        channel = self._channels.get(job.channel)
+        if channel is None or not self._asking:
+            return False
+        channel.offered = max(0, channel.offered - 1)
+        key = (job.channel, job.number)
+        if key in self._known:
+            return False
+        self._known.add(key)
+        channel.held += 1
+        return True
+
+    def drop(self, channel: str, number: int) -> None:
+        """A job was not begun and will not be: the shard hands it out again."""
+        self._known.discard((channel, number))
+        self._channels[channel].held -= 1
+
+    def report(self, report: Report) -> None:
+        """A held job has its outcome."""
+        self._channels[report.channel].held -= 1
+        self._unsent.append(report)
+        self._untaken += 1
+
+    def taken(self, id: int) -> None:
+        """The shard has committed these reports."""
+        sent = self._sent.pop(id, None)
+        if sent is not None:
+            self._untaken -= len(sent.message.reports)
+            self._known.difference_update((r.channel, r.number) for r in sent.message.reports)
+
+    def begin_session(self, now_ms: int) -> list[Reports | Pull]:
+        """What to say first in a new session: every report again, then what may be asked for."""
+        for channel in self._channels.values():
+            channel.offered = 0
+        again: list[Reports | Pull] = []
+        for sent in self._sent.values():
+            sent.sent_ms = now_ms
+            again.append(sent.message)
+        return [*again, *self.due(now_ms)]
+
+    def due(self, now_ms: int) -> list[Reports | Pull]:
+        """What to say now."""
+        out: list[Reports | Pull] = []
+        for sent in self._sent.values():
+            if now_ms - sent.sent_ms >= RESEND_MS:
+                sent.sent_ms = now_ms
+                out.append(sent.message)
+        while self._unsent and len(self._sent) < REPORTS_UNDER_WAY_MAX:
+            message = Reports(self._next_id, self._unsent[:REPORTS_FRAME_MAX])
+            del self._unsent[:REPORTS_FRAME_MAX]
+            self._sent[self._next_id] = _Sent(message, now_ms)
+            self._next_id += 1
+            out.append(message)
+        if self._asking and self._untaken < REPORTS_UNTAKEN_MAX:
+            for name, channel in self._channels.items():
+                free = channel.capacity - channel.offered - channel.held
+                # Not for every single job: an offer is a message, and three quarters are still on offer or
+                # held.
+                if free >= max(1, channel.capacity // 4):
+                    channel.offered += free
+                    out.append(Pull(name, free))
+        return out
+
+    @property
+    def untaken(self) -> int:
+        """Reports that are not committed yet, as far as is known here."""
+        return self._untaken
+
+    @property
+    def held(self) -> int:
+        """Jobs that are held."""
+        return sum(channel.held for channel in self._channels.values())

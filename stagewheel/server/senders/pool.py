@@ -1,0 +1,329 @@
+"""A pool of senders of one channel: it holds the jobs that wait, asks `assign` who does what, and does it.
+
+Laws:
+- What is decided, is decided by `assign`, `rate` and `breaker`; here is the state they look at, and the IO.
+- One sender is one long-lived task: it delivers the job it was handed, reports the outcome, and parks. So a
+  job costs two task switches and no task is born for it.
+- Every job that was taken is reported exactly once, or was given back by `drop_waiting`; a job that is
+  being delivered when the pool is closed gets until the deadline, then its outcome is unknown.
+- An exception in a channel is a bug of ours: it becomes `Unknown` for that job and is logged; the pool goes
+  on.
+
+Times are trio's clock (monotonic, virtual in tests) in ms.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from msgspec import Struct
+
+from stagewheel.server.channels.base import (
+    Channel,
+    Delivery,
+    Outcome,
+    PoolSettings,
+    RefusedForGood,
+    Retry,
+    Unknown,
+)
+from stagewheel.server.senders import breaker, rate
+from stagewheel.server.senders.assign import Idle, View, Waiting, assign
+
+LOOK_AGAIN_MS = 60_000
+
+_log = logging.getLogger(__name__)
+
+
+class Task(Struct, gc=False):
+    """A rendered job. `number` is the caller's; past `expires_ms` (wall clock; 0: never) it is not begun."""
+
+    number: int
+    content: Any
+    delivery: Delivery
+    expires_ms: int = 0
+    group: str = ""
+
+
+class Statistics(Struct, frozen=True):
+    """What a pool has done and what it is doing; peaks since it began."""
+
+    channel: str
+    waiting: int
+    waiting_peak: int
+    busy: int
+    busy_peak: int
+    idle: int
+    delivered: int
+    refused: int
+    retries: int
+    unknown: int
+    opened: int
+    closed: int
+    breaker: str
+    breaker_opened: int
+
+
+class _Sender:
+    """A slot: its task parks here until it has an order: a job, or None to close its connection."""
+
+    __slots__ = ("_ordered", "_order", "_parked")
+
+    def __init__(self) -> None:
+        self._order: Task | None = None
+        self._ordered = False
+        self._parked: trio.lowlevel.Task | None = None
+
+    def wake(self, order: Task | None) -> None:
+        """Give the next order. It may come before the task has parked."""
+        assert not self._ordered, "a sender has one order at a time"
+        self._order = order
+        self._ordered = True
+        if self._parked is not None:
+            trio.lowlevel.reschedule(self._parked)
+            self._parked = None
+
+    async def next_order(self) -> Task | None:
+        """Wait for it."""
+        if not self._ordered:
+            self._parked = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        self._ordered = False
+        return self._order
+
+    def _abort(self, _: Any) -> trio.lowlevel.Abort:
+        self._parked = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class Pool:
+    """The senders of one channel. `report(task, outcome)` is called for every job that has one."""
+
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        settings: PoolSettings,
+        report: Callable[[Task, Outcome], None],
+    ) -> None:
+        self.name = name
+        self._channel = channel
+        self._settings = settings
+        self._report = report
+        now_ms = _now_ms()
+        self._rate = rate.full(settings.rate_per_s, now_ms)
+        self._breaker = breaker.Breaker(settings.breaker_failures, int(settings.breaker_pause_s * 1000))
+        self._waiting: OrderedDict[int, Task] = OrderedDict()  # in the order in which they came
+        self._idle: list[Idle] = []  # coldest first
+        self._unopened = list(range(settings.pool_size - 1, -1, -1))  # the next to open last
+        self._senders: dict[int, _Sender] = {}
+        self._group_busy: dict[str, int] = {}
+        self._busy = 0
+        self._nursery: trio.Nursery | None = None
+        self._closing = False
+        self._quiet = trio.Event()
+        self._hint = trio.Event()
+        self._alarm_ms = 0  # when `_watch_moments` looks again
+        self._counts = dict.fromkeys(
+            ("delivered", "refused", "retries", "unknown", "opened", "closed", "breaker_opened"), 0
+        )
+        self._waiting_peak = 0
+        self._busy_peak = 0
+
+    # ---------------------------------------------------------------- the caller's side
+
+    def submit(self, task: Task) -> None:
+        """Queue a job. `pump` hands it out, so that a batch of jobs is assigned at once."""
+        if self._settings.per_group_max:
+            task.group = self._channel.group(task.content)
+        self._waiting[task.number] = task
+        self._waiting_peak = max(self._waiting_peak, len(self._waiting))
+
+    def drop_waiting(self) -> list[Task]:
+        """Forget the jobs that no sender has begun."""
+        dropped = list(self._waiting.values())
+        self._waiting.clear()
+        return dropped
+
+    def pump(self) -> None:
+        """Do what `assign` says now."""
+        if self._nursery is None or self._closing:
+            return
+        now_ms = _now_ms()
+        tokens = rate.available(self._rate, now_ms)
+        admitted = min(tokens, breaker.admitted(self._breaker, now_ms, tokens))
+        view = View(
+            self._idle,
+            self._unopened,
+            self._group_busy,
+            self._settings.per_group_max,
+            admitted,
+            int(self._settings.idle_s * 1000),
+        )
+        waiting = (Waiting(task.number, task.group) for task in self._waiting.values())
+        answer = assign(waiting, view, now_ms)
+        for number, sender in answer.handed:
+            self._hand(self._waiting.pop(number), sender)
+        if answer.handed:
+            self._rate = rate.take(self._rate, len(answer.handed), now_ms)
+            self._breaker = breaker.handed(self._breaker, now_ms)
+        if answer.opened:
+            del self._unopened[-len(answer.opened) :]
+            self._counts["opened"] += len(answer.opened)
+        warm = len(answer.handed) - len(answer.opened)
+        if warm:
+            del self._idle[-warm:]
+        if answer.closed:
+            del self._idle[: len(answer.closed)]
+            self._counts["closed"] += len(answer.closed)
+            for sender in answer.closed:
+                self._senders[sender].wake(None)
+        if self._next_moment_ms() < self._alarm_ms:
+            self._hint.set()
+
+    def _hand(self, task: Task, number: int) -> None:
+        self._busy += 1
+        self._busy_peak = max(self._busy_peak, self._busy)
+        if task.group:
+            self._group_busy[task.group] = self._group_busy.get(task.group, 0) + 1
+        sender = self._senders.get(number)
+        if sender is None:
+            assert self._nursery is not None
+            sender = self._senders[number] = _Sender()
+            self._nursery.start_soon(self._send, number, sender, name=f"{self.name} sender {number}")
+        sender.wake(task)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that no sender has begun."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> int:
+        """Jobs under way."""
+        return self._busy
+
+    def statistics(self) -> Statistics:
+        """What it has done."""
+        return Statistics(
+            channel=self.name,
+            waiting=len(self._waiting),
+            waiting_peak=self._waiting_peak,
+            busy=self._busy,
+            busy_peak=self._busy_peak,
+            idle=len(self._idle),
+            breaker=breaker.state(self._breaker, _now_ms()),
+            **self._counts,
+        )
+
+    # ---------------------------------------------------------------- its tasks
+
+    async def run(self) -> None:
+        """Serve until `close`, or until cancelled; closes the channel at the end."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._watch_moments)
+                self.pump()
+        finally:
+            self._nursery = None
+            with trio.CancelScope(shield=True):
+                await self._channel.aclose()
+
+    async def close(self, deadline_s: float) -> None:
+        """Hand out no more, wait for what is under way, at most so long, and end `run`."""
+        self._closing = True
+        if self._busy:
+            with trio.move_on_after(deadline_s):
+                await self._quiet.wait()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    async def _watch_moments(self) -> None:
+        """Pump at the moments that matter: a token is there, the breaker's pause is over, a connection is
+        cold.
+        """
+        while True:
+            self._hint = trio.Event()
+            self._alarm_ms = self._next_moment_ms()
+            with trio.move_on_at(self._alarm_ms / 1000):
+                await self._hint.wait()
+                continue
+            self.pump()
+
+    def _next_moment_ms(self) -> int:
+        now_ms = _now_ms()
+        moment_ms = now_ms + LOOK_AGAIN_MS
+        if self._waiting and (self._idle or self._unopened):
+            state = breaker.state(self._breaker, now_ms)
+            if state == breaker.OPEN:
+                moment_ms = min(moment_ms, self._breaker.until_ms)
+            elif not rate.available(self._rate, now_ms):
+                moment_ms = min(moment_ms, rate.next_ms(self._rate, now_ms))
+        if self._idle:
+            moment_ms = min(moment_ms, self._idle[0].since_ms + int(self._settings.idle_s * 1000))
+        return moment_ms + 1
+
+    async def _send(self, number: int, sender: _Sender) -> None:
+        """The life of one sender."""
+        while (task := await sender.next_order()) is not None:
+            outcome: Outcome = Unknown("the sender process was stopped")
+            try:
+                outcome = await self._deliver(task, number)
+            finally:
+                self._ended(task, number, outcome)
+        await self._channel.close_sender(number)
+        del self._senders[number]
+        self._unopened.append(number)
+        self.pump()
+
+    async def _deliver(self, task: Task, number: int) -> Outcome:
+        task.delivery.sender = number
+        if task.expires_ms and time.time() * 1000 > task.expires_ms:
+            return RefusedForGood("expired before it could be sent")
+        try:
+            with trio.move_on_after(self._settings.deadline_s):
+                return await self._channel.deliver(task.content, task.delivery)
+        except Exception as error:
+            _log.exception("channel %s failed on %s", self.name, task.delivery.key)
+            return Unknown(f"the channel failed in an unforeseen way: {type(error).__name__}")
+        return Unknown(f"no outcome within {self._settings.deadline_s:g} s")
+
+    def _ended(self, task: Task, number: int, outcome: Outcome) -> None:
+        self._busy -= 1
+        now_ms = _now_ms()
+        if task.group:
+            left = self._group_busy[task.group] - 1
+            if left:
+                self._group_busy[task.group] = left
+            else:
+                del self._group_busy[task.group]
+        self._idle.append(Idle(number, now_ms))
+        self._judge(outcome, now_ms)
+        self._report(task, outcome)
+        self.pump()
+        if not self._busy:
+            self._quiet.set()
+            self._quiet = trio.Event()
+
+    def _judge(self, outcome: Outcome, now_ms: int) -> None:
+        """Count it, and tell the breaker."""
+        counted = {RefusedForGood: "refused", Retry: "retries", Unknown: "unknown"}.get(
+            type(outcome), "delivered"
+        )
+        self._counts[counted] += 1
+        if isinstance(outcome, Unknown) or (isinstance(outcome, Retry) and outcome.provider):
+            before = self._breaker
+            self._breaker = breaker.failed(before, now_ms)
+            if self._breaker.until_ms != before.until_ms:
+                self._counts["breaker_opened"] += 1
+                _log.warning("channel %s: breaker open: %s", self.name, outcome.reason)
+        else:
+            self._breaker = breaker.succeeded(self._breaker)
+
+
+def _now_ms() -> int:
+    return int(trio.current_time() * 1000)

@@ -1,0 +1,89 @@
+"""From an outbox row to content: what a sender reads is the row and the ruleset version it names, nothing
+else.
+
+Laws: values are those of the decision (7.2), since the row carries the item and every root its templates
+name; a template that fails, a row that can't be decoded or an action that the version does not have refuses
+this job for good and harms no other.
+"""
+
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from stagewheel.protocol.messages import Employee, Job
+from stagewheel.server.channels.base import Delivery, RefusedForGood
+from stagewheel.server.core.effects import OutboxRow, decode_outbox_row
+from stagewheel.server.core.item import Item, decode_item
+from stagewheel.server.core.plan import ChannelPlan, Version
+from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import REASON_LENGTH_MAX
+from stagewheel.server.senders.pool import Task
+
+
+def read_row(job: Job) -> OutboxRow | RefusedForGood:
+    """The job's row."""
+    try:
+        return decode_outbox_row(job.row)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        return RefusedForGood(f"the outbox row can't be read: {error}")
+
+
+def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: bool) -> Task | RefusedForGood:
+    """The job with its content. `wall`: the shard's clock is this machine's, so the moment of expiry can be
+    read.
+    """
+    try:
+        plan = version.actions[row.action]
+    except IndexError:
+        return RefusedForGood(f"version {row.version} has no action {row.action}")
+    if not isinstance(plan, ChannelPlan):
+        return RefusedForGood(f"action {row.action} of version {row.version} is for no channel")
+    try:
+        content = plan.document.render(scope_of(row, version))
+    except Exception as error:  # whatever a rule author's template does
+        return RefusedForGood(f"template failed: {error}"[:REASON_LENGTH_MAX])
+    delivery = Delivery(key_of(row, store_id), row.attempt + 1, row.key, row.rule, row.at_ms)
+    return Task(number, content, delivery, row.expires_ms if wall else 0)
+
+
+def scope_of(row: OutboxRow, version: Version) -> Scope:
+    """The scope of the decision, from the row."""
+    item = decode_item(row.item)
+    pipeline = version.pipelines.get(item.pipeline)
+    roots = row.roots
+    return Scope(
+        item,
+        pipeline.entity if pipeline is not None else "",
+        _employees(roots),
+        _zone(item, pipeline.zone if pipeline is not None else None),
+        row.at_ms,
+        trigger=roots.get("trigger") or {},
+        variables=roots.get("vars") or {},
+        previous=roots.get("previous"),
+    )
+
+
+def key_of(row: OutboxRow, store_id: str) -> str:
+    """The idempotency key as 32 hexadecimal digits: fit for a header and a file's name, and no store's keys
+    meet another's.
+    """
+    return sha256(f"{store_id}\0{row.idempotency_key()}".encode()).hexdigest()[:32]
+
+
+def _employees(roots: dict[str, Any]) -> dict[int, Employee]:
+    found: dict[int, Employee] = {}
+    carried = roots.get("employees") or ()
+    for value in [*(carried.values() if isinstance(carried, dict) else carried), roots.get("responsible")]:
+        if value:
+            employee = msgspec.convert(value, Employee)
+            found[employee.id] = employee
+    return found
+
+
+def _zone(item: Item, of_pipeline: ZoneInfo | None) -> ZoneInfo:
+    own = item.more.timezone if item.more is not None else ""
+    if own:
+        return ZoneInfo(own)
+    return of_pipeline or ZoneInfo("UTC")

@@ -1,0 +1,246 @@
+"""The work of a sender process: it pulls outbox rows from its shard, renders them, delivers them through
+pools, and reports.
+
+    shard ── Jobs ─▶ Link ─▶ Ledger ─▶ render ─▶ Pool ─▶ Channel ─▶ provider
+      ▲                                            │
+      └──────── Reports ◀── Link ◀── Ledger ◀──────┘  outcome
+
+Laws:
+- Nothing is kept on disk here. A process that is killed loses what it had in memory, and the shard hands
+  the same rows, with the same keys, to the next one.
+- What was begun is ended and reported, over a new session if need be; what was not begun when a session
+  ended is forgotten, since the shard may give it to somebody else.
+- `close` takes no more, ends what is under way within `CLOSING_S`, and waits for its reports to be committed.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+
+import msgspec
+import trio
+
+from stagewheel.errors import StagewheelError
+from stagewheel.protocol.codec import Message
+from stagewheel.protocol.messages import (
+    Job,
+    Jobs,
+    Query,
+    Refused,
+    Reply,
+    Report,
+    ReportsTaken,
+    SourceQuery,
+    VersionSource,
+    Welcome,
+)
+from stagewheel.server.channels.base import Delivered, Outcome, PoolSettings, RefusedForGood, Retry, Unknown
+from stagewheel.server.core import backoff
+from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.limits import SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
+from stagewheel.server.senders import pool
+from stagewheel.server.senders.config import ChannelsConfig, sections
+from stagewheel.server.senders.ledger import Ledger
+from stagewheel.server.senders.link import Link
+from stagewheel.server.senders.rendering import read_row, render
+from stagewheel.server.senders.versions import Compile, Versions
+
+CAPACITY_PER_SENDER = 16  # jobs asked for ahead, so that no sender waits for the shard's next turn
+JOBS_BETWEEN_YIELDS = 32
+CLOSING_S = 10.0
+REPORTING_S = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class SenderProcess:
+    """All of it but the signals and the parent."""
+
+    def __init__(
+        self,
+        shard_address: str,
+        config: ChannelsConfig,
+        store_id: str,
+        name: bytes,
+        compile_version: Compile,
+    ) -> None:
+        self._store_id = store_id
+        self._settings: dict[str, PoolSettings] = {}
+        self._pools: dict[str, pool.Pool] = {}
+        for channel, settings in sections(config):
+            self._settings[channel] = settings.pool
+            report = _Reporter(self, channel)
+            self._pools[channel] = pool.Pool(channel, settings.open(store_id), settings.pool, report)
+        capacities = {
+            channel: min(SENDER_CAPACITY_MAX, settings.pool_size * CAPACITY_PER_SENDER)
+            for channel, settings in self._settings.items()
+        }
+        self._ledger = Ledger(capacities)
+        self._versions = Versions(compile_version)
+        self._link = Link(shard_address, name, self, next(iter(self._pools)), SENDER_FRAME_BYTES_MAX)
+        self._wall = False  # whether the shard's clock is this machine's
+        self._all_taken = trio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises what `Link.run` raises."""
+        async with trio.open_nursery() as nursery:
+            for one in self._pools.values():
+                nursery.start_soon(one.run, name=f"pool {one.name}")
+            nursery.start_soon(self._link.run, name="link")
+
+    async def close(self) -> None:
+        """Take no more, end what is under way, and see the reports committed, each within its time."""
+        self._ledger.stop_asking()
+        self._forget_waiting()
+        async with trio.open_nursery() as nursery:
+            for one in self._pools.values():
+                nursery.start_soon(one.close, CLOSING_S)
+        self._link.nudge()
+        with trio.move_on_after(REPORTING_S):
+            while self._ledger.untaken:
+                self._all_taken = trio.Event()
+                await self._all_taken.wait()
+
+    def statistics(self) -> list[pool.Statistics]:
+        """What each pool has done."""
+        return [one.statistics() for one in self._pools.values()]
+
+    # ---------------------------------------------------------------- what the link asks for
+
+    async def welcomed(self, welcome: Welcome) -> None:
+        """Repeat the reports, then ask for jobs."""
+        self._wall = welcome.clock == "system"
+        for message in self._ledger.begin_session(_now_ms()):
+            self._link.send(message)
+        _log.info("session %d with the shard", welcome.session)
+
+    def lost(self) -> None:
+        """Forget what was not begun."""
+        self._forget_waiting()
+        _log.info("the session with the shard is over")
+
+    def speak(self) -> None:
+        """Reports and offers that are due."""
+        for message in self._ledger.due(_now_ms()):
+            self._link.send(message)
+
+    async def received(self, message: Message) -> None:
+        """Jobs, the commit of reports, texts of versions."""
+        match message:
+            case Jobs():
+                await self._begin_all(message.jobs)
+            case ReportsTaken():
+                self._ledger.taken(message.id)
+                if not self._ledger.untaken:
+                    self._all_taken.set()
+            case Reply():
+                await self._version_arrived(message)
+            case Refused(query=number) if number >= 0:
+                self._version_missing(
+                    number, f"{message.code}: {message.message}", message.code != "bad_query"
+                )
+            case Refused():
+                _log.warning("the shard refused a message: %s: %s", message.code, message.message)
+            case _:
+                pass  # of a later protocol version
+
+    # ---------------------------------------------------------------- jobs
+
+    async def _begin_all(self, jobs: Sequence[Job]) -> None:
+        for count, job in enumerate(jobs, 1):
+            if self._ledger.take(job):
+                row = read_row(job)
+                if isinstance(row, RefusedForGood):
+                    self._report(job.channel, job.number, row, 1)
+                else:
+                    self._begin(job, row)
+            if not count % JOBS_BETWEEN_YIELDS:
+                self._pump()
+                await trio.lowlevel.checkpoint()
+        self._pump()
+
+    def _begin(self, job: Job, row: OutboxRow) -> None:
+        version = self._versions.get(row.version)
+        if version is None:
+            # The version's number is the query's id: one question a version at a time.
+            if self._versions.wait_for(row.version, job, row):
+                self._link.send(Query(row.version, SourceQuery(row.version)))
+            return
+        task = render(row, job.number, version, self._store_id, self._wall)
+        if isinstance(task, RefusedForGood):
+            self._report(job.channel, job.number, task, row.attempt + 1)
+        else:
+            self._pools[job.channel].submit(task)
+
+    async def _version_arrived(self, reply: Reply) -> None:
+        if not reply.rows:
+            self._version_missing(reply.id, f"the shard has no ruleset version {reply.id}", False)
+            return
+        try:
+            source = msgspec.convert(reply.rows[0], VersionSource)
+            waiting = self._versions.arrived(reply.id, source.files)
+        except (StagewheelError, msgspec.ValidationError) as error:
+            # The shard compiled it once, so this build differs from the one that did: an operator can mend
+            # that.
+            self._version_missing(reply.id, f"ruleset version {reply.id} can't be compiled: {error}", True)
+            return
+        for count, (job, row) in enumerate(waiting, 1):
+            self._begin(job, row)
+            if not count % JOBS_BETWEEN_YIELDS:
+                self._pump()
+                await trio.lowlevel.checkpoint()
+        self._pump()
+
+    def _version_missing(self, number: int, reason: str, may_come: bool) -> None:
+        _log.error("%s", reason)
+        outcome = Retry(reason) if may_come else RefusedForGood(reason)
+        for job, row in self._versions.missing(number):
+            self._report(job.channel, job.number, outcome, row.attempt + 1)
+
+    def _pump(self) -> None:
+        for one in self._pools.values():
+            if one.waiting:
+                one.pump()
+
+    def _forget_waiting(self) -> None:
+        for one in self._pools.values():
+            for task in one.drop_waiting():
+                self._ledger.drop(one.name, task.number)
+        for job, _ in self._versions.drop_waiting():
+            self._ledger.drop(job.channel, job.number)
+
+    def _report(self, channel: str, number: int, outcome: Outcome, attempt: int) -> None:
+        report = Report(channel, number, "delivered")
+        match outcome:
+            case Delivered(detail):
+                report.detail = detail
+            case RefusedForGood(reason):
+                report.outcome, report.reason = "refused", reason
+            case Retry(reason, after_ms):
+                report.outcome, report.reason = "retry", reason
+                report.delay_ms = max(after_ms or 0, self._draw(channel, attempt))
+            case Unknown(reason):
+                report.outcome, report.reason = "unknown", reason
+                report.delay_ms = self._draw(channel, attempt)
+        self._ledger.report(report)
+        self._link.nudge()
+
+    def _draw(self, channel: str, attempt: int) -> int:
+        base_ms = int(self._settings[channel].retry_base_s * 1000)
+        return backoff.draw(attempt, random.random(), base_ms)
+
+
+class _Reporter:
+    """What a pool calls with an outcome."""
+
+    def __init__(self, process: SenderProcess, channel: str) -> None:
+        self._process = process
+        self._channel = channel
+
+    def __call__(self, task: pool.Task, outcome: Outcome) -> None:
+        self._process._report(self._channel, task.number, outcome, task.delivery.attempt)
+
+
+def _now_ms() -> int:
+    return int(time.monotonic() * 1000)
