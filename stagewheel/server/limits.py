@@ -40,3 +40,66 @@ assert CREDIT_COMMANDS >= 2 * FRAME_COMMANDS_MAX, "a client fills the next frame
 assert CREDIT_BYTES >= 2 * FRAME_BYTES_MAX, "a client fills the next frame while one is under way"
 assert CREDIT_COMMANDS >= 2 * TURN_COMMANDS_MAX, "one client alone can keep the server busy"
 assert UNACKNOWLEDGED_COMMANDS_MAX >= 4 * CREDIT_COMMANDS, "the window is bounded by credit, not by answers"
+
+# ---- mailboxes and sources of a turn ----
+
+BACKLOG_ITEMS_MAX: Final = 100_000  # items with a non-empty mailbox; beyond, their producers get `mailbox_full`
+MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
+TURN_TIMERS_MAX: Final = 1024  # the timers' share of a turn
+TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
+TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
+TURN_FRAMES_MAX: Final = 1024  # frames taken from the socket before a turn
+TURN_DECIDE_US: Final = 20_000  # then commands that were admitted go to mailboxes
+
+# ---- timers ----
+
+TIMER_ROWS_IN_MEMORY_MAX: Final = 200_000  # of the timer table; all others are on disk alone
+TIMER_WINDOW_MS: Final = 3600 * 1000  # memory reaches so far ahead, if that many rows suffice for it
+TIMER_SLICE_ROWS: Final = 4096  # read from the table at a time
+
+assert TURN_TIMERS_MAX <= TIMER_SLICE_ROWS, "one slice is enough for a turn's share"
+assert TIMER_SLICE_ROWS <= TIMER_ROWS_IN_MEMORY_MAX // 2, "refills stop at half, the rest is for new timers"
+
+# ---- outbox and senders ----
+
+OUTBOX_ROWS_MAX: Final = 5_000_000  # beyond, admission answers `busy`
+SENDER_CREDIT_MAX: Final = 10_000  # rows that one sender session may have in hand, a channel
+JOBS_FRAME_MAX: Final = 256  # jobs in one frame to a sender
+
+# ---- queries and subscriptions ----
+
+PAGE_ROWS_MAX: Final = 1000
+QUERY_US: Final = 2_000  # what queries may take between two turns
+QUERIES_WAITING_MAX: Final = 1000
+SUBSCRIPTIONS_MAX: Final = 256
+SUBSCRIPTION_CREDIT_MAX: Final = 100_000
+
+# ---- storage (promise R6) ----
+
+FREE_BYTES_MIN: Final = 256 * MIB
+DEDUPE_KEPT_MS: Final = 7 * 24 * 3600 * 1000
+DEDUPE_KEY_BYTES_MAX: Final = 200
+
+assert TURN_TIMERS_MAX + TURN_MAILBOX_MAX + TURN_REPORTS_MAX <= 2 * TURN_COMMANDS_MAX, (
+    "no source's share may starve the commands"
+)
+assert JOBS_FRAME_MAX <= SENDER_CREDIT_MAX, "a sender's credit holds at least one frame"
+
+# ---- sender processes and channels ----
+
+SENDER_CAPACITY_MAX: Final = 1_024  # jobs that a sender process asks for ahead, a channel
+SENDER_FRAME_BYTES_MAX: Final = 16 * MIB  # of a frame of jobs, or of a version's texts
+SENDER_VERSIONS_MAX: Final = 8  # compiled ruleset versions it keeps
+REPORTS_FRAME_MAX: Final = 256  # reports in one message
+REPORTS_UNDER_WAY_MAX: Final = 4  # messages of reports that are not committed yet
+REPORTS_UNTAKEN_MAX: Final = 4_096  # reports that are not committed yet; above it no more jobs are asked for
+POOL_SIZE_MAX: Final = 256  # senders of a channel in one process
+POOL_LOOK_MAX: Final = 512  # waiting jobs looked at in one assignment
+SPOOL_BATCH_MAX: Final = 256  # mails flushed together
+MAIL_RECIPIENTS_MAX: Final = 100
+WEBHOOK_RESPONSE_BYTES_MAX: Final = 64 * KIB  # read of an answer
+WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept
+REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, which the journal keeps
+
+assert SENDER_CAPACITY_MAX <= SENDER_CREDIT_MAX, "the shard counts all the credit that a sender offers"
+assert REPORTS_FRAME_MAX * REPORTS_UNDER_WAY_MAX <= REPORTS_UNTAKEN_MAX, "the window fits into the bound"
