@@ -190,11 +190,9 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
         return Failed("unknown_stage", f"pipeline {pipeline} has no stage {stage!r}")
     if m.pipeline and d.plan is not None and plan.entity != d.plan.entity:
         return Failed("bad_value", f"pipeline {pipeline} is for {plan.entity}, the item is a {d.plan.entity}")
-    changed: tuple[str, ...] | Failed = ()
-    if m.fields:
-        changed = _set(d, m.fields)
-        if isinstance(changed, Failed):
-            return changed
+    changed = _set(d, m.fields) if m.fields else ()
+    if isinstance(changed, Failed):
+        return changed
     if stage != item.stage or pipeline != item.pipeline or m.restart:
         begin_entry(d, version, plan, stage, by=m.by)
     elif not changed:

@@ -1,0 +1,63 @@
+"""What the rarer effects write: one function an effect. The two of every event stand in `turn.py`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stagewheel.protocol.codec import encode_payload
+from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.core.effects import (
+    Effect,
+    KeepDeadLetter,
+    ParkDelivery,
+    RemoveDeadLetter,
+    RemoveFromOutbox,
+    SendToItem,
+    encode_dead_letter,
+)
+from stagewheel.server.core.inbox import MailboxRow
+from stagewheel.server.store.keys import timer_key, u64
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+
+def _remove_from_outbox(turn: "Turn", key: bytes, effect: RemoveFromOutbox) -> None:
+    turn.batch.delete(OUTBOX_TABLES[effect.channel], u64(effect.number))
+    turn.engine.handout.gone(effect.channel, effect.number)
+
+
+def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
+    number = u64(effect.number)
+    row_key = timer_key(effect.due_ms, b"\x00" + number, 0)
+    value = number + effect.channel.encode()
+    turn.batch.put(Table.PARKED, number, encode_payload(effect.row))
+    turn.batch.put(Table.TIMERS, row_key, value)
+    turn.engine.timers.add(effect.due_ms, row_key, value)
+    turn.engine.tally.retries += 1
+
+
+def _keep_dead_letter(turn: "Turn", key: bytes, effect: KeepDeadLetter) -> None:
+    turn.batch.put(Table.DEAD, u64(effect.number), encode_dead_letter(effect.letter))
+    turn.engine.tally.dead_letters += 1
+
+
+def _remove_dead_letter(turn: "Turn", key: bytes, effect: RemoveDeadLetter) -> None:
+    turn.batch.delete(Table.DEAD, u64(effect.number))
+
+
+def _send_to_item(turn: "Turn", key: bytes, effect: SendToItem) -> None:
+    counters = turn.engine.counters
+    row = MailboxRow(effect.message, depth=effect.depth)
+    turn.engine.backlog.put(turn.batch, effect.item.encode(), counters.mailbox, row)
+    counters.mailbox += 1
+    turn.engine.tally.mailbox_rows += 1
+
+
+COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
+    RemoveFromOutbox: _remove_from_outbox,
+    ParkDelivery: _park_delivery,
+    KeepDeadLetter: _keep_dead_letter,
+    RemoveDeadLetter: _remove_dead_letter,
+    SendToItem: _send_to_item,
+}

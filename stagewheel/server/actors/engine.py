@@ -1,0 +1,301 @@
+"""The engine of a shard: what stands between turns, and the turn's frame: begin, decide, commit, or throw
+away.
+
+Laws: the store is the truth; everything here can be read from it again (`reload`), and is after any error.
+`turn` is synchronous: no other code of the process runs between its transaction's begin and its last frame.
+Time is taken once a turn and never runs backwards, also over restarts. A turn that did nothing commits
+nothing.
+"""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.clock import Clock
+from stagewheel.errors import StoreFull
+from stagewheel.protocol.codec import Kind, encode_payload
+from stagewheel.protocol.frames import HEADERS
+from stagewheel.protocol.frames import encode as encode_frame
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
+from stagewheel.server.actors import counters as counters_row
+from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
+from stagewheel.server.actors.mailbox import Backlog
+from stagewheel.server.actors.poison import PoisonRow
+from stagewheel.server.actors.reference import Compile, Reference
+from stagewheel.server.actors.special import SPECIAL, do_special
+from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
+from stagewheel.server.core.inbox import ItemMessage
+from stagewheel.server.ingress.admission import (
+    AdmissionLimits,
+    Admit,
+    ProducerState,
+    Repeat,
+    decode_producer,
+    encode_producer,
+    forgotten,
+    judge,
+)
+from stagewheel.server.ingress.sessions import Sessions
+from stagewheel.server.limits import FREE_BYTES_MIN, OUTBOX_ROWS_MAX, TURN_MAILBOX_MAX, TURN_TIMERS_MAX
+from stagewheel.server.stats import Tally
+from stagewheel.server.store.base import Reads, Store
+from stagewheel.server.store.keys import answer_key, u64
+from stagewheel.server.store.tables import Table
+from stagewheel.server.timers.near import NearWindow
+
+Frame = tuple[bytes, bytes, bytes]
+
+
+class Inbound(Struct, gc=False):
+    """What came in since the last turn."""
+
+    hellos: list[tuple[bytes, Hello]] = []
+    submits: list[tuple[bytes, Submit, int]] = []  # route, message, bytes of its payload
+    reports: list[Report] = []
+
+
+class Outbound(Struct, gc=False):
+    """What a committed turn has for the outside: frames in order, and the journal's new records."""
+
+    frames: list[Frame]
+    records: list[tuple[int, bytes, Record]]
+
+
+class Engine:
+    """A shard without its sockets. Build it on a store, call `turn`."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        compile_ruleset: Compile,
+        *,
+        shards: list[str] | None = None,
+        clock_name: str = "system",
+        free_bytes_min: int = FREE_BYTES_MIN,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.clock_name = clock_name
+        self.shards = shards or []
+        self.free_bytes_min = free_bytes_min
+        self.reference = Reference(compile_ruleset)
+        self.sessions = Sessions()
+        self.admission = AdmissionLimits()
+        self.backlog = Backlog()
+        self.handout = HandOut()
+        self.tally = Tally()
+        self.special = SPECIAL
+        self.timers = NearWindow()
+        self.counters = counters_row.Counters()
+        self.journal_written = 0
+        self.reload()
+        self.tally.started_ms = self.now_ms()
+
+    # ---------------------------------------------------------------- between turns
+
+    def reload(self) -> None:
+        """Read everything from the store again: at start, and after a turn that failed."""
+        snapshot = self.store.snapshot()
+        try:
+            self.counters = counters_row.load(snapshot)
+            self.journal_written = self.counters.position - 1
+            self.reference.load(snapshot)
+            self.backlog.load(snapshot)
+            self.timers.reset(
+                lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()
+            )
+        finally:
+            snapshot.close()
+
+    def now_ms(self) -> int:
+        """The clock's time, never before the last recorded moment."""
+        return max(self.clock.now_ms(), self.counters.now_ms)
+
+    def next_due_ms(self) -> int | None:
+        """When there is something to do without anybody asking; None: nothing is planned."""
+        if self.backlog.has_work():
+            return self.now_ms()
+        return self.timers.next_due_ms()
+
+    # ---------------------------------------------------------------- the turn
+
+    def turn(self, inbound: Inbound) -> Outbound:
+        """Decide what came in, what is due and what waits, and commit it."""
+        started_ns = time.perf_counter_ns()
+        transaction = self.store.begin()
+        turn = Turn(self, transaction, self.now_ms())
+        try:
+            self._run(turn, inbound)
+            wrote = self._write(turn)
+            if wrote:
+                commit_ns = time.perf_counter_ns()
+                transaction.commit()
+                self.tally.commit_us_total += (time.perf_counter_ns() - commit_ns) // 1000
+            else:
+                transaction.abort()
+        except StoreFull:
+            transaction.abort()
+            self._failed(inbound)
+            return Outbound(self._refuse_all(inbound, "storage_full"), [])
+        except BaseException:
+            transaction.abort()
+            self._failed(inbound)
+            raise
+        self.tally.turns += 1
+        self.tally.decisions += turn.decided_count
+        self.tally.decisions_peak = max(self.tally.decisions_peak, turn.decided_count)
+        self.tally.turn_us_peak = max(self.tally.turn_us_peak, (time.perf_counter_ns() - started_ns) // 1000)
+        return Outbound(turn.frames, turn.records)
+
+    def _run(self, turn: Turn, inbound: Inbound) -> None:
+        for route, hello in inbound.hellos:
+            self._hello(turn, route, hello)
+        admitted = self._admit(turn, inbound.submits)
+        due = self.next_timers(turn, turn.now_ms) if not self.clock.exact else []
+        waiting = self.backlog.take(turn.transaction, TURN_MAILBOX_MAX) if self.backlog.has_work() else []
+        keys = {command.item.encode() for one in admitted for command in one.submit.commands}
+        keys.update(row_key[8:-4] for _, row_key, _ in due)
+        keys.update(key for key, _, _ in waiting)
+        keys.discard(b"")
+        turn.load(keys)
+        if inbound.reports:
+            self.tally.reports += len(inbound.reports)
+            turn.reports(inbound.reports)
+        turn.timers(due)
+        turn.mailboxes(waiting)
+        if self.clock.exact:
+            turn.advance(turn.now_ms)
+        turn.commands(admitted)
+        if admitted:
+            turn.answer(admitted)
+
+    def _write(self, turn: Turn) -> bool:
+        """Hand what was collected to the transaction; False if there is nothing."""
+        self.counters.now_ms = turn.now_ms
+        turn.flush()
+        if not turn.wrote:
+            return False
+        counters_row.save(turn.batch, self.counters)
+        turn.flush()
+        return True
+
+    def _failed(self, inbound: Inbound) -> None:
+        """Nothing was stored: drop every in-memory counter of the turn."""
+        self.tally.turns_failed += 1
+        for route, _ in inbound.hellos:
+            self.sessions.drop(route)
+        self.reload()
+
+    def _refuse_all(self, inbound: Inbound, code: str) -> list[Frame]:
+        frames = []
+        for route, submit, _ in inbound.submits:
+            self.tally.refuse(code)
+            frames.append((route, *encode_frame(Refused(code, "nothing was taken", seq=submit.seq))))
+        return frames
+
+    def next_timers(self, turn: Turn, until_ms: int) -> list[tuple[int, bytes, bytes]]:
+        """The timers that are due, within their share. Virtual time takes one moment's at a time."""
+        now_ms = until_ms
+        if self.clock.exact:
+            turn.flush()
+        self.timers.refill(now_ms, lambda s, e, limit: turn.transaction.range(Table.TIMERS, s, e, limit))
+        if self.clock.exact:
+            first = self.timers.peek()
+            if first is None or first[0] > until_ms:
+                return []
+            now_ms = max(first[0], turn.now_ms)
+        due = self.timers.due(now_ms, TURN_TIMERS_MAX)
+        turn.load({row_key[8:-4] for _, row_key, _ in due if row_key[8]})
+        return due
+
+    # ---------------------------------------------------------------- admission
+
+    def _pressure(self, reads: Reads) -> str:
+        """Why new commands can't be taken just now; "" if they can."""
+        if self.store.free_bytes() < self.free_bytes_min:
+            return "storage_full"
+        if outbox_rows(reads) > OUTBOX_ROWS_MAX:
+            return "busy"
+        return ""
+
+    def _hello(self, turn: Turn, route: bytes, hello: Hello) -> None:
+        key = producer_bytes(hello.producer)
+        row = turn.transaction.get(Table.PRODUCERS, key)
+        state = decode_producer(row) if row is not None else None
+        self.handout.lose(route)
+        answer = self.sessions.hello(route, hello, state, turn.now_ms, self.shards, self.clock_name)
+        if isinstance(answer, Refused):
+            turn.frames.append((route, *encode_frame(answer)))
+            return
+        welcome, after = answer
+        if after is not None:
+            turn.batch.put(Table.PRODUCERS, key, encode_producer(after))
+            turn.flush()
+        turn.frames.append((route, HEADERS[Kind.WELCOME], encode_payload(welcome)))
+
+    def _admit(self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]) -> list[Admitted]:
+        """Judge every Submit by its producer's row, which goes on with those that are admitted."""
+        pressure = self._pressure(turn.transaction) if submits else ""
+        states: dict[bytes, ProducerState | None] = {}
+        admitted: list[Admitted] = []
+        for route, submit, size_bytes in submits:
+            session = self.sessions.get(route, turn.now_ms)
+            producer = session.producer if session is not None else b""
+            key = producer_bytes(producer) if producer else b""
+            if key and key not in states:
+                row = turn.transaction.get(Table.PRODUCERS, key)
+                states[key] = decode_producer(row) if row is not None else None
+            verdict = judge(
+                states.get(key), session, submit, size_bytes, turn.now_ms, self.admission, pressure
+            )
+            if isinstance(verdict, Admit):
+                states[key] = verdict.state
+                admitted.append(Admitted(route, producer, submit, []))
+                self.tally.commands += len(submit.commands)
+                if verdict.trim_below > verdict.trim_from:
+                    start, end = answer_key(key, verdict.trim_from), answer_key(key, verdict.trim_below)
+                    turn.batch.delete_range(Table.ANSWERS, start, end)
+            elif isinstance(verdict, Repeat):
+                self._repeat(turn, route, key, verdict.seq, admitted)
+            else:
+                self.tally.refuse(verdict.code)
+                turn.frames.append((route, *encode_frame(verdict)))
+        self.tally.submits += len(admitted)
+        puts = turn.batch.puts[Table.PRODUCERS]
+        puts += [(key, encode_producer(s)) for key, s in states.items() if s is not None]
+        return admitted
+
+    def _repeat(self, turn: Turn, route: bytes, key: bytes, seq: int, admitted: list[Admitted]) -> None:
+        """The stored answer once more, byte for byte. One of this very turn is on its way already."""
+        row = turn.transaction.get(Table.ANSWERS, answer_key(key, seq))
+        if row is not None:
+            turn.frames.append((route, HEADERS[Kind.ANSWER], row))
+        elif not any(one.submit.seq == seq and producer_bytes(one.producer) == key for one in admitted):
+            turn.frames.append((route, *encode_frame(forgotten(seq))))
+
+    # ---------------------------------------------------------------- what is not an ordinary command
+
+    def special_command(self, turn: Turn, command: AnyCommand, owed: Owed) -> Result:
+        """Reference data, dead letters, the clock, and commands with a dedupe key."""
+        return do_special(turn, command, owed)
+
+    def put_poison(self, turn: Turn, key: bytes, message: ItemMessage, error: Exception) -> Result:
+        """Put a message aside whose decision failed twice with a bug (9.2)."""
+        number = self.counters.letter
+        self.counters.letter += 1
+        self.tally.poison += 1
+        text = f"{type(error).__name__}: {error}"
+        row = PoisonRow(
+            key.decode(), text, turn.now_ms, type(message).__name__, msgspec.msgpack.encode(message)
+        )
+        turn.batch.put(Table.POISON, u64(number), msgspec.msgpack.encode(row))
+        return Failed("internal", f"deciding this failed with a bug; it is kept as poison {number}")
+
+
+def outbox_rows(reads: Reads) -> int:
+    """How many actions wait for senders, those on their way included."""
+    return sum(reads.count(table) for table in OUTBOX_TABLES.values())

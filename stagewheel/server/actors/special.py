@@ -1,0 +1,115 @@
+"""Commands that are not an item's: reference data, dead letters, the clock; and those that carry a dedupe
+key.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from stagewheel.protocol.messages import (
+    Accepted,
+    AdvanceClock,
+    AnyCommand,
+    Applied,
+    DropDeadLetter,
+    Failed,
+    PutEmployee,
+    PutRuleset,
+    Result,
+    RetryDeadLetter,
+)
+from stagewheel.server.core.effects import decode_dead_letter
+from stagewheel.server.core.inbox import DeadLetterRetried
+from stagewheel.server.limits import DEDUPE_KEPT_MS, DEDUPE_KEY_BYTES_MAX
+from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import ItemCommand, Owed, Turn
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_result = msgspec.msgpack.Decoder(Result).decode
+TRIM_ROWS = 256
+NO_LETTER = Failed("unknown_dead_letter", "no dead letter has this number; it was retried or dropped")
+
+
+def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
+    """The result of a command that `turn.item_command` does not take by itself."""
+    if not command.dedupe_key:
+        return SPECIAL[type(command)](turn, command, owed)
+    if len(command.dedupe_key.encode()) > DEDUPE_KEY_BYTES_MAX:
+        return Failed("bad_value", f"a dedupe key has at most {DEDUPE_KEY_BYTES_MAX} bytes")
+    key = hashlib.blake2b(command.dedupe_key.encode(), digest_size=16).digest()
+    turn.flush()
+    stored = turn.transaction.get(Table.DEDUPE, key)
+    if stored is not None and read_u64(stored) > turn.now_ms:
+        known: Result = _decode_result(stored[8:])
+        return known
+    special = SPECIAL.get(type(command))
+    result = special(turn, command, owed) if special else turn.item_command(cast("ItemCommand", command), owed)
+    # An accepted command is not final yet: its duplicate is told `applied` without an entry.
+    kept = Applied() if isinstance(result, Accepted) else result
+    expires = u64(turn.now_ms + DEDUPE_KEPT_MS)
+    turn.batch.put(Table.DEDUPE, key, expires + _encode(kept))
+    turn.batch.put(Table.DEDUPE_EXPIRY, expires + key, b"")
+    _trim(turn)
+    return result
+
+
+def _trim(turn: "Turn") -> None:
+    """Forget a few keys whose time is over."""
+    rows = turn.transaction.range(Table.DEDUPE_EXPIRY, b"", u64(turn.now_ms), TRIM_ROWS)
+    for row_key, _ in rows:
+        stored = turn.transaction.get(Table.DEDUPE, row_key[8:])
+        if stored is not None and stored[:8] == row_key[:8]:
+            turn.batch.delete(Table.DEDUPE, row_key[8:])
+        turn.batch.delete(Table.DEDUPE_EXPIRY, row_key)
+
+
+def _put_employee(turn: "Turn", command: PutEmployee, owed: "Owed") -> Result:
+    return turn.engine.reference.put_employee(turn.batch, command)
+
+
+def _put_ruleset(turn: "Turn", command: PutRuleset, owed: "Owed") -> Result:
+    counters = turn.engine.counters
+    answer = turn.engine.reference.put_ruleset(turn.batch, command, counters.version, turn.now_ms)
+    if not isinstance(answer, Failed):
+        counters.version += 1
+    return answer
+
+
+def _retry_dead_letter(turn: "Turn", command: RetryDeadLetter, owed: "Owed") -> Result:
+    turn.flush()
+    row = turn.transaction.get(Table.DEAD, u64(command.number))
+    if row is None:
+        return NO_LETTER
+    letter = decode_dead_letter(row)
+    turn.engine.reference.need(turn.transaction, letter.row.version)
+    message = DeadLetterRetried(command.number, letter.row, command.by)
+    return turn.deliver(letter.row.key.encode(), message, owed)
+
+
+def _drop_dead_letter(turn: "Turn", command: DropDeadLetter, owed: "Owed") -> Result:
+    turn.flush()
+    if turn.transaction.get(Table.DEAD, u64(command.number)) is None:
+        return NO_LETTER
+    turn.batch.delete(Table.DEAD, u64(command.number))
+    return Applied()
+
+
+def _advance_clock(turn: "Turn", command: AdvanceClock, owed: "Owed") -> Result:
+    """The turn has moved on to the command's time already, if its clock can."""
+    if turn.engine.clock.exact:
+        return Applied()
+    return Failed("not_replay", "this server's clock follows real time; start it with --clock replay")
+
+
+SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
+    PutEmployee: _put_employee,
+    PutRuleset: _put_ruleset,
+    RetryDeadLetter: _retry_dead_letter,
+    DropDeadLetter: _drop_dead_letter,
+    AdvanceClock: _advance_clock,
+}

@@ -1,0 +1,117 @@
+"""Who follows the journal, how far each has come, and what it gets next.
+
+Laws: at least once, in order, from a cursor, never beyond the credit; who keeps up gets the turn's own bytes,
+who lags reads from the store in slices between turns. The table is bounded; a subscription ends with its
+session.
+"""
+
+from msgspec import Raw, Struct
+
+from stagewheel.protocol.codec import decode_record
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.messages import Credit, Journal, Refused, Subscribe, Unsubscribe
+from stagewheel.server.limits import SUBSCRIPTION_CREDIT_MAX, SUBSCRIPTIONS_MAX
+from stagewheel.server.store.base import Reads
+from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.tables import Table
+
+SLICE_ROWS = 500
+Fresh = list[tuple[int, bytes, Record]]
+
+
+class Follower(Struct):
+    """One subscription."""
+
+    route: bytes
+    id: int
+    cursor: int
+    credit: int
+    item: str
+    pipeline: str
+
+    def wants(self, record: Record) -> bool:
+        """Does the record pass the filter?"""
+        return (not self.item or self.item == record.item) and (
+            not self.pipeline or self.pipeline == record.pipeline
+        )
+
+
+class Subscriptions:
+    """All followers of a shard's journal."""
+
+    def __init__(self) -> None:
+        self._followers: dict[tuple[bytes, int], Follower] = {}
+
+    def __len__(self) -> int:
+        return len(self._followers)
+
+    def subscribe(self, route: bytes, wish: Subscribe) -> Refused | None:
+        """Begin to follow; a subscription of the same id is replaced."""
+        key = (route, wish.id)
+        if key not in self._followers and len(self._followers) >= SUBSCRIPTIONS_MAX:
+            return Refused("too_many", f"{SUBSCRIPTIONS_MAX} subscriptions stand already", query=wish.id)
+        if wish.cursor < 0 or wish.credit < 0:
+            return Refused("bad_query", "cursor and credit are never negative", query=wish.id)
+        credit = min(wish.credit, SUBSCRIPTION_CREDIT_MAX)
+        self._followers[key] = Follower(route, wish.id, wish.cursor, credit, wish.item, wish.pipeline)
+        return None
+
+    def credit(self, route: bytes, more: Credit) -> None:
+        """The follower has taken records and may get as many more."""
+        follower = self._followers.get((route, more.id))
+        if follower is not None:
+            follower.credit = min(follower.credit + max(0, more.credit), SUBSCRIPTION_CREDIT_MAX)
+
+    def end(self, route: bytes, wish: Unsubscribe) -> None:
+        """Stop following."""
+        self._followers.pop((route, wish.id), None)
+
+    def lose(self, route: bytes) -> None:
+        """The session is over."""
+        for key in [key for key in self._followers if key[0] == route]:
+            del self._followers[key]
+
+    def publish(self, fresh: Fresh) -> list[tuple[bytes, Journal]]:
+        """What those who kept up get of a turn's new records."""
+        out = []
+        first, last = fresh[0][0], fresh[-1][0]
+        for follower in self._followers.values():
+            if follower.cursor < first - 1 or follower.cursor >= last or not follower.credit:
+                continue
+            rows = [
+                (p, Raw(raw)) for p, raw, record in fresh if p > follower.cursor and follower.wants(record)
+            ]
+            if len(rows) > follower.credit:
+                rows = rows[: follower.credit]
+                follower.cursor = rows[-1][0]
+            else:
+                follower.cursor = last
+            follower.credit -= len(rows)
+            if rows:
+                out.append((follower.route, Journal(follower.id, follower.cursor, rows)))
+        return out
+
+    def lagging(self, newest: int) -> bool:
+        """Does anybody with credit have records to catch up with?"""
+        return any(f.credit and f.cursor < newest for f in self._followers.values())
+
+    def catch_up(self, reads: Reads, newest: int) -> list[tuple[bytes, Journal]]:
+        """One slice for each follower that lags."""
+        out = []
+        for follower in self._followers.values():
+            if not follower.credit or follower.cursor >= newest:
+                continue
+            rows = reads.range(Table.JOURNAL, u64(follower.cursor + 1), u64(newest + 1), SLICE_ROWS)
+            taken: list[tuple[int, Raw]] = []
+            cursor = newest if len(rows) < SLICE_ROWS else read_u64(rows[-1][0])
+            for key, raw in rows:
+                if follower.wants(decode_record(raw)):
+                    taken.append((read_u64(key), Raw(raw)))
+                    if len(taken) == follower.credit:
+                        cursor = read_u64(key)
+                        break
+            follower.cursor = cursor
+            follower.credit -= len(taken)
+            if taken:
+                out.append((follower.route, Journal(follower.id, cursor, taken)))
+        return out

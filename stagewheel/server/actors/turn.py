@@ -1,0 +1,348 @@
+"""One turn: load what it needs, decide message after message, collect what that writes and sends.
+
+Laws: synchronous from its first read to its last write; nothing leaves before the commit (the engine sends
+`frames` afterwards); every message that was admitted is decided here or has a mailbox row; a decision that
+fails with a bug is tried once more, then put aside as poison, and harms nobody else (9.2). After an error the
+whole turn is thrown away, with its sheet.
+"""
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import msgspec
+
+from stagewheel.protocol.codec import Kind, encode_payload, encode_record
+from stagewheel.protocol.frames import HEADERS
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.messages import (
+    Accepted,
+    Answer,
+    ChangeStage,
+    Completed,
+    CreateItem,
+    DeleteItem,
+    Failed,
+    HoldItem,
+    RaiseEvent,
+    Report,
+    Result,
+    StartWorkflow,
+    Submit,
+    UpdateItem,
+)
+from stagewheel.server.actors.collect import COLLECT
+from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.core.decide import decide
+from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
+from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
+from stagewheel.server.core.item import Item, Tombstone, decode_row
+from stagewheel.server.limits import TURN_DECIDE_US
+from stagewheel.server.store.base import Batch, Transaction
+from stagewheel.server.store.keys import (
+    answer_key,
+    producer_key,
+    read_u64,
+    split_timer_key,
+    stage_prefix,
+    timer_key,
+    u64,
+)
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.engine import Engine
+
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+ACCEPTED = Accepted()
+PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
+ItemCommand = CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem
+Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
+NOBODY: Owed = (b"", 0, 0)
+
+
+class Admitted(NamedTuple):
+    """A Submit that was taken: its results fill up in order."""
+
+    route: bytes
+    producer: bytes
+    submit: Submit
+    results: list[Result]
+
+
+class Turn:
+    """The sheet of one turn."""
+
+    def __init__(self, engine: "Engine", transaction: Transaction, now_ms: int) -> None:
+        self.engine = engine
+        self.transaction = transaction
+        self.now_ms = now_ms
+        self.batch = Batch()
+        self.items: dict[bytes, Item | Tombstone | None] = {}
+        self.rows: dict[bytes, bytes] = {}  # item rows that changed
+        self.records: list[tuple[int, bytes, Record]] = []
+        self.frames: list[tuple[bytes, bytes, bytes]] = []  # route, header, payload: sent after the commit
+        self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
+        self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
+        self.reported: set[tuple[str, int]] = set()
+        self.decide_until = time.perf_counter_ns() + TURN_DECIDE_US * 1000
+        self.decided_count = 0
+        self.wrote = False
+
+    # ---------------------------------------------------------------- loading
+
+    def load(self, keys: set[bytes]) -> None:
+        """Decode the rows of these items, in one ordered read; what is loaded already is newer."""
+        missing = sorted(keys - self.items.keys())
+        if not missing:
+            return
+        items, reference = self.items, self.engine.reference
+        versions = reference.facts.versions
+        items.update(dict.fromkeys(missing))
+        for key, row in self.transaction.getmulti(Table.ITEMS, missing):
+            item = items[key] = decode_row(row)
+            if type(item) is Item:
+                if item.version not in versions:
+                    reference.need(self.transaction, item.version)
+                if item.more is not None:
+                    for instance in item.more.instances:
+                        reference.need(self.transaction, instance.version)
+
+    # ---------------------------------------------------------------- deciding
+
+    def deliver(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
+        """A message reaches its item: it is decided now, unless the item is paused or has a backlog."""
+        engine = self.engine
+        if key not in self.items:
+            self.load({key})
+        item = self.items[key]
+        paused = type(item) is Item and item.more is not None and item.more.hold == "paused"
+        passes = type(message) is HoldItem or (paused and type(message) is DeleteItem)
+        if (paused or key in engine.backlog.counts) and not passes:
+            if paused:
+                engine.backlog.pause(key)
+            return self.keep(key, message, owed, depth)
+        return self.decide(key, item, message, depth)
+
+    def keep(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
+        """Into the mailbox; the result comes later, as `Completed`."""
+        backlog = self.engine.backlog
+        is_command = owed is not NOBODY
+        if is_command and backlog.refuses(key):
+            return Failed("mailbox_full", "the item's mailbox is full; send again when it has moved on")
+        counters = self.engine.counters
+        backlog.put(self.batch, key, counters.mailbox, MailboxRow(message, *owed, depth))
+        counters.mailbox += 1
+        self.engine.tally.mailbox_rows += 1
+        return ACCEPTED
+
+    def decide(self, key: bytes, item: Item | Tombstone | None, message: ItemMessage, depth: int) -> Result:
+        """Decide, and collect. A bug is poison after the second try."""
+        facts = self.engine.reference.facts
+        counters = self.engine.counters
+        facts.position, facts.outbox_next = counters.position, counters.outbox
+        try:
+            decision = decide(item, message, facts, self.now_ms, depth)
+        except Exception:
+            try:
+                decision = decide(item, message, facts, self.now_ms, depth)
+            except Exception as error:
+                return self.engine.put_poison(self, key, message, error)
+        self.decided_count += 1
+        if decision.row is not None or decision.effects:
+            self._collect(key, decision)
+        return decision.result
+
+    def _collect(self, key: bytes, decision: Decision) -> None:
+        engine, counters, batch = self.engine, self.engine.counters, self.batch
+        row = decision.row
+        if row is not None:
+            self.rows[key] = row
+            self.items[key] = decision.item if decision.item is not None else decode_row(row)
+        record = decision.record
+        if record is not None:
+            position = counters.position
+            self.records.append((position, encode_record(record), record))
+            counters.position = position + 1
+            if decision.entered and decision.item is not None:
+                item = decision.item
+                stage_row = stage_prefix(item.pipeline, item.stage) + u64(position)
+                batch.puts[Table.STAGES].append((stage_row, key))
+        for effect in decision.effects:
+            if isinstance(effect, StartTimer):
+                row_key = timer_key(effect.due_ms, key, effect.step)
+                batch.puts[Table.TIMERS].append((row_key, b""))
+                engine.timers.add(effect.due_ms, row_key, b"")
+            elif isinstance(effect, DispatchAction):
+                counters.outbox = effect.number + 1
+                encoded = (u64(effect.number), encode_payload(effect.row))
+                batch.appends[OUTBOX_TABLES[effect.channel]].append(encoded)
+            else:
+                COLLECT[type(effect)](self, key, effect)
+        if decision.resumed:
+            engine.backlog.resume(key)
+
+    # ---------------------------------------------------------------- sources
+
+    def commands(self, admitted: list[Admitted]) -> None:
+        """Decide admitted commands in order; what comes after the turn's time is up goes to mailboxes."""
+        engine = self.engine
+        exact, special = engine.clock.exact, engine.special
+        for one in admitted:
+            results, producer, seq = one.results, one.producer, one.submit.seq
+            self.admitted[answer_key(producer_bytes(producer), seq)] = one
+            for index, command in enumerate(one.submit.commands):
+                if exact and command.at_ms > self.now_ms:
+                    self.advance(command.at_ms)
+                if command.dedupe_key or type(command) in special:
+                    results.append(engine.special_command(self, command, (producer, seq, index)))
+                    continue
+                results.append(self.item_command(cast(ItemCommand, command), (producer, seq, index)))
+
+    def item_command(self, command: ItemCommand, owed: Owed) -> Result:
+        """A command for an item."""
+        key = command.item.encode()
+        if not key or key[0] == PARKED_LEAD:
+            return Failed("bad_value", "the command names no item, or one whose key begins with a zero byte")
+        if not self.decided_count % 16 and self.is_over():
+            return self.keep(key, command, owed)
+        return self.deliver(key, command, owed)
+
+    def is_over(self) -> bool:
+        """Has the turn decided for as long as it may? Virtual time has no hurry."""
+        return not self.engine.clock.exact and time.perf_counter_ns() > self.decide_until
+
+    def timers(self, due: list[tuple[int, bytes, bytes]]) -> None:
+        """Fire timers: an ordinary message to the item, and the row goes in the same commit."""
+        tally, deletes = self.engine.tally, self.batch.deletes[Table.TIMERS]
+        for due_ms, row_key, value in due:
+            deletes.append(row_key)
+            tally.fired(self.now_ms - due_ms)
+            if row_key[8] == PARKED_LEAD:
+                self._unpark(value)
+                continue
+            _, key, step = split_timer_key(row_key)
+            self.deliver(key, TimerFired(step, due_ms), NOBODY)
+
+    def _unpark(self, value: bytes) -> None:
+        """A delivery has waited for its next attempt: back to the end of its channel's outbox."""
+        number, channel = read_u64(value), value[8:].decode()
+        row = self.transaction.get(Table.PARKED, u64(number))
+        if row is None:
+            return
+        counters = self.engine.counters
+        self.batch.delete(Table.PARKED, u64(number))
+        self.batch.append(OUTBOX_TABLES[channel], u64(counters.outbox), row)
+        counters.outbox += 1
+
+    def mailboxes(self, taken: list[tuple[bytes, bytes, MailboxRow]]) -> None:
+        """Decide messages that waited; a paused item keeps its own."""
+        backlog = self.engine.backlog
+        for key, row_key, row in taken:
+            item = self.items.get(key)
+            if type(item) is Item and item.more is not None and item.more.hold == "paused":
+                backlog.pause(key)
+                continue
+            result = self.decide(key, item, row.message, row.depth)
+            self.batch.delete(Table.MAILBOX, row_key)
+            backlog.took(key)
+            if row.producer:
+                self.complete((row.producer, row.seq, row.index), result)
+
+    def reports(self, reports: list[Report]) -> None:
+        """What senders report, each against its outbox row; a row that is gone was reported on before."""
+        for report in reports:
+            place = (report.channel, report.number)
+            table = OUTBOX_TABLES.get(report.channel)
+            if table is None or place in self.reported:
+                continue
+            row = self.transaction.get(table, u64(report.number))
+            if row is None:
+                continue
+            self.reported.add(place)
+            decoded = decode_outbox_row(row)
+            self.engine.reference.need(self.transaction, decoded.version)
+            message = DeliveryReported(
+                report.channel,
+                report.number,
+                decoded,
+                report.outcome,
+                report.reason,
+                report.delay_ms,
+                report.detail,
+            )
+            self.deliver(decoded.key.encode(), message, NOBODY)
+            # Also where the item is paused: its mailbox has the report now, the sender must not see the row
+            # again.
+            self.batch.delete(table, u64(report.number))
+            self.engine.handout.gone(*place)
+
+    def advance(self, until_ms: int) -> None:
+        """Virtual time: everything due until then happens at its own moment, in order."""
+        engine = self.engine
+        while True:
+            if engine.backlog.has_work():
+                self.flush()
+                taken = engine.backlog.take(self.transaction, 256)
+                self.load({key for key, _, _ in taken})
+                self.mailboxes(taken)
+                continue
+            due = engine.next_timers(self, until_ms)
+            if not due:
+                break
+            self.now_ms = max(self.now_ms, due[0][0])
+            self.timers(due)
+        self.now_ms = max(self.now_ms, until_ms)
+
+    # ---------------------------------------------------------------- the end
+
+    def complete(self, owed: Owed, result: Result) -> None:
+        """A command that was accepted before has its final result: into its answer, and to its producer."""
+        producer, seq, index = owed
+        key = answer_key(producer_bytes(producer), seq)
+        if key in self.admitted:
+            self.admitted[key].results[index] = result
+            return
+        answer = self.answers.get(key)
+        if answer is None:
+            row = self.transaction.get(Table.ANSWERS, key)
+            if row is None:
+                return
+            answer = self.answers[key] = _decode_answer(row)
+        answer.results[index] = result
+        route = self.engine.sessions.route_of(producer)
+        if route is not None:
+            payload = encode_payload(Completed(seq, index, result))
+            self.frames.append((route, HEADERS[Kind.COMPLETED], payload))
+
+    def answer(self, admitted: list[Admitted]) -> None:
+        """Store and send the answer of every Submit."""
+        rows = self.batch.puts[Table.ANSWERS]
+        header = HEADERS[Kind.ANSWER]
+        for one in admitted:
+            payload = encode_payload(Answer(one.submit.seq, one.results))
+            rows.append((answer_key(producer_bytes(one.producer), one.submit.seq), payload))
+            self.frames.append((one.route, header, payload))
+
+    def flush(self) -> None:
+        """Write what was collected so far, so that reads of this turn see it."""
+        batch = self.batch
+        if self.rows:
+            batch.puts[Table.ITEMS] = list(self.rows.items())
+            self.rows = {}
+        written = self.engine.journal_written
+        fresh = [(u64(p), raw) for p, raw, _ in self.records if p > written]
+        if fresh:
+            batch.appends[Table.JOURNAL] = fresh
+            self.engine.journal_written = self.records[-1][0]
+        if self.answers:
+            batch.puts[Table.ANSWERS] += [(k, encode_payload(a)) for k, a in self.answers.items()]
+            self.answers = {}
+        if not batch.is_empty():
+            self.transaction.apply(batch)
+            self.batch = Batch()
+            self.wrote = True
+
+
+def producer_bytes(producer: bytes) -> bytes:
+    """16 bytes that stand for a producer in keys."""
+    return producer_key(producer if len(producer) == 16 else producer.decode("utf-8", "replace"))

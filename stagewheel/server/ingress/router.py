@@ -1,0 +1,244 @@
+"""The shard's loop: drain the socket, run a turn, send what it has to say, answer queries, sleep until
+something happens.
+
+Laws: this is the only code of the process that takes frames and the only one that sends; between drain and
+the last answer there is no await. A bad frame is answered with a typed error and harms nobody. The socket's
+descriptor is edge-triggered: EVENTS is looked at before every sleep, and a watchdog looks again after a
+second. Queries and catching up have at most `QUERY_US` between two turns.
+"""
+
+import gc
+import time
+from collections import deque
+
+import trio
+
+from stagewheel.protocol.errors import FrameError
+from stagewheel.protocol.frames import decode, encode
+from stagewheel.protocol.messages import (
+    Credit,
+    Hello,
+    Jobs,
+    Pull,
+    Query,
+    Refused,
+    Reports,
+    ReportsTaken,
+    Submit,
+    Subscribe,
+    Unsubscribe,
+)
+from stagewheel.protocol.socket import RouterSocket
+from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.actors.queries import answer
+from stagewheel.server.actors.subscriptions import Subscriptions
+from stagewheel.server.limits import (
+    FRAME_BYTES_MAX,
+    JOBS_FRAME_MAX,
+    QUERIES_WAITING_MAX,
+    QUERY_US,
+    TURN_BYTES_MAX,
+    TURN_COMMANDS_MAX,
+    TURN_DECIDE_US,
+    TURN_FRAMES_MAX,
+)
+
+WATCHDOG_S = 1.0
+DRAIN_FRAMES = 16
+COMMANDS_MIN = 256  # what a turn takes at least, however slow decisions have become
+COLLECT_AFTER_TURNS = 500
+
+
+class Router:
+    """One shard's door."""
+
+    def __init__(self, engine: Engine, socket: RouterSocket) -> None:
+        self.engine = engine
+        self.socket = socket
+        self.subscriptions = Subscriptions()
+        self.queries: deque[tuple[bytes, Query]] = deque()
+        self.senders: dict[bytes, bytes] = {}  # name of a sender -> the route of its present session
+        self._frames: list[tuple[bytes, bytes, bytes]] = []  # refusals of this round, sent with the answers
+        self._taken: list[tuple[bytes, ReportsTaken]] = []
+        self._us_per_command = 50.0
+        self._turns_since_collect = 0
+
+    async def run(self) -> None:
+        """Until cancelled; the cancellation is seen between two turns only."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            while True:
+                busy = self.step()
+                if busy:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await self._sleep()
+        finally:
+            gc.enable()
+
+    def step(self) -> bool:
+        """One round. True if there is more to do at once."""
+        inbound = self._drain()
+        due_ms = self.engine.next_due_ms()
+        is_due = due_ms is not None and self.engine.clock.wall_seconds_until(due_ms) <= 0
+        if inbound.hellos or inbound.submits or inbound.reports or is_due:
+            self._turn(inbound)
+        for frame in self._frames:
+            self.socket.send_nowait(*frame)
+        self._frames.clear()
+        self._hand_out()
+        self._between_turns()
+        return bool(self.queries) or is_due or self.socket.readable() or self._lagging()
+
+    async def _sleep(self) -> None:
+        due_ms = self.engine.next_due_ms()
+        wait_s = WATCHDOG_S
+        if due_ms is not None:
+            wait_s = min(WATCHDOG_S, self.engine.clock.wall_seconds_until(due_ms))
+        if self._turns_since_collect > COLLECT_AFTER_TURNS and wait_s > 0.05:
+            self._turns_since_collect = 0
+            gc.collect(1)
+        with trio.move_on_after(max(0.0, wait_s)):
+            await trio.lowlevel.wait_readable(self.socket.fd)
+
+    # ---------------------------------------------------------------- taking
+
+    def _drain(self) -> Inbound:
+        """Take frames until a turn's worth of commands is together, by what commands cost lately."""
+        inbound = Inbound([], [], [])
+        commands_max = min(TURN_COMMANDS_MAX, max(COMMANDS_MIN, int(TURN_DECIDE_US / self._us_per_command)))
+        frames = commands = size = 0
+        while frames < TURN_FRAMES_MAX and commands < commands_max and size < TURN_BYTES_MAX:
+            taken = self.socket.drain(FRAME_BYTES_MAX, DRAIN_FRAMES)
+            if not taken:
+                break
+            for route, header, payload in taken:
+                size += len(payload)
+                commands += self._take(inbound, route, header, payload)
+            frames += len(taken)
+        return inbound
+
+    def _take(self, inbound: Inbound, route: bytes, header: bytes, payload: bytes) -> int:
+        """Sort one frame in; how many commands it brought."""
+        try:
+            message = decode(header, payload, FRAME_BYTES_MAX)
+        except FrameError as error:
+            self._refuse(route, Refused(error.code, str(error)))
+            return 0
+        if isinstance(message, Submit):
+            inbound.submits.append((route, message, len(payload)))
+            return len(message.commands)
+        if isinstance(message, Hello):
+            self._hello(inbound, route, message)
+        elif isinstance(message, Query):
+            self._query(route, message)
+        elif isinstance(message, Subscribe | Credit | Unsubscribe):
+            self._subscription(route, message)
+        elif isinstance(message, Pull | Reports):
+            self._sender(inbound, route, message)
+        else:
+            self._refuse(route, Refused("unknown_kind", "only a server sends this kind of message"))
+        return 0
+
+    def _refuse(self, route: bytes, refused: Refused) -> None:
+        self.engine.tally.refuse(refused.code)
+        self._frames.append((route, *encode(refused)))
+
+    def _hello(self, inbound: Inbound, route: bytes, hello: Hello) -> None:
+        self.subscriptions.lose(route)
+        if hello.role == "sender":
+            before = self.senders.get(hello.producer)
+            if before is not None:
+                self.engine.handout.lose(before)
+            self.senders[hello.producer] = route
+        inbound.hellos.append((route, hello))
+
+    def _query(self, route: bytes, query: Query) -> None:
+        if self.engine.sessions.get(route, self.engine.now_ms()) is None:
+            self._refuse(route, Refused("hello_first", "say Hello, then ask again", query=query.id))
+        elif len(self.queries) >= QUERIES_WAITING_MAX:
+            self._refuse(route, Refused("busy", "too many queries wait; ask again later", query=query.id))
+        else:
+            self.queries.append((route, query))
+
+    def _subscription(self, route: bytes, message: Subscribe | Credit | Unsubscribe) -> None:
+        if self.engine.sessions.get(route, self.engine.now_ms()) is None:
+            self._refuse(route, Refused("hello_first", "say Hello, then subscribe again", query=message.id))
+        elif isinstance(message, Subscribe):
+            refused = self.subscriptions.subscribe(route, message)
+            if refused is not None:
+                self._refuse(route, refused)
+        elif isinstance(message, Credit):
+            self.subscriptions.credit(route, message)
+        else:
+            self.subscriptions.end(route, message)
+
+    def _sender(self, inbound: Inbound, route: bytes, message: Pull | Reports) -> None:
+        session = self.engine.sessions.get(route, self.engine.now_ms())
+        if session is None or self.senders.get(session.producer) != route:
+            self._refuse(route, Refused("hello_first", "say Hello as a sender first"))
+        elif isinstance(message, Pull):
+            self.engine.handout.pull(route, message.channel, message.credit)
+        else:
+            inbound.reports += message.reports
+            self._taken.append((route, ReportsTaken(message.id)))
+
+    # ---------------------------------------------------------------- giving
+
+    def _turn(self, inbound: Inbound) -> None:
+        started_ns = time.perf_counter_ns()
+        decided = self.engine.tally.decisions
+        outbound = self.engine.turn(inbound)
+        send = self.socket.send_nowait
+        for route, header, payload in outbound.frames:
+            send(route, header, payload)
+        for route, taken in self._taken:
+            send(route, *encode(taken))
+        self._taken.clear()
+        if outbound.records and len(self.subscriptions):
+            for route, journal in self.subscriptions.publish(outbound.records):
+                self._send_or_lose(route, journal)
+        decided = self.engine.tally.decisions - decided
+        if decided >= COMMANDS_MIN:
+            took_us = (time.perf_counter_ns() - started_ns) / 1000 / decided
+            self._us_per_command += (took_us - self._us_per_command) / 8
+        self._turns_since_collect += 1
+
+    def _send_or_lose(self, route: bytes, message: object) -> None:
+        """A follower that takes nothing more loses its subscription; it asks again from its cursor."""
+        if not self.socket.send_nowait(route, *encode(message)):  # type: ignore[arg-type]
+            self.subscriptions.lose(route)
+
+    def _hand_out(self) -> None:
+        handout = self.engine.handout
+        if not handout.wants():
+            return
+        snapshot = self.engine.store.snapshot()
+        try:
+            given = handout.hand_out(snapshot)
+        finally:
+            snapshot.close()
+        for route, jobs in given:
+            for at in range(0, len(jobs), JOBS_FRAME_MAX):
+                if not self.socket.send_nowait(route, *encode(Jobs(jobs[at : at + JOBS_FRAME_MAX]))):
+                    handout.lose(route)
+                    break
+
+    def _lagging(self) -> bool:
+        return len(self.subscriptions) > 0 and self.subscriptions.lagging(self.engine.counters.position - 1)
+
+    def _between_turns(self) -> None:
+        until_ns = time.perf_counter_ns() + QUERY_US * 1000
+        while self.queries and time.perf_counter_ns() < until_ns:
+            route, query = self.queries.popleft()
+            self.socket.send_nowait(route, *encode(answer(self.engine, query)))
+        if self._lagging() and time.perf_counter_ns() < until_ns:
+            snapshot = self.engine.store.snapshot()
+            try:
+                newest = self.engine.counters.position - 1
+                for route, journal in self.subscriptions.catch_up(snapshot, newest):
+                    self._send_or_lose(route, journal)
+            finally:
+                snapshot.close()

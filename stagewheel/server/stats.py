@@ -1,0 +1,45 @@
+"""What a shard has done since it started, and the peaks; read by `statistics` queries."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LATENESS_BUCKETS = 24  # bucket n counts timers that were less than 2**n ms late; the last one counts the rest
+
+
+@dataclass(slots=True)
+class Tally:
+    """Plain counters; the engine adds, `snapshot` reads."""
+
+    started_ms: int = 0
+    turns: int = 0
+    turns_failed: int = 0
+    submits: int = 0
+    commands: int = 0
+    decisions: int = 0
+    decisions_peak: int = 0  # of one turn
+    refused: dict[str, int] = field(default_factory=dict)
+    timers_fired: int = 0
+    reports: int = 0
+    retries: int = 0
+    dead_letters: int = 0
+    poison: int = 0
+    mailbox_rows: int = 0
+    turn_us_peak: int = 0
+    commit_us_total: int = 0
+    lateness: list[int] = field(default_factory=lambda: [0] * LATENESS_BUCKETS)
+    lateness_ms_peak: int = 0
+
+    def fired(self, late_ms: int) -> None:
+        """A timer fired so many milliseconds after its moment."""
+        self.timers_fired += 1
+        self.lateness[min(max(late_ms, 0).bit_length(), LATENESS_BUCKETS - 1)] += 1
+        if late_ms > self.lateness_ms_peak:
+            self.lateness_ms_peak = late_ms
+
+    def refuse(self, code: str) -> None:
+        """A message was refused with this code."""
+        self.refused[code] = self.refused.get(code, 0) + 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """The counters as a mapping."""
+        return asdict(self)
