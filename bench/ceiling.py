@@ -185,6 +185,7 @@ class Turn:
         now_ms, due_ms, number = self.now_ms, self.now_ms + DAY_MS, self.number
         changed, outbox, journal = self.changed, self.outbox, self.journal
         timers_new, timers_gone = self.timers_new, self.timers_gone
+        due = pack_u64(due_ms)
         results = []
         for command in frame.commands:
             key = command.item.encode()
@@ -203,7 +204,7 @@ class Turn:
             position = pack_u64(number)
             outbox.append((position, OUTBOX_HEAD + row))
             journal.append((position, JOURNAL_ROW))
-            timers_new.append((timer_key(due_ms, key, last), TIMER_ROW))
+            timers_new.append((due + key + pack_u32(last), TIMER_ROW))
             results.append((1, item.entry))
         self.number = number
         answer = encode((frame.seq, results))
