@@ -47,6 +47,9 @@ class Recipient(Struct, frozen=True):
     literal: tuple[Text, ...] = ()
     type: str = AUTO
     last: bool = False
+    upwards: bool = (
+        False  # the supervisor is among the people, so a sender needs the line above the responsible
+    )
 
     def addresses(self, scope: Scope) -> list[str]:
         """The addresses, in order, each once."""
@@ -59,6 +62,17 @@ class Recipient(Struct, frozen=True):
         for literal in self.literal:
             found += [part.strip() for part in literal(scope).split(",") if part.strip()]
         return list(dict.fromkeys(found))
+
+    def carries(self, scope: Scope) -> list[int]:
+        """Employees besides the responsible whose rows a sender needs to find the same addresses."""
+        if self.people is None:
+            return []
+        found = self.people(scope)
+        above = scope.responsible if self.upwards else None
+        while above is not None and above.supervisor and above.supervisor not in found:
+            found = [*found, above.supervisor]
+            above = scope.employees.get(above.supervisor)
+        return [number for number in found if number in scope.employees]
 
     def lacks(self, scope: Scope) -> str:
         """Why there is nobody to write to, or ""."""

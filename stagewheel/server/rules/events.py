@@ -51,7 +51,8 @@ class Event(NamedTuple):
 def read_trigger(raw: Any, place: Place, log: Log) -> tuple[TriggerDoc, Event] | None:
     """A trigger and its event; the setting of its type is taken out of it first."""
     if not isinstance(raw, dict):
-        return None if read(TriggerDoc, raw, place, log) is None else None
+        read(TriggerDoc, raw, place, log)  # says that it is no mapping
+        return None
     type_ = raw.get("on")
     setting = EVENTS.get(type_, "") if isinstance(type_, str) else ""
     rest = {key: value for key, value in raw.items() if key != setting or key == "code"}

@@ -73,7 +73,7 @@ class Log:
         """
         self._mistakes.append(Mistake(file, line, column, "", message))
 
-    def warn(self, place: Place, message: str) -> None:
+    def doubt(self, place: Place, message: str) -> None:
         """Note something that is allowed and probably not meant."""
         self.warnings.append(self._at(place, message))
 

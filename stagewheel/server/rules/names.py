@@ -7,6 +7,7 @@ of templates.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
@@ -42,14 +43,18 @@ ITEM_ATTRIBUTES: Final = {
     "created_at": "created_ms",
     "updated_at": "updated_ms",
 }
-CLIENT_KINDS: Final[dict[str, Kind]] = {
-    **dict.fromkeys(("key", "kind", "name", "email", "phone", "timezone"), TEXT),
-    **dict.fromkeys(("emails", "phones"), Kind("text", multiple=True)),
-}
-EMPLOYEE_KINDS: Final[dict[str, Kind]] = {
-    **dict.fromkeys(("name", "email", "phone"), TEXT),
-    **dict.fromkeys(("id", "supervisor"), NUMBER),
-}
+CLIENT_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        **dict.fromkeys(("key", "kind", "name", "email", "phone", "timezone"), TEXT),
+        **dict.fromkeys(("emails", "phones"), Kind("text", multiple=True)),
+    }
+)
+EMPLOYEE_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        **dict.fromkeys(("name", "email", "phone"), TEXT),
+        **dict.fromkeys(("id", "supervisor"), NUMBER),
+    }
+)
 ROOTS: Final = ("client", "responsible", "vars", "trigger", "previous", "now")
 ROOTS_LATER: Final = ("contact", "company", "task")
 WORDS: Final = ("all", "any", "not", "expr", "item")

@@ -85,37 +85,30 @@ class Templates:
         return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
 
     def value(self, raw: Any, place: Place, names: Names) -> Value:
-        """A value of a document: constants as they are, every text in it a template, one expression keeps
-        its type.
+        """A value of a document: constants as they are, texts as templates; a lone expression keeps its
+        type.
         """
-        if isinstance(raw, dict):
-            below = {key: self.value(one, place / key, names) for key, one in raw.items()}
-            return lambda scope: {key: one(scope) for key, one in below.items()}
-        if isinstance(raw, list):
-            items = [self.value(one, place / number, names) for number, one in enumerate(raw)]
-            return lambda scope: [one(scope) for one in items]
-        if not isinstance(raw, str) or not _has_marks(raw):
-            return lambda scope: raw
-        tree = self._parsed(raw, place)
-        used = self._checked(tree, place, names, strict=True) if tree is not None else None
-        if tree is None or used is None:
-            return _never
-        expression = _only_expression(tree)
-        if expression is None:
-            return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
-        return self._evaluated(expression, used, _label(place))
+        return self._value(raw, place, names, set())
+
+    def sent_value(self, raw: Any, place: Place, names: Names) -> tuple[Value, tuple[str, ...]]:
+        """A value that a sender computes, and the roots that an outbox row must carry for it."""
+        roots: set[str] = set()
+        made = self._value(raw, place, names, roots)
+        return made, carried(roots)
 
     def sent(self, source: str, place: Place, names: Names) -> Made:
-        """A text that a sender renders: of a template file if it names one (`templates/thanks.txt.j2`)."""
-        if source.endswith(ENDING) and "\n" not in source and not _has_marks(source):
-            return self._file(source, place, names)
+        """A text that a sender renders."""
         if not _has_marks(source):
             return Made(lambda scope: source, ())
         tree = self._parsed(source, place)
         used = self._checked(tree, place, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, _label(place), SENDER_CHARS_MAX), _carried(used))
+        return Made(self._rendered(tree, used, _label(place), SENDER_CHARS_MAX), carried(used.roots))
+
+    def sent_body(self, source: str, place: Place, names: Names) -> Made:
+        """As `sent`, or of the template file that the text names (`templates/thanks.txt.j2`)."""
+        return self._file(source, place, names) if names_file(source) else self.sent(source, place, names)
 
     def path_of(self, name: str) -> str | None:
         """The path of a template file among the files, or None."""
@@ -123,6 +116,25 @@ class Templates:
             if path in self.files:
                 return path
         return None
+
+    def _value(self, raw: Any, place: Place, names: Names, roots: set[str]) -> Value:
+        if isinstance(raw, dict):
+            below = {key: self._value(one, place / key, names, roots) for key, one in raw.items()}
+            return lambda scope: {key: one(scope) for key, one in below.items()}
+        if isinstance(raw, list):
+            items = [self._value(one, place / number, names, roots) for number, one in enumerate(raw)]
+            return lambda scope: [one(scope) for one in items]
+        if not isinstance(raw, str) or not _has_marks(raw):
+            return lambda scope: raw
+        tree = self._parsed(raw, place)
+        used = self._checked(tree, place, names, strict=True) if tree is not None else None
+        if tree is None or used is None:
+            return _never
+        roots |= used.roots
+        expression = _only_expression(tree)
+        if expression is None:
+            return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
+        return self._evaluated(expression, used, _label(place))
 
     def _file(self, name: str, place: Place, names: Names) -> Made:
         path = self.path_of(name)
@@ -136,7 +148,7 @@ class Templates:
         used = self._checked(tree, at, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, path, SENDER_CHARS_MAX, path), _carried(used))
+        return Made(self._rendered(tree, used, path, SENDER_CHARS_MAX, path), carried(used.roots))
 
     # ------------------------------------------------------------ compiling
 
@@ -273,8 +285,14 @@ def _failed(label: str, error: Exception) -> TemplateFailed:
     return TemplateFailed(f"{label}: {said or type(error).__name__}")
 
 
-def _carried(used: _Used) -> tuple[str, ...]:
-    return tuple(root for root in CARRIED if root in used.roots)
+def names_file(source: str) -> bool:
+    """Whether a text is the name of a template file and not a template itself."""
+    return source.endswith(ENDING) and "\n" not in source and not _has_marks(source)
+
+
+def carried(roots: set[str]) -> tuple[str, ...]:
+    """The roots that an outbox row carries besides item and client, in one order."""
+    return tuple(root for root in CARRIED if root in roots)
 
 
 def _only_expression(tree: nodes.Template) -> nodes.Expr | None:

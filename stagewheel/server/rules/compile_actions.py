@@ -1,0 +1,358 @@
+"""Actions of the document, as plans: one small function a kind.
+
+Laws: a part with a mistake still gives a plan, so that the rest of the document is checked; the version is
+thrown away then. Constants are held against the type of the field they are for; templates are checked for
+names, and what they give is checked when it is set. Channel actions keep all that a sender renders in
+`document`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from stagewheel.server.core.plan import (
+    ActionPlan,
+    ChangeResponsiblePlan,
+    ChangeStagePlan,
+    ChannelPlan,
+    CreateFromPlan,
+    EntityPlan,
+    HistoryPlan,
+    NotifyPlan,
+    People,
+    SetFieldsPlan,
+    SetVarsPlan,
+    Value,
+)
+from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument, Recipient, WebhookDocument
+from stagewheel.server.rules.document import (
+    ACTIONS,
+    ACTIONS_LATER,
+    AddHistoryDoc,
+    ChangeResponsibleDoc,
+    ChangeStageDoc,
+    CreateFromDoc,
+    Doc,
+    NotifyDoc,
+    RecipientDoc,
+    SendEmailDoc,
+    SetDoc,
+    SetFieldsDoc,
+    WebhookDoc,
+)
+from stagewheel.server.rules.mistakes import Place, nearest
+from stagewheel.server.rules.names import ITEM_KINDS, Names
+from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people, responsible, supervisor
+from stagewheel.server.rules.reader import NOT_YET, read, shown
+from stagewheel.server.rules.templates import Made, carried
+from stagewheel.server.rules.waits import duration_of, length_ms
+from stagewheel.server.rules.work import Work
+
+WRITABLE: Final = {
+    "title": "text",
+    "responsible": "number",
+    "timezone": "text",
+    "source": "text",
+    "observers": "list",
+}
+EXPIRES: Final = {"email": "3d", "webhook": "1d"}  # 8.7
+CLIENT: Final = "client"
+AUTO: Final = "auto"
+LITERAL_HOST: Final = re.compile(r"https?://[^/\s{}@?#]+([/?#].*)?", re.DOTALL)
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+
+class Where:
+    """Where an action stands: its place, the names there, its pipeline, and whether it is a step of a
+    workflow.
+    """
+
+    __slots__ = ("in_workflow", "names", "pipeline", "place", "work")
+
+    def __init__(self, place: Place, names: Names, pipeline: str, work: Work, *, in_workflow: bool) -> None:
+        self.place = place
+        self.names = names
+        self.pipeline = pipeline
+        self.work = work
+        self.in_workflow = in_workflow
+
+    def mistake(self, key: str, message: str) -> None:
+        """A mistake at a key of the action."""
+        self.work.log.mistake(self.place / key if key else self.place, message)
+
+    def value(self, raw: Any, *keys: str) -> Value:
+        """A value at a key."""
+        place = self.place
+        for key in keys:
+            place = place / key
+        return self.work.templates.value(raw, place, self.names)
+
+    def people(self, raw: Any, key: str = "to") -> People:
+        """Recipients at a key."""
+        return compile_people(raw, self.place / key, self.names, self.work.templates, self.work.log)
+
+
+def compile_action(raw: Any, where: Where) -> ActionPlan | None:
+    """The plan of an action, numbered; None if not even its kind is known."""
+    if not isinstance(raw, dict):
+        where.mistake(
+            "", f"an action is a mapping with 'do', such as {{do: notify, text: …}}, not {shown(raw)}"
+        )
+        return None
+    kind = raw.get("do")
+    if not isinstance(kind, str):
+        where.mistake("", "an action needs 'do', its kind")
+        return None
+    if kind not in ACTIONS:
+        complaint = f"the action '{kind}' {NOT_YET}" if kind in ACTIONS_LATER else f"unknown action '{kind}'"
+        where.mistake("do", complaint if kind in ACTIONS_LATER else complaint + nearest(kind, ACTIONS))
+        return None
+    doc = read(ACTIONS[kind], raw, where.place, where.work.log)
+    if doc is None:
+        return None
+    plan = MAKERS[type(doc)](doc, where)
+    return where.work.add(plan)
+
+
+def _change_stage(doc: ChangeStageDoc, where: Where) -> ActionPlan:
+    where.work.check_stage(where.pipeline, doc.stage, where.place / "stage")
+    return ChangeStagePlan(index=0, stage=doc.stage)
+
+
+def _change_responsible(doc: ChangeResponsibleDoc, where: Where) -> ActionPlan:
+    return ChangeResponsiblePlan(index=0, to=where.people(doc.to))
+
+
+def _set_fields(doc: SetFieldsDoc, where: Where) -> ActionPlan:
+    if not doc.fields:
+        where.mistake("fields", "no field is set")
+    return SetFieldsPlan(index=0, values=_values(doc.fields, where.names.entity, where, "fields"))
+
+
+def _values(fields: dict[str, Any], entity: EntityPlan, where: Where, *keys: str) -> dict[str, Value]:
+    """Fields of an entity, each with the value it gets; constants are checked against the type."""
+    place = where.place
+    for key in keys:
+        place = place / key
+    made: dict[str, Value] = {}
+    for name, raw in fields.items():
+        complaint = _unfit(name, raw, entity)
+        if complaint:
+            where.work.log.mistake(place / name, complaint)
+        else:
+            made[name] = where.value(raw, *keys, name)
+    return made
+
+
+def _unfit(name: str, raw: Any, entity: EntityPlan) -> str:
+    fixed = not (isinstance(raw, str) and "{{" in raw) and raw is not None
+    field = entity.fields.get(name)
+    if field is not None:
+        if isinstance(raw, list | dict) and "{{" in str(raw):
+            return ""
+        complaint = field.accepts(raw) if fixed else ""
+        return f"'{name}' is {field.type}: {complaint}" if complaint else ""
+    if name in WRITABLE:
+        types: dict[str, type] = {"text": str, "number": int, "list": list}
+        wanted = WRITABLE[name]
+        if fixed and (not isinstance(raw, types[wanted]) or isinstance(raw, bool)):
+            return f"'{name}' is a {wanted}, not {shown(raw)}"
+        return ""
+    if name in ITEM_KINDS:
+        return f"'{name}' can't be set; it belongs to the engine"
+    if entity.extra:
+        return ""
+    known = [*entity.fields, *WRITABLE]
+    return f"unknown field '{name}' of {entity.id}{nearest(name, known)}"
+
+
+def _set(doc: SetDoc, where: Where) -> ActionPlan:
+    if not where.in_workflow:
+        where.mistake("do", "variables exist in workflows only; use set_fields in a rule")
+    return SetVarsPlan(
+        index=0, values={name: where.value(raw, "vars", name) for name, raw in doc.vars.items()}
+    )
+
+
+def _create_from(doc: CreateFromDoc, where: Where) -> ActionPlan:
+    work = where.work
+    known = work.check_pipeline(doc.pipeline, where.place / "pipeline")
+    shape = work.pipelines.get(doc.pipeline)
+    entity = work.names(shape.entity).entity if shape is not None else where.names.entity
+    if doc.stage:
+        work.check_stage(doc.pipeline, doc.stage, where.place / "stage")
+    fields = _values(doc.fields, entity, where, "fields") if known else {}
+    for number, name in enumerate(doc.copy):
+        for side in (where.names.entity, entity):
+            if name not in side.fields and not side.extra:
+                at = where.place / "copy" / number
+                work.log.mistake(at, f"unknown field '{name}' of {side.id}{nearest(name, side.fields)}")
+        fields.setdefault(name, _field_reader(name))
+    then = doc.then
+    if then is not None and then.stage:
+        work.check_stage(where.pipeline, then.stage, where.place / "then" / "stage")
+    return CreateFromPlan(
+        index=0,
+        pipeline=doc.pipeline,
+        stage=doc.stage,
+        title=where.value(doc.title, "title"),
+        fields=fields,
+        then_stage=then.stage if then is not None else "",
+        then_fields=_values(then.fields, where.names.entity, where, "then", "fields")
+        if then is not None
+        else {},
+    )
+
+
+def _field_reader(name: str) -> Value:
+    return lambda scope: scope.fields.get(name)
+
+
+def _notify(doc: NotifyDoc, where: Where) -> ActionPlan:
+    default = supervisor if doc.do == "notify_supervisor" else responsible
+    to = default if doc.to is None else where.people(doc.to)
+    return NotifyPlan(
+        index=0, to=to, text=where.work.templates.text(doc.text, where.place / "text", where.names)
+    )
+
+
+def _add_history(doc: AddHistoryDoc, where: Where) -> ActionPlan:
+    text = where.work.templates.text(doc.text, where.place / "text", where.names)
+    return HistoryPlan(index=0, text=text, created_by=doc.created_by)
+
+
+# ---------------------------------------------------------------- channels
+
+
+def _send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
+    roots: set[str] = set()
+    to = _recipient(doc.to, where, roots)
+    sender: Made | None = None
+    if doc.sender == AUTO:
+        roots.add(RESPONSIBLE)
+    else:
+        sender = _sent(doc.sender, "from", where, roots)
+        if "{{" not in doc.sender and "@" not in doc.sender:
+            where.mistake("from", f"expected 'auto' or an e-mail address, got {shown(doc.sender)}")
+    subject = _sent(doc.subject, "subject", where, roots)
+    body = where.work.templates.sent_body(doc.body, where.place / "body", where.names)
+    roots.update(body.roots)
+    html = doc.body.endswith((".html.j2", ".html"))
+    document = EmailDocument(
+        to=to,
+        sender=sender.text if sender is not None else None,
+        subject=subject.text,
+        text=None if html else body.text,
+        html=body.text if html else None,
+    )
+    return _channel("email", document, roots, doc.expires, doc.on_unknown, where, to)
+
+
+def _sent(source: str, key: str, where: Where, roots: set[str]) -> Made:
+    made = where.work.templates.sent(source, where.place / key, where.names)
+    roots.update(made.roots)
+    return made
+
+
+def _recipient(
+    raw: RecipientDoc | int | str | list[int | str] | None, where: Where, roots: set[str]
+) -> Recipient:
+    doc = raw if isinstance(raw, RecipientDoc) else RecipientDoc(who=CLIENT if raw is None else raw)
+    place = where.place / "to" / "who" if isinstance(raw, RecipientDoc) else where.place / "to"
+    client = False
+    literal: list[Made] = []
+    people: list[int | str] = []
+    who = doc.who if isinstance(doc.who, list) else [doc.who]
+    if not who:
+        where.work.log.mistake(place, "the list of recipients is empty")
+    for one in who:
+        if one == CLIENT:
+            client = True
+        elif isinstance(one, str) and ("@" in one or "{{" in one):
+            literal.append(where.work.templates.sent(one, place, where.names))
+            roots.update(literal[-1].roots)
+        else:
+            people.append(one)
+    if RESPONSIBLE in people or SUPERVISOR in people:
+        roots.add(RESPONSIBLE)
+    compiled = None
+    if people:
+        compiled = compile_people(people, place, where.names, where.work.templates, where.work.log)
+    return Recipient(
+        client=client,
+        people=compiled,
+        literal=tuple(made.text for made in literal),
+        type=doc.type,
+        last=doc.use == "last",
+        upwards=SUPERVISOR in people,
+    )
+
+
+def _webhook(doc: WebhookDoc, where: Where) -> ActionPlan:
+    roots: set[str] = set()
+    if not LITERAL_HOST.fullmatch(doc.url):
+        where.mistake(
+            "url",
+            "expected an address that begins with http:// or https:// and a host that is written out; "
+            "templates may stand behind the host",
+        )
+    if doc.body is not None and doc.json is not None:
+        where.mistake("json", "a request has 'body' or 'json', not both")
+    headers: dict[str, Made] = {}
+    for name, text in doc.headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            where.work.log.mistake(where.place / "headers" / name, f"{shown(name)} is no name of a header")
+        headers[name] = where.work.templates.sent(text, where.place / "headers" / name, where.names)
+        roots.update(headers[name].roots)
+    json: Value | None = None
+    if doc.json is not None:
+        json, more = where.work.templates.sent_value(doc.json, where.place / "json", where.names)
+        roots.update(more)
+    body: Made | None = None
+    if doc.body is not None:
+        body = where.work.templates.sent_body(doc.body, where.place / "body", where.names)
+        roots.update(body.roots)
+    document = WebhookDocument(
+        method=doc.method,
+        url=_sent(doc.url, "url", where, roots).text,
+        headers={name: made.text for name, made in headers.items()},
+        body=body.text if body is not None else None,
+        json=json,
+    )
+    return _channel("webhook", document, roots, doc.expires, doc.on_unknown, where, None)
+
+
+def _channel(
+    channel: str,
+    document: ChannelDocument,
+    roots: set[str],
+    expires: str | None,
+    on_unknown: str,
+    where: Where,
+    to: Recipient | None,
+) -> ActionPlan:
+    place = where.place / "expires"
+    length = duration_of(EXPIRES[channel] if expires is None else expires, place, where.work.log)
+    return ChannelPlan(
+        index=0,
+        channel=channel,
+        lacks=document.lacks,
+        roots=carried(roots),
+        document=document,
+        expires_ms=length_ms(length),
+        unknown_retries=on_unknown == "retry",
+        people=to.carries if to is not None and to.people is not None else None,
+    )
+
+
+MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
+    ChangeStageDoc: _change_stage,
+    ChangeResponsibleDoc: _change_responsible,
+    SetFieldsDoc: _set_fields,
+    SetDoc: _set,
+    CreateFromDoc: _create_from,
+    NotifyDoc: _notify,
+    AddHistoryDoc: _add_history,
+    SendEmailDoc: _send_email,
+    WebhookDoc: _webhook,
+}

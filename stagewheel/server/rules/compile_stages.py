@@ -1,0 +1,152 @@
+"""Stages of a pipeline: their rules as chains, and the triggers that lead to them."""
+
+from typing import Any
+
+from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
+from stagewheel.server.rules.compile_actions import Where, compile_action
+from stagewheel.server.rules.conditions import compile_condition
+from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDoc, StageDoc
+from stagewheel.server.rules.events import FIELD_CHANGED, read_trigger
+from stagewheel.server.rules.mistakes import Log, Place
+from stagewheel.server.rules.names import Names, Unknown
+from stagewheel.server.rules.waits import compile_run, duration_of, length_ms
+from stagewheel.server.rules.work import Work
+
+
+class Ids:
+    """Ids of one kind are unique over the whole ruleset; a second one names the place of the first."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._seen: dict[tuple[str, str], Place] = {}
+
+    def take(self, kind: str, id_: str, place: Place) -> None:
+        """Note an id, or the mistake that it is there already."""
+        first = self._seen.setdefault((kind, id_), place)
+        if first is not place:
+            where = f"{first.file}:{self.log.line_of(first)}"
+            self.log.mistake(place, f"the {kind} id '{id_}' stands twice; it is first in {where}")
+
+
+def compile_stages(
+    pipeline: str, doc: PipelineDoc, place: Place, ids: Ids, work: Work
+) -> dict[str, StagePlan]:
+    """The stages in order, each with its rules."""
+    names = work.names(doc.entity)
+    stages: dict[str, StagePlan] = {}
+    for index, (stage, at) in enumerate(_stages(doc, place)):
+        ids.take(f"stage of {pipeline}", stage.id, at / "id")
+        rules = _rules(stage, at, Where(at, names, pipeline, work, in_workflow=False), ids)
+        stages[stage.id] = StagePlan(
+            id=stage.id,
+            index=index,
+            final=stage.final or "",
+            rules=tuple(rules),
+            field_rules=_field_rules(rules),
+        )
+    return stages
+
+
+def _stages(doc: PipelineDoc, place: Place) -> list[tuple[StageDoc, Place]]:
+    return [(stage, place / "stages" / index) for index, stage in enumerate(doc.stages)]
+
+
+def _rules(stage: StageDoc, place: Place, where: Where, ids: Ids) -> list[RulePlan]:
+    plans: list[RulePlan] = []
+    for number, doc in enumerate(stage.rules):
+        at = place / "rules" / number
+        ids.take("rule", doc.id, at / "id")
+        below = stage.rules[number + 1] if number + 1 < len(stage.rules) else None
+        chained = below is not None and below.after_previous
+        plan = _rule(doc, at, len(plans), chained, where)
+        if plan is not None:
+            plans.append(plan)
+    return plans
+
+
+def _rule(doc: RuleDoc, place: Place, index: int, chained: bool, where: Where) -> RulePlan | None:
+    work, names = where.work, where.names
+    at = Where(place / "action", names, where.pipeline, work, in_workflow=False)
+    action = compile_action(doc.action, at)
+    wait = compile_run(doc.run, place / "run", names, work.log)
+    condition = compile_condition(doc.when, place / "when", names, work.log)
+    every_ms = 0
+    if isinstance(doc.repeat, RepeatEveryDoc):
+        every_ms = length_ms(duration_of(doc.repeat.every, place / "repeat" / "every", work.log))
+    if doc.again_on_change and (wait is None or not wait.of):
+        work.log.mistake(
+            place / "again_on_change", "'again_on_change' needs a rule that runs by a date field"
+        )
+    if action is None:
+        return None
+    return RulePlan(
+        id=doc.id,
+        index=index,
+        action=action,
+        wait=wait,
+        condition=condition,
+        check_entry=doc.check in ("entry", "both"),
+        check_due=doc.check in ("due", "both"),
+        after_previous=doc.after_previous and index > 0,
+        chained=chained,
+        on_skip_continue=doc.on_skip == "continue",
+        on_failure_continue=doc.on_failure == "continue",
+        on_leave_withdraw=doc.on_leave == "withdraw",
+        repeat_once=doc.repeat == "once",
+        repeat_every_ms=every_ms,
+        wait_delivery=doc.wait,
+        again_on_change=doc.again_on_change,
+        disabled=doc.disabled,
+    )
+
+
+def _field_rules(rules: list[RulePlan]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for rule in rules:
+        if rule.wait is not None and rule.wait.of:
+            found[rule.wait.of] = (*found.get(rule.wait.of, ()), rule.index)
+    return found
+
+
+def compile_triggers(
+    doc: PipelineDoc, place: Place, ids: Ids, work: Work
+) -> dict[str, tuple[TriggerPlan, ...]]:
+    """Triggers by event type, in pipeline order, then list order (5.2)."""
+    names = work.names(doc.entity)
+    found: dict[str, tuple[TriggerPlan, ...]] = {}
+    for index, (stage, at) in enumerate(_stages(doc, place)):
+        for number, raw in enumerate(stage.triggers):
+            plan = _trigger(raw, at / "triggers" / number, stage.id, index, names, ids, work)
+            if plan is not None:
+                found[plan.type] = (*found.get(plan.type, ()), plan)
+    return found
+
+
+def _trigger(
+    raw: Any, place: Place, stage: str, stage_index: int, names: Names, ids: Ids, work: Work
+) -> TriggerPlan | None:
+    made = read_trigger(raw, place, work.log)
+    if isinstance(raw, dict):
+        condition = compile_condition(raw.get("when"), place / "when", names, work.log)
+    else:
+        condition = None
+    if made is None:
+        return None
+    doc, event = made
+    ids.take("trigger", doc.id, place / "id")
+    for at, name in enumerate(doc.fields if event.type == FIELD_CHANGED else ()):
+        try:
+            names.of_item(name)
+        except Unknown as unknown:
+            work.log.mistake(place / "fields" / at, str(unknown))
+    return TriggerPlan(
+        id=doc.id,
+        type=event.type,
+        code=event.code,
+        stage=stage,
+        stage_index=stage_index,
+        condition=condition,
+        allow_backwards=doc.allow_backwards,
+        as_user=doc.as_user or 0,
+        fields=tuple(doc.fields),
+    )

@@ -1,0 +1,79 @@
+"""What the parts of the compiler share while one ruleset is compiled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from stagewheel.server.core.plan import ActionPlan, EntityPlan
+from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
+from stagewheel.server.rules.mistakes import Log, Place, nearest
+from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names
+from stagewheel.server.rules.templates import Templates
+
+
+class Shape(Struct, frozen=True):
+    """A pipeline as far as others refer to it."""
+
+    entity: str
+    stages: tuple[str, ...]
+
+
+class Work:
+    """The log, the templates, what is declared, and the actions made so far."""
+
+    def __init__(
+        self,
+        log: Log,
+        templates: Templates,
+        entities: Mapping[str, EntityPlan],
+        pipelines: Mapping[str, Shape],
+    ) -> None:
+        self.log = log
+        self.templates = templates
+        self.entities = entities
+        self.pipelines = pipelines
+        self.actions: list[ActionPlan] = []
+        self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
+        self._client_extra = any(entities[e].extra for e in CLIENT_ENTITIES if e in entities)
+        employee = entities.get(EMPLOYEE_ENTITY)
+        self._employee = {**kinds_of(employee), **EMPLOYEE_KINDS}
+        self._employee_extra = employee is not None and employee.extra
+
+    def names(self, entity: str, variables: Mapping[str, Kind] | None = None) -> Names:
+        """The names at a place that sees items of an entity."""
+        plan = self.entities.get(entity) or EntityPlan(id=entity, fields={}, extra=False, defaults={})
+        return Names(
+            entity=plan,
+            client=self._client,
+            client_extra=self._client_extra,
+            employee=self._employee,
+            employee_extra=self._employee_extra,
+            variables=variables,
+        )
+
+    def add(self, action: ActionPlan) -> ActionPlan:
+        """Number an action: its place in the version."""
+        action.index = len(self.actions)
+        self.actions.append(action)
+        return action
+
+    def check_stage(self, pipeline: str, stage: str, place: Place) -> None:
+        """A mistake if the pipeline has no such stage."""
+        shape = self.pipelines.get(pipeline)
+        if shape is not None and stage not in shape.stages:
+            hint = nearest(stage, shape.stages) or f"; its stages are {', '.join(shape.stages)}"
+            self.log.mistake(place, f"pipeline '{pipeline}' has no stage '{stage}'{hint}")
+
+    def check_pipeline(self, pipeline: str, place: Place) -> bool:
+        """A mistake if there is no such pipeline."""
+        if pipeline in self.pipelines:
+            return True
+        hint = nearest(pipeline, self.pipelines) or f"; there are {', '.join(self.pipelines) or 'none'}"
+        self.log.mistake(place, f"there is no pipeline '{pipeline}'{hint}")
+        return False
+
+
+def without(doc: dict[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+    """A mapping without some of its keys."""
+    return {key: value for key, value in doc.items() if key not in keys}
