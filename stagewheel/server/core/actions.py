@@ -9,6 +9,7 @@ exception.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Raw
 
 from stagewheel.errors import RuleError
@@ -71,6 +72,8 @@ def _send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     if lacks:
         return Acted(FAILED, lacks)
     roots = roots_of(scope, action.roots) if action.roots else {}
+    if action.people is not None:
+        roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
     row = OutboxRow(
         item.key,
         item.entry,

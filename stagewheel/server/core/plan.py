@@ -114,7 +114,7 @@ class ChannelPlan(ActionPlan):
 
     `lacks(scope)` is the reason why the action can't be done ("client has no e-mail of type work"), or ""
     (7.3). `roots` are the names besides `item` and `client` that its templates use: responsible, vars,
-    trigger, previous.
+    trigger, previous. `people` are the employees whose rows the sender needs besides the responsible's.
     """
 
     channel: str  # email | webhook | …
@@ -124,6 +124,7 @@ class ChannelPlan(ActionPlan):
     expires_ms: int
     unknown_retries: bool = True  # `on_unknown` (8.2)
     attempts_max: int = 10
+    people: People | None = None
 
 
 class RulePlan(Struct, frozen=True):
