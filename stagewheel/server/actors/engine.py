@@ -62,6 +62,7 @@ class Outbound(Struct, gc=False):
 
     frames: list[Frame]
     records: list[tuple[int, bytes, Record]]
+    left: list[tuple[bytes, Submit, int]] = []  # Submits that the turn had no time for: come again with them
 
 
 class Engine:
@@ -129,7 +130,7 @@ class Engine:
         transaction = self.store.begin()
         turn = Turn(self, transaction, self.now_ms())
         try:
-            self._run(turn, inbound)
+            left = self._run(turn, inbound)
             wrote = self._write(turn)
             if wrote:
                 commit_ns = time.perf_counter_ns()
@@ -149,19 +150,15 @@ class Engine:
         self.tally.decisions += turn.decided_count
         self.tally.decisions_peak = max(self.tally.decisions_peak, turn.decided_count)
         self.tally.turn_us_peak = max(self.tally.turn_us_peak, (time.perf_counter_ns() - started_ns) // 1000)
-        return Outbound(turn.frames, turn.records)
+        return Outbound(turn.frames, turn.records, left)
 
-    def _run(self, turn: Turn, inbound: Inbound) -> None:
+    def _run(self, turn: Turn, inbound: Inbound) -> list[tuple[bytes, Submit, int]]:
+        """Every source has its share; what is left of the Submits when time is up comes back."""
         for route, hello in inbound.hellos:
             self._hello(turn, route, hello)
-        admitted = self._admit(turn, inbound.submits)
         due = self.next_timers(turn, turn.now_ms) if not self.clock.exact else []
         waiting = self.backlog.take(turn.transaction, TURN_MAILBOX_MAX) if self.backlog.has_work() else []
-        keys = {command.item.encode() for one in admitted for command in one.submit.commands}
-        keys.update(row_key[8:-4] for _, row_key, _ in due)
-        keys.update(key for key, _, _ in waiting)
-        keys.discard(b"")
-        turn.load(keys)
+        turn.load({key for key, _, _ in waiting})
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
             turn.reports(inbound.reports)
@@ -169,9 +166,9 @@ class Engine:
         turn.mailboxes(waiting)
         if self.clock.exact:
             turn.advance(turn.now_ms)
-        turn.commands(admitted)
-        if admitted:
-            turn.answer(admitted)
+        left = self._submits(turn, inbound.submits) if inbound.submits else []
+        turn.answer()
+        return left
 
     def _write(self, turn: Turn) -> bool:
         """Hand what was collected to the transaction; False if there is nothing."""
@@ -237,12 +234,17 @@ class Engine:
             turn.flush()
         turn.frames.append((route, HEADERS[Kind.WELCOME], encode_payload(welcome)))
 
-    def _admit(self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]) -> list[Admitted]:
-        """Judge every Submit by its producer's row, which goes on with those that are admitted."""
-        pressure = self._pressure(turn.transaction) if submits else ""
+    def _submits(
+        self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]
+    ) -> list[tuple[bytes, Submit, int]]:
+        """Judge and decide one Submit after the other, until the turn's time is up; the rest is not admitted."""
+        pressure = self._pressure(turn.transaction)
         states: dict[bytes, ProducerState | None] = {}
-        admitted: list[Admitted] = []
-        for route, submit, size_bytes in submits:
+        left: list[tuple[bytes, Submit, int]] = []
+        for at, (route, submit, size_bytes) in enumerate(submits):
+            if at and turn.is_over():
+                left = list(submits[at:])
+                break
             session = self.sessions.get(route, turn.now_ms)
             producer = session.producer if session is not None else b""
             key = producer_bytes(producer) if producer else b""
@@ -254,27 +256,31 @@ class Engine:
             )
             if isinstance(verdict, Admit):
                 states[key] = verdict.state
-                admitted.append(Admitted(route, producer, submit, []))
-                self.tally.commands += len(submit.commands)
-                if verdict.trim_below > verdict.trim_from:
-                    start, end = answer_key(key, verdict.trim_from), answer_key(key, verdict.trim_below)
-                    turn.batch.delete_range(Table.ANSWERS, start, end)
+                self._admit(turn, key, verdict, Admitted(route, producer, submit, []))
             elif isinstance(verdict, Repeat):
-                self._repeat(turn, route, key, verdict.seq, admitted)
+                self._repeat(turn, route, answer_key(key, verdict.seq), verdict.seq)
             else:
                 self.tally.refuse(verdict.code)
                 turn.frames.append((route, *encode_frame(verdict)))
-        self.tally.submits += len(admitted)
         puts = turn.batch.puts[Table.PRODUCERS]
         puts += [(key, encode_producer(s)) for key, s in states.items() if s is not None]
-        return admitted
+        return left
 
-    def _repeat(self, turn: Turn, route: bytes, key: bytes, seq: int, admitted: list[Admitted]) -> None:
+    def _admit(self, turn: Turn, key: bytes, verdict: Admit, one: Admitted) -> None:
+        """Decide a Submit, and forget the answers that its producer has."""
+        if verdict.trim_below > verdict.trim_from:
+            start, end = answer_key(key, verdict.trim_from), answer_key(key, verdict.trim_below)
+            turn.batch.delete_range(Table.ANSWERS, start, end)
+        self.tally.submits += 1
+        self.tally.commands += len(one.submit.commands)
+        turn.commands(one)
+
+    def _repeat(self, turn: Turn, route: bytes, key: bytes, seq: int) -> None:
         """The stored answer once more, byte for byte. One of this very turn is on its way already."""
-        row = turn.transaction.get(Table.ANSWERS, answer_key(key, seq))
+        row = turn.transaction.get(Table.ANSWERS, key)
         if row is not None:
             turn.frames.append((route, HEADERS[Kind.ANSWER], row))
-        elif not any(one.submit.seq == seq and producer_bytes(one.producer) == key for one in admitted):
+        elif key not in turn.admitted:
             turn.frames.append((route, *encode_frame(forgotten(seq))))
 
     # ---------------------------------------------------------------- what is not an ordinary command

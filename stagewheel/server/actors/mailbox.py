@@ -60,7 +60,7 @@ class Backlog:
         self._queue(item)
 
     def take(self, reads: Reads, limit: int) -> list[tuple[bytes, bytes, MailboxRow]]:
-        """(item, row key, message) of the next runnable items, at most `limit`; the caller deletes the rows."""
+        """(item, row key, message) of runnable items, at most `limit`; the caller deletes the rows."""
         taken: list[tuple[bytes, bytes, MailboxRow]] = []
         for _ in range(len(self._runnable)):
             if len(taken) >= limit:

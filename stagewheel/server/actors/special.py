@@ -48,7 +48,9 @@ def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
         known: Result = _decode_result(stored[8:])
         return known
     special = SPECIAL.get(type(command))
-    result = special(turn, command, owed) if special else turn.item_command(cast("ItemCommand", command), owed)
+    result = (
+        special(turn, command, owed) if special else turn.item_command(cast("ItemCommand", command), owed)
+    )
     # An accepted command is not final yet: its duplicate is told `applied` without an entry.
     kept = Applied() if isinstance(result, Accepted) else result
     expires = u64(turn.now_ms + DEDUPE_KEPT_MS)

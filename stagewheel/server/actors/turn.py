@@ -84,7 +84,7 @@ class Turn:
         self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
         self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
         self.reported: set[tuple[str, int]] = set()
-        self.decide_until = time.perf_counter_ns() + TURN_DECIDE_US * 1000
+        self.decide_until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
         self.decided_count = 0
         self.wrote = False
 
@@ -183,33 +183,33 @@ class Turn:
 
     # ---------------------------------------------------------------- sources
 
-    def commands(self, admitted: list[Admitted]) -> None:
-        """Decide admitted commands in order; what comes after the turn's time is up goes to mailboxes."""
+    def commands(self, one: Admitted) -> None:
+        """Decide the commands of an admitted Submit, in order, and answer it."""
         engine = self.engine
         exact, special = engine.clock.exact, engine.special
-        for one in admitted:
-            results, producer, seq = one.results, one.producer, one.submit.seq
-            self.admitted[answer_key(producer_bytes(producer), seq)] = one
-            for index, command in enumerate(one.submit.commands):
-                if exact and command.at_ms > self.now_ms:
-                    self.advance(command.at_ms)
-                if command.dedupe_key or type(command) in special:
-                    results.append(engine.special_command(self, command, (producer, seq, index)))
-                    continue
-                results.append(self.item_command(cast(ItemCommand, command), (producer, seq, index)))
+        results, producer, seq = one.results, one.producer, one.submit.seq
+        answer_row = answer_key(producer_bytes(producer), seq)
+        self.admitted[answer_row] = one
+        self.load({command.item.encode() for command in one.submit.commands if command.item})
+        for index, command in enumerate(one.submit.commands):
+            if exact and command.at_ms > self.now_ms:
+                self.advance(command.at_ms)
+            owed = (producer, seq, index)
+            if command.dedupe_key or type(command) in special:
+                results.append(engine.special_command(self, command, owed))
+            else:
+                results.append(self.item_command(cast(ItemCommand, command), owed))
 
     def item_command(self, command: ItemCommand, owed: Owed) -> Result:
         """A command for an item."""
         key = command.item.encode()
         if not key or key[0] == PARKED_LEAD:
             return Failed("bad_value", "the command names no item, or one whose key begins with a zero byte")
-        if not self.decided_count % 16 and self.is_over():
-            return self.keep(key, command, owed)
         return self.deliver(key, command, owed)
 
     def is_over(self) -> bool:
         """Has the turn decided for as long as it may? Virtual time has no hurry."""
-        return not self.engine.clock.exact and time.perf_counter_ns() > self.decide_until
+        return not self.engine.clock.exact and time.perf_counter_ns() > self.decide_until_ns
 
     def timers(self, due: list[tuple[int, bytes, bytes]]) -> None:
         """Fire timers: an ordinary message to the item, and the row goes in the same commit."""
@@ -314,13 +314,13 @@ class Turn:
             payload = encode_payload(Completed(seq, index, result))
             self.frames.append((route, HEADERS[Kind.COMPLETED], payload))
 
-    def answer(self, admitted: list[Admitted]) -> None:
-        """Store and send the answer of every Submit."""
+    def answer(self) -> None:
+        """Store and send the answer of every Submit that was admitted."""
         rows = self.batch.puts[Table.ANSWERS]
         header = HEADERS[Kind.ANSWER]
-        for one in admitted:
+        for key, one in self.admitted.items():
             payload = encode_payload(Answer(one.submit.seq, one.results))
-            rows.append((answer_key(producer_bytes(one.producer), one.submit.seq), payload))
+            rows.append((key, payload))
             self.frames.append((one.route, header, payload))
 
     def flush(self) -> None:

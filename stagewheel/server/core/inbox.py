@@ -8,7 +8,7 @@ the same way through its mailbox and `decide`.
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from stagewheel.protocol.messages import (
     ChangeStage,
@@ -16,21 +16,20 @@ from stagewheel.protocol.messages import (
     DeleteItem,
     HoldItem,
     RaiseEvent,
-    RetryDeadLetter,
     StartWorkflow,
     UpdateItem,
 )
 from stagewheel.server.core.effects import OutboxRow
 
 
-class TimerFired(Struct, array_like=True, tag=101, gc=False):
+class TimerFired(Struct, array_like=True, tag=101, tag_field="tag", gc=False):
     """The moment of a waiting step has come. It counts only if the step still waits for just this moment."""
 
     step: int
     due_ms: int
 
 
-class DeliveryReported(Struct, array_like=True, tag=102, gc=False):
+class DeliveryReported(Struct, array_like=True, tag=102, tag_field="tag", gc=False):
     """What became of an outbox row: `outcome` is delivered | refused | retry | unknown (8.1)."""
 
     channel: str
@@ -42,7 +41,7 @@ class DeliveryReported(Struct, array_like=True, tag=102, gc=False):
     detail: dict[str, Any] = {}
 
 
-class DeadLetterRetried(Struct, array_like=True, tag=103, gc=False):
+class DeadLetterRetried(Struct, array_like=True, tag=103, tag_field="tag", gc=False):
     """Somebody asked for a dead letter to be delivered again."""
 
     number: int
@@ -58,7 +57,6 @@ ItemMessage = (
     | DeleteItem
     | StartWorkflow
     | HoldItem
-    | RetryDeadLetter
     | TimerFired
     | DeliveryReported
     | DeadLetterRetried
@@ -77,5 +75,3 @@ class MailboxRow(Struct, array_like=True, gc=False):
 
 encode_mailbox_row = msgspec.msgpack.Encoder().encode
 decode_mailbox_row = msgspec.msgpack.Decoder(MailboxRow).decode
-
-__all__ = ["DeadLetterRetried", "DeliveryReported", "ItemMessage", "MailboxRow", "Raw", "TimerFired"]

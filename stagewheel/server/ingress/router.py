@@ -39,13 +39,11 @@ from stagewheel.server.limits import (
     QUERY_US,
     TURN_BYTES_MAX,
     TURN_COMMANDS_MAX,
-    TURN_DECIDE_US,
     TURN_FRAMES_MAX,
 )
 
 WATCHDOG_S = 1.0
 DRAIN_FRAMES = 16
-COMMANDS_MIN = 256  # what a turn takes at least, however slow decisions have become
 COLLECT_AFTER_TURNS = 500
 
 
@@ -60,7 +58,7 @@ class Router:
         self.senders: dict[bytes, bytes] = {}  # name of a sender -> the route of its present session
         self._frames: list[tuple[bytes, bytes, bytes]] = []  # refusals of this round, sent with the answers
         self._taken: list[tuple[bytes, ReportsTaken]] = []
-        self._us_per_command = 50.0
+        self._left: list[tuple[bytes, Submit, int]] = []  # Submits that the last turn had no time for
         self._turns_since_collect = 0
 
     async def run(self) -> None:
@@ -90,7 +88,7 @@ class Router:
         self._frames.clear()
         self._hand_out()
         self._between_turns()
-        return bool(self.queries) or is_due or self.socket.readable() or self._lagging()
+        return bool(self.queries or self._left) or is_due or self.socket.readable() or self._lagging()
 
     async def _sleep(self) -> None:
         due_ms = self.engine.next_due_ms()
@@ -106,11 +104,12 @@ class Router:
     # ---------------------------------------------------------------- taking
 
     def _drain(self) -> Inbound:
-        """Take frames until a turn's worth of commands is together, by what commands cost lately."""
-        inbound = Inbound([], [], [])
-        commands_max = min(TURN_COMMANDS_MAX, max(COMMANDS_MIN, int(TURN_DECIDE_US / self._us_per_command)))
-        frames = commands = size = 0
-        while frames < TURN_FRAMES_MAX and commands < commands_max and size < TURN_BYTES_MAX:
+        """Take frames until a turn's worth of commands is together, with those that the last turn left."""
+        inbound = Inbound([], self._left, [])
+        self._left = []
+        frames = size = 0
+        commands = sum(len(submit.commands) for _, submit, _ in inbound.submits)
+        while frames < TURN_FRAMES_MAX and commands < TURN_COMMANDS_MAX and size < TURN_BYTES_MAX:
             taken = self.socket.drain(FRAME_BYTES_MAX, DRAIN_FRAMES)
             if not taken:
                 break
@@ -188,9 +187,8 @@ class Router:
     # ---------------------------------------------------------------- giving
 
     def _turn(self, inbound: Inbound) -> None:
-        started_ns = time.perf_counter_ns()
-        decided = self.engine.tally.decisions
         outbound = self.engine.turn(inbound)
+        self._left = outbound.left
         send = self.socket.send_nowait
         for route, header, payload in outbound.frames:
             send(route, header, payload)
@@ -200,10 +198,6 @@ class Router:
         if outbound.records and len(self.subscriptions):
             for route, journal in self.subscriptions.publish(outbound.records):
                 self._send_or_lose(route, journal)
-        decided = self.engine.tally.decisions - decided
-        if decided >= COMMANDS_MIN:
-            took_us = (time.perf_counter_ns() - started_ns) / 1000 / decided
-            self._us_per_command += (took_us - self._us_per_command) / 8
         self._turns_since_collect += 1
 
     def _send_or_lose(self, route: bytes, message: object) -> None:
