@@ -209,10 +209,10 @@ class ClientSession:
                 return _settled(self._window.complete(message.seq, message.index, message.result))
             if isinstance(message, Welcome):
                 return self._welcomed(message, now_ms)
-            if isinstance(message, Refused) and message.query < 0:
+            if isinstance(message, Refused) and (message.query < 0 or message.code == "hello_first"):
                 return self._refused(message, now_ms)
         except ProtocolBroken as error:
-            return self._broken(str(error))
+            return self.peer_erred(str(error))
         return [MessageArrived(message)]
 
     def _hello(self, now_ms: int) -> Hello:
@@ -236,9 +236,9 @@ class ClientSession:
             # A predecessor of our name may have gone on; its numbers are not ours to use again.
             window.begin_at(welcome.next_seq)
         elif welcome.next_seq < window.taken:
-            return self._broken(f"it answered up to {window.taken} and now expects {welcome.next_seq}")
+            return self.peer_erred(f"it answered up to {window.taken} and now expects {welcome.next_seq}")
         elif welcome.next_seq > window.next_seq:
-            return self._broken(f"it expects {welcome.next_seq}, only {window.next_seq} were given")
+            return self.peer_erred(f"it expects {welcome.next_seq}, only {window.next_seq} were given")
         self.state, self.welcome, self._epoch = State.OPEN, welcome, welcome.epoch
         window.credit_commands, window.credit_bytes = welcome.credit_commands, welcome.credit_bytes
         window.frame_commands_max = welcome.frame_commands_max
@@ -286,7 +286,7 @@ class ClientSession:
                 self._window.reject(seq, lambda fate: NotTaken(code, f"{refused.message}; {fate}"))
             )
         if code in FINAL_FOR_SESSION or seq >= 0:
-            return self._broken(f"it refused with {code}: {refused.message}")
+            return self.peer_erred(f"it refused with {code}: {refused.message}")
         return [MessageArrived(refused)]
 
     def _begin_again(self) -> None:
@@ -308,7 +308,10 @@ class ClientSession:
         self._back_offs += 1
         self._heard_ms = now_ms
 
-    def _broken(self, why: str) -> list[Event]:
+    def peer_erred(self, why: str) -> list[Event]:
+        """The other end broke the protocol; nothing it says can be trusted any more."""
+        if self.error is not None:
+            return []
         return self._end(
             State.CLOSED, lambda fate: ProtocolBroken(f"the server broke the protocol: {why}; {fate}")
         )

@@ -155,6 +155,11 @@ class DealerSocket(_Socket):
         """Looks at EVENTS: does a connection stand, so that a message can be sent now?"""
         return bool(self._events() & zmq.POLLOUT)
 
+    def look(self) -> tuple[bool, bool]:
+        """One look at EVENTS: readable, connected. Two looks would lose what changes between them."""
+        events = self._events()
+        return bool(events & zmq.POLLIN), bool(events & zmq.POLLOUT)
+
     def send_nowait(self, header: bytes, payload: bytes) -> bool:
         """False when no connection stands; nothing was queued then."""
         try:

@@ -164,13 +164,15 @@ class ReferenceServer:
     def _publish(self) -> list[Sent]:
         sent: list[Sent] = []
         for (route, _), one in self.subscribed.items():
+            rows: list[tuple[int, Raw]] = []
             while one.credit > 0 and one.cursor < len(self.records):
                 record = self.records[one.cursor]
                 one.cursor += 1
                 if one.item in ("", record.item):
                     one.credit -= 1
-                    row = (one.cursor, Raw(encode_record(record)))
-                    sent += self._send(route, m.Journal(one.id, one.cursor, [row]))
+                    rows.append((one.cursor, Raw(encode_record(record))))
+            if rows:
+                sent += self._send(route, m.Journal(one.id, one.cursor, rows))
         return sent
 
     def _send(self, route: bytes, message: Message) -> list[Sent]:

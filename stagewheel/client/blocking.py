@@ -1,0 +1,212 @@
+"""The blocking client: no threads, no event loop; the line moves while one of its methods waits.
+
+    with Client("ipc:///run/stagewheel/main.sock") as client:
+        client.create_item("lead:1", "sales", fields={"source": "web_form"})
+        for result in client.submit([ChangeStage("lead:1", stage="WON")]):
+            print(result)
+
+Laws: one thread uses a client. To keep many batches under way, `send` them and take `results()` later:
+sending moves the line too. After a time-out the client goes on; what was sent is still resent and may be
+applied.
+"""
+
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from stagewheel.client import questions
+from stagewheel.client.core import ClientCore
+from stagewheel.client.questions import Question
+from stagewheel.client.verbs import Verbs
+from stagewheel.client.wire import Wire
+from stagewheel.protocol import messages as m
+from stagewheel.protocol.errors import CommandFailed, TimedOut
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.session import State
+from stagewheel.protocol.window import SubmitTicket
+
+T = TypeVar("T")
+
+
+class Ticket:
+    """A batch under way."""
+
+    def __init__(self, client: "Client", ticket: SubmitTicket) -> None:
+        self._client, self._ticket = client, ticket
+
+    @property
+    def done(self) -> bool:
+        """Are all results there, or an error? Does not move the line."""
+        return self._ticket.settled
+
+    def results(self) -> list[m.Result]:
+        """Wait for the results, in the order of the commands. Raises `TimedOut`, `Fenced`, `Expired`, …"""
+        self._client.wait(lambda: self._ticket.settled, self._ticket.fate)
+        return self._ticket.outcome()
+
+
+class Client(Verbs[m.Result]):
+    """A client of one server. `name` makes it exactly-once over restarts of its own; `timeout_s` bounds
+    each wait.
+    """
+
+    def __init__(
+        self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+    ) -> None:
+        self._core = ClientCore(name, role)
+        self._wire = Wire(address, self._core)
+        self._timeout_s = timeout_s
+
+    # ---- commands ----
+
+    def submit(self, commands: Sequence[m.AnyCommand], wait_applied: bool = False) -> list[m.Result]:
+        """Send a batch and wait until each command is final or `Accepted`; with `wait_applied` until
+        final.
+        """
+        return self.send(commands, wait_applied).results()
+
+    def send(self, commands: Sequence[m.AnyCommand], wait_applied: bool = False) -> Ticket:
+        """Send a batch without waiting for results; waits only while too much is outstanding."""
+        count = len(commands)
+        self.wait(lambda: self._core.has_room(count), lambda: f"{count} commands were not sent")
+        ticket = Ticket(self, self._core.submit(commands, wait_applied))
+        self._wire.pump()
+        return ticket
+
+    def do(self, command: m.AnyCommand) -> m.Result:
+        """Send one command; a `Failed` is raised as `CommandFailed`."""
+        result = self.submit([command])[0]
+        if isinstance(result, m.Failed):
+            raise CommandFailed(result.code, result.message)
+        return result
+
+    # ---- questions ----
+
+    def item(self, key: str) -> m.ItemView | None:
+        """The item with its waiting steps, or None."""
+        return next(self.ask(questions.item(key)), None)
+
+    def waiting(self, key: str) -> list[m.WaitingView]:
+        """The item's waiting steps; an unknown item has none."""
+        view = self.item(key)
+        return view.waiting if view is not None else []
+
+    def timeline(self, key: str, limit: int = 1000) -> list[tuple[int, Record]]:
+        """The newest records of an item, newest first, with their journal positions."""
+        return [row for row, _ in zip(self.ask(questions.timeline(key)), range(limit), strict=False)]
+
+    def items_of_stage(self, pipeline: str, stage: str) -> Iterator[str]:
+        """Keys of the items in a stage, page by page."""
+        return self.ask(questions.items_of_stage(pipeline, stage))
+
+    def dead_letters(self) -> Iterator[m.DeadLetterView]:
+        """Actions that were given up, oldest first."""
+        return self.ask(questions.dead_letters())
+
+    def poison(self) -> Iterator[m.PoisonView]:
+        """Messages whose decision failed with a bug, oldest first."""
+        return self.ask(questions.poison())
+
+    def employees(self) -> Iterator[m.Employee]:
+        """Employees by id."""
+        return self.ask(questions.employees())
+
+    def statistics(self) -> dict[str, Any]:
+        """What the server has done."""
+        return next(self.ask(questions.statistics()), {})
+
+    def versions(self, ruleset: str = "") -> list[m.VersionView]:
+        """Ruleset versions, newest first."""
+        return list(self.ask(questions.versions(ruleset)))
+
+    def source(self, version: int) -> m.VersionSource | None:
+        """The texts of a ruleset version, or None."""
+        return next(self.ask(questions.source(version)), None)
+
+    def ask(self, question: Question[T]) -> Iterator[T]:
+        """Ask any question; rows come page by page. Raises `QueryRefused`, `TimedOut`."""
+        query: m.AnyQuery | None = question.query
+        while query is not None:
+            pending = self._core.ask(query)
+            try:
+                self.wait(lambda one=pending: one.settled, pending.fate)  # type: ignore[misc]
+            finally:
+                self._core.give_up(pending)
+            if pending.error is not None:
+                raise pending.error
+            assert pending.reply is not None
+            rows = question.rows(pending.reply)
+            yield from rows
+            query = question.after(rows, pending.reply)
+
+    def subscribe(
+        self, cursor: int = 0, item: str = "", pipeline: str = "", idle_s: float | None = None
+    ) -> Iterator[tuple[int, Record]]:
+        """Follow the journal after position `cursor`: (position, record), at least once, in order per
+        item, over reconnects. Ends when nothing came for `idle_s` seconds; None: never.
+        """
+        feed = self._core.subscribe(cursor, item, pipeline)
+        try:
+            while self._run(lambda: feed.settled, idle_s):
+                yield feed.take()
+        finally:
+            self._core.unsubscribe(feed)
+            self._wire.pump()
+
+    # ---- the line ----
+
+    @property
+    def next_seq(self) -> int:
+        """The number that this client's next command gets: how many its name has sent, over all restarts.
+        Known once `connect` returned.
+        """
+        return self._core.session.next_seq
+
+    def connect(self) -> m.Welcome:
+        """Wait until the session stands; other methods do so by themselves. Raises `TimedOut`."""
+        session = self._core.session
+        ready = (State.OPEN, State.FENCED, State.CLOSED)
+        self.wait(lambda: session.state in ready, lambda: "nothing was sent")
+        if session.error is not None:
+            raise session.error
+        assert session.welcome is not None
+        return session.welcome
+
+    def wait(self, done: Callable[[], bool], fate: Callable[[], str]) -> None:
+        """Move the line until `done`; raises `TimedOut`."""
+        if not self._run(done, self._timeout_s):
+            raise TimedOut(f"no answer within {self._timeout_s:g} s ({self._wire.describe()}); {fate()}")
+
+    def close(self) -> None:
+        """Close; whatever is outstanding ends with `Closed`."""
+        self._core.close()
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, done: Callable[[], bool], limit_s: float | None) -> bool:
+        """Move the line until `done` or the limit; which of them is the result."""
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        poller = select.poll()
+        poller.register(self._wire.fd, select.POLLIN)
+        while not done():
+            more = self._wire.pump()
+            if done():
+                break
+            sleep_s = 0.0 if more else self._wire.sleep_s()
+            if deadline is not None:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return False
+                sleep_s = min(sleep_s, left_s)
+            if sleep_s:
+                poller.poll(max(1, int(sleep_s * 1000)))
+        return True

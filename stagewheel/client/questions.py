@@ -1,0 +1,108 @@
+"""What can be asked of a server, as data: the first query, how a row is read, how the next page is asked for.
+
+The three shells share these; each only says in its own way how it waits.
+"""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.protocol import messages as m
+from stagewheel.protocol.errors import ProtocolBroken
+from stagewheel.protocol.journal import Record
+
+T = TypeVar("T")
+
+PAGE_ROWS = 500  # a server may give fewer
+
+
+class Question(Struct, Generic[T], frozen=True):
+    """`next_page` takes the page's last row (None if it had none) and its cursor; None: there is no next
+    page.
+    """
+
+    query: m.AnyQuery
+    row_type: Any
+    next_page: Callable[[Any, bytes], m.AnyQuery | None] | None = None
+
+    def rows(self, reply: m.Reply) -> list[T]:
+        """The rows of a reply; raises `ProtocolBroken` when they are not what was asked for."""
+        try:
+            rows: list[T] = msgspec.convert(reply.rows, list[self.row_type])  # type: ignore[name-defined]
+        except (msgspec.ValidationError, RecursionError) as error:
+            name = type(self.query).__name__
+            raise ProtocolBroken(f"the reply to {name} does not have the form of one: {error}") from None
+        return rows
+
+    def after(self, rows: list[T], reply: m.Reply) -> m.AnyQuery | None:
+        """The query of the next page, or None at the end."""
+        if self.next_page is None or not reply.cursor:
+            return None
+        return self.next_page(rows[-1] if rows else None, reply.cursor)
+
+
+def item(key: str) -> Question[m.ItemView]:
+    """One item, or no row."""
+    return Question(m.ItemQuery(key), m.ItemView)
+
+
+def timeline(key: str, before: int = 0) -> Question[tuple[int, Record]]:
+    """Journal records of an item, newest first, with their positions."""
+
+    def older(last: tuple[int, Record] | None, _: bytes) -> m.AnyQuery | None:
+        return m.TimelineQuery(key, last[0], PAGE_ROWS) if last is not None else None
+
+    return Question(m.TimelineQuery(key, before, PAGE_ROWS), tuple[int, Record], older)
+
+
+def items_of_stage(pipeline: str, stage: str) -> Question[str]:
+    """Keys of items in a stage, oldest entry first."""
+
+    def on(_: str | None, cursor: bytes) -> m.AnyQuery:
+        return m.StageQuery(pipeline, stage, cursor, PAGE_ROWS)
+
+    return Question(m.StageQuery(pipeline, stage, b"", PAGE_ROWS), str, on)
+
+
+def dead_letters(after: int = 0) -> Question[m.DeadLetterView]:
+    """Dead letters, oldest first."""
+
+    def newer(last: m.DeadLetterView | None, _: bytes) -> m.AnyQuery | None:
+        return m.DeadLettersQuery(last.number, PAGE_ROWS) if last is not None else None
+
+    return Question(m.DeadLettersQuery(after, PAGE_ROWS), m.DeadLetterView, newer)
+
+
+def poison(after: int = 0) -> Question[m.PoisonView]:
+    """Messages whose decision failed with a bug, oldest first."""
+
+    def newer(last: m.PoisonView | None, _: bytes) -> m.AnyQuery | None:
+        return m.PoisonQuery(last.number, PAGE_ROWS) if last is not None else None
+
+    return Question(m.PoisonQuery(after, PAGE_ROWS), m.PoisonView, newer)
+
+
+def employees(after: int = 0) -> Question[m.Employee]:
+    """Employees by id."""
+
+    def further(last: m.Employee | None, _: bytes) -> m.AnyQuery | None:
+        return m.EmployeesQuery(last.id, PAGE_ROWS) if last is not None else None
+
+    return Question(m.EmployeesQuery(after, PAGE_ROWS), m.Employee, further)
+
+
+def statistics() -> Question[dict[str, Any]]:
+    """What the server has done, as one mapping."""
+    return Question(m.StatisticsQuery(), dict[str, Any])
+
+
+def versions(ruleset: str = "") -> Question[m.VersionView]:
+    """Ruleset versions, newest first."""
+    return Question(m.VersionsQuery(ruleset), m.VersionView)
+
+
+def source(version: int) -> Question[m.VersionSource]:
+    """The texts of one version, or no row."""
+    return Question(m.SourceQuery(version), m.VersionSource)

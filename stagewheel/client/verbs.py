@@ -1,0 +1,159 @@
+"""One method for each command, the same in all three shells: `R` is a result, or what is awaited for one.
+
+Laws: a method here sends one command and waits for its result; a `Failed` becomes `CommandFailed`. Who sends
+many uses `submit` or `send` with the commands themselves, where `Failed` is a value among the others.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
+
+from stagewheel.protocol import messages as m
+
+R = TypeVar("R", covariant=True)
+
+
+class Common(TypedDict, total=False):
+    """What every command may say: on whose behalf, when it happened, and a key against doing it twice."""
+
+    by: int
+    at_ms: int
+    dedupe_key: str
+
+
+class Verbs(Generic[R]):
+    """Commands on items and on reference data."""
+
+    @abstractmethod
+    def do(self, command: m.AnyCommand) -> R:
+        """Send one command and wait for its result; raises `CommandFailed` and the errors of `submit`."""
+
+    def create_item(
+        self,
+        key: str,
+        pipeline: str,
+        stage: str = "",
+        *,
+        title: str = "",
+        fields: Mapping[str, Any] | None = None,
+        client: m.Client | None = None,
+        responsible: int = 0,
+        source: str = "",
+        timezone: str = "",
+        automation: bool = True,
+        entered_at_ms: int = 0,
+        **common: Unpack[Common],
+    ) -> R:
+        """Create an item in a stage (empty: the pipeline's first), which begins its first entry."""
+        return self.do(
+            m.CreateItem(
+                key,
+                **common,
+                pipeline=pipeline,
+                stage=stage,
+                title=title,
+                fields=dict(fields or {}),
+                client=client,
+                responsible=responsible,
+                source=source,
+                timezone=timezone,
+                automation=automation,
+                entered_at_ms=entered_at_ms,
+            )
+        )
+
+    def update_item(
+        self,
+        key: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        title: str | None = None,
+        responsible: int | None = None,
+        client: m.Client | None = None,
+        **common: Unpack[Common],
+    ) -> R:
+        """Change fields and built-in values; what is None stays."""
+        return self.do(
+            m.UpdateItem(
+                key,
+                **common,
+                fields=dict(fields or {}),
+                title=title,
+                responsible=responsible,
+                client=client,
+            )
+        )
+
+    def change_stage(
+        self,
+        key: str,
+        stage: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        restart: bool = False,
+        pipeline: str = "",
+        **common: Unpack[Common],
+    ) -> R:
+        """Move an item to a stage, with new field values on the way."""
+        return self.do(
+            m.ChangeStage(
+                key, **common, stage=stage, fields=dict(fields or {}), restart=restart, pipeline=pipeline
+            )
+        )
+
+    def raise_event(
+        self,
+        key: str,
+        type: str = "app",
+        code: str = "",
+        payload: Mapping[str, Any] | None = None,
+        **common: Unpack[Common],
+    ) -> R:
+        """Something happened; the result tells whether a trigger moved the item (`Moved`, `NotMoved`)."""
+        return self.do(m.RaiseEvent(key, **common, type=type, code=code, payload=dict(payload or {})))
+
+    def delete_item(self, key: str, **common: Unpack[Common]) -> R:
+        """Delete an item; what waits for it is cancelled."""
+        return self.do(m.DeleteItem(key, **common))
+
+    def start_workflow(
+        self, key: str, workflow: str, vars: Mapping[str, Any] | None = None, **common: Unpack[Common]
+    ) -> R:
+        """Start a workflow by hand."""
+        return self.do(m.StartWorkflow(key, **common, workflow=workflow, vars=dict(vars or {})))
+
+    def pause(self, key: str, **common: Unpack[Common]) -> R:
+        """Let the item's messages wait in its mailbox."""
+        return self.do(m.HoldItem(key, **common, mode="pause"))
+
+    def resume(self, key: str, *, restart: bool = False, **common: Unpack[Common]) -> R:
+        """End a pause or a stop; `restart` begins a new entry."""
+        return self.do(m.HoldItem(key, **common, mode="resume", restart=restart))
+
+    def stop(self, key: str, **common: Unpack[Common]) -> R:
+        """Stop the item's automation: its waiting steps are cancelled."""
+        return self.do(m.HoldItem(key, **common, mode="stop"))
+
+    def put_employee(self, employee: m.Employee, **common: Unpack[Common]) -> R:
+        """Add or replace an employee."""
+        return self.do(m.PutEmployee("", **common, employee=employee))
+
+    def put_ruleset(
+        self, ruleset: str, files: Mapping[str, str], note: str = "", **common: Unpack[Common]
+    ) -> R:
+        """Publish a new version of a ruleset; `files` maps relative paths to texts. The result is
+        `Published`.
+        """
+        return self.do(m.PutRuleset("", **common, ruleset=ruleset, files=dict(files), note=note))
+
+    def retry_dead_letter(self, number: int, **common: Unpack[Common]) -> R:
+        """Deliver a dead letter again, with the same key."""
+        return self.do(m.RetryDeadLetter("", **common, number=number))
+
+    def drop_dead_letter(self, number: int, **common: Unpack[Common]) -> R:
+        """Forget a dead letter."""
+        return self.do(m.DropDeadLetter("", **common, number=number))
+
+    def advance_clock(self, at_ms: int) -> R:
+        """Move a replay clock on; everything due until then happens."""
+        return self.do(m.AdvanceClock("", at_ms=at_ms))
