@@ -13,6 +13,8 @@ from stagewheel.cli.log_commands import to_commands
 from stagewheel.cli.logs import LogEvent, sorted_events
 from stagewheel.cli.mapping import Mapping, MappingInvalid, Unmappable, read_mapping
 from stagewheel.protocol.messages import ChangeStage, CreateItem, Employee, PutEmployee, RaiseEvent
+from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.rules.load import load_folder_or_files
 
 NOON_MS = 1_772_452_800_000
 NOON = "2026-03-02T12:00:00.000Z"
@@ -156,6 +158,22 @@ def test_the_sample_log_becomes_fifty_applications(repository: Path) -> None:
     created = [command for command in commands if isinstance(command, CreateItem)]
     assert len(created) == 50
     assert all(command.stage == "A_SUBMITTED" and command.fields["amount"] > 0 for command in created)
+
+
+def test_the_example_ruleset_knows_every_stage_event_and_field_of_the_sample(repository: Path) -> None:
+    folder = repository / "examples" / "loans"
+    version, warnings = compile_ruleset(load_folder_or_files([folder / "rules.yaml"]), 1)
+    assert warnings == []
+    plan = version.pipelines["applications"]
+    stages = {stage.id for stage in plan.stages}
+    fields = set(version.entities[plan.entity].fields)
+    loans = read_mapping(folder / "mapping.yaml")
+    used = dict.fromkeys(stages, 0)
+    for command in to_commands(sorted_events(folder / "sample.csv", loans.columns, loans.zone), loans):
+        if isinstance(command, CreateItem | ChangeStage):
+            used[command.stage] += 1
+            assert set(command.fields) <= fields
+    assert all(used.values()), "the sample takes every way through the pipeline"
 
 
 def test_the_last_stage_of_each_real_case_is_its_last_a_event_in_the_file(
