@@ -237,17 +237,18 @@ def test_the_latest_are_dropped_and_those_elapsed_stay() -> None:
     assert timers.poll(6, 9) == [(5, 5)]
 
 
-def test_a_cleared_wheel_is_empty_and_goes_on_from_the_same_time() -> None:
+def test_a_cleared_wheel_is_empty_and_begins_again_at_the_time_it_is_told() -> None:
     timers: Wheel[int] = Wheel(start_ms=0, slots=4, levels=3)
     for due_ms in (3, 5, 20, 300):
         assert timers.insert(due_ms, due_ms)
-    timers.poll(4, 9)
-    timers.clear()
+    timers.poll(18, 9)
+    timers.clear(7)
     assert (len(timers), timers.peek(), timers.next_due_ms()) == (0, None, None)
-    assert timers.poll(1000, 9) == []
-    assert not timers.insert(1000, 1)
-    assert timers.insert(1001, 1)
-    assert timers.poll(1001, 9) == [(1001, 1)]
+    assert timers.poll(7, 9) == []
+    assert not timers.insert(7, 1)
+    assert timers.insert(8, 1)
+    assert_laws(timers)
+    assert timers.poll(8, 9) == [(8, 1)]
 
 
 def test_statistics_count_every_way_in_and_out() -> None:
@@ -259,5 +260,5 @@ def test_statistics_count_every_way_in_and_out() -> None:
     found = timers.statistics()
     assert (found.inserted_count, found.polled_count, found.dropped_count) == (6, 3, 1)
     assert (found.pending_count, found.pending_count_peak) == (2, 6)
-    timers.clear()
+    timers.clear(0)
     assert timers.statistics().dropped_count == 3
