@@ -24,7 +24,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.core import workflow
-from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, Deciding
 from stagewheel.server.core.delivery import reported, retried
 from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
 from stagewheel.server.core.entry import begin_entry, leave_stage, step_due, stop_automation
@@ -74,10 +74,13 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
         return Decision(None, None, refused or NO_ITEM, [], None)
     plan = version.pipelines[m.pipeline]
     entity = version.entities[plan.entity]
-    fields = {**entity.defaults, **{k: v for k, v in m.fields.items() if v is not None}}
+    given = {name: value for name, value in m.fields.items() if value is not None}
+    # Built-in values may come among the fields, as in an update; they have their own places in the item.
+    own = {name: given.pop(name, getattr(m, name)) for name in BUILT_IN_WRITABLE}
     more = None
-    if m.observers or m.timezone or not m.automation:
-        more = More(observers=m.observers, timezone=m.timezone, hold="" if m.automation else "stopped")
+    if own["observers"] or own["timezone"] or not m.automation:
+        hold = "" if m.automation else "stopped"
+        more = More(observers=own["observers"], timezone=own["timezone"], hold=hold)
     born = Item(
         key=m.item,
         pipeline=plan.id,
@@ -85,11 +88,11 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
         entry=item.entry if item is not None else 0,
         entered_ms=now_ms,
         version=version.number,
-        title=m.title,
-        responsible=m.responsible,
-        fields=fields,
-        client=m.client,
-        source=m.source,
+        title=own["title"],
+        responsible=own["responsible"],
+        fields={**entity.defaults, **given},
+        client=own["client"],
+        source=own["source"],
         steps=[],
         step_no=item.step_no if item is not None else 0,
         head=item.head if item is not None else 0,
@@ -99,7 +102,7 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
         more=more,
     )
     d = Deciding(born, facts, now_ms, depth)
-    d.did.append(ItemCreated(plan.id, m.title, m.source))
+    d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)
     start_workflows(d, plan.workflows_on_create, "created")

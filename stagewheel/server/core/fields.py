@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stagewheel.protocol.messages import Client
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
@@ -37,6 +38,10 @@ def _refuse_built_in(name: str, value: Any) -> str:
         return f"{name} must be text"
     if name == "responsible" and not isinstance(value, int):
         return "responsible must be an employee's id"
+    if name == "client" and not isinstance(value, Client | None):
+        return "client is no field: give it beside the fields, with its name and addresses"
+    if name == "observers" and not (isinstance(value, list) and all(isinstance(one, int) for one in value)):
+        return "observers must be a list of employees' ids"
     if name == "timezone" and value:
         try:
             parse_zone(value)
