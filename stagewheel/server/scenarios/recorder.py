@@ -1,0 +1,151 @@
+"""Recorders in place of channels: every action is taken and rendered as a sender does it, kept as an effect,
+and answered as the scenario says.
+
+Laws: an effect stands where it was decided, not where it was taken, so that effects come in the order of
+the rules; what is still in the outbox is no effect yet; a further attempt, or a dead letter that is retried,
+is an effect of its own. Nothing here draws a random number or reads a clock.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, Record
+from stagewheel.protocol.messages import Job, Report
+from stagewheel.protocol.plain import plain
+from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.channels.base import RefusedForGood
+from stagewheel.server.core.calendar import DAY_MS, parse_duration
+from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.limits import SENDER_CREDIT_MAX
+from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
+from stagewheel.server.scenarios.steps import ChannelDoc
+from stagewheel.server.senders.pool import Task
+from stagewheel.server.senders.rendering import read_row, render
+
+ROUTE = b"recorder"
+STORE_ID = "scenario"
+DELIVERS = ChannelDoc()
+JSON = "application/json"
+
+
+class Effect(Struct):
+    """One thing that was done for the outside. `values` is empty while it is in the outbox."""
+
+    kind: str
+    values: dict[str, Any] = {}
+
+    def shown(self) -> dict[str, Any]:
+        """As an expectation writes it."""
+        return {self.kind: self.values}
+
+
+class Recorder:
+    """What all channels of a scenario took, and what the journal says was done at once."""
+
+    def __init__(self, channels: dict[str, ChannelDoc]) -> None:
+        self.channels = dict(channels)
+        self._effects: list[Effect] = []
+        self._open: dict[tuple[str, int], Effect] = {}  # (channel, outbox number) -> its place
+
+    def take(self) -> list[dict[str, Any]]:
+        """The effects since the last call; what is still in the outbox keeps its place."""
+        done = [effect.shown() for effect in self._effects if effect.values]
+        self._effects = [effect for effect in self._effects if not effect.values]
+        return done
+
+    def records(self, records: list[tuple[int, bytes, Record]]) -> None:
+        """New records of the journal: what was done within the turn, and places for what is on its way."""
+        for _, _, record in records:
+            for fact in record.did:
+                if isinstance(fact, Dispatched):
+                    effect = self._open[fact.channel, fact.number] = Effect(fact.channel)
+                    self._effects.append(effect)
+                elif isinstance(fact, Notified):
+                    values = {"to": list(fact.to), "text": fact.text, "item": record.item, "rule": fact.rule}
+                    self._effects.append(Effect("notify", values))
+                elif isinstance(fact, HistoryAdded):
+                    values = {"text": fact.text, "created_by": fact.created_by}
+                    values |= {"item": record.item, "rule": fact.rule}
+                    self._effects.append(Effect("history", values))
+
+    def deliver(self, engine: Engine) -> list[Report]:
+        """Take what the engine would hand to senders, and report on it."""
+        handout = engine.handout
+        for channel in OUTBOX_TABLES:
+            if not self._of(channel).hold:
+                handout.pull(ROUTE, channel, SENDER_CREDIT_MAX)
+        snapshot = engine.store.snapshot()
+        try:
+            given = handout.hand_out(snapshot)
+        finally:
+            snapshot.close()
+        for lane in handout.lanes.values():
+            lane.credit.pop(ROUTE, None)
+        return [self._delivered(engine, job) for _, jobs in given for job in jobs]
+
+    def _of(self, channel: str) -> ChannelDoc:
+        return self.channels.get(channel, DELIVERS)
+
+    def _delivered(self, engine: Engine, job: Job) -> Report:
+        row = read_row(job)
+        if isinstance(row, RefusedForGood):
+            return Report(job.channel, job.number, "refused", row.reason)
+        version = engine.reference.facts.versions[row.version]
+        task = render(row, job.number, version, STORE_ID, wall=False)
+        report = self._answer(job, row)
+        if isinstance(task, RefusedForGood):
+            report = Report(job.channel, job.number, "refused", task.reason)
+        elif not report.detail and report.outcome == "delivered":
+            report.detail = _detail(job.channel, task)
+        values: dict[str, Any] = {} if isinstance(task, RefusedForGood) else _content(task.content)
+        values |= {"item": row.key, "rule": row.rule, "attempt": row.attempt + 1}
+        values |= {"outcome": report.outcome, "reason": report.reason}
+        effect = self._open.pop((job.channel, job.number), None)
+        if effect is None:
+            effect = Effect(job.channel)
+            self._effects.append(effect)
+        effect.values = values
+        return report
+
+    def _answer(self, job: Job, row: OutboxRow) -> Report:
+        channel = self._of(job.channel)
+        if channel.times and row.attempt >= channel.times:
+            channel = DELIVERS
+        report = Report(job.channel, job.number, "delivered", detail=channel.detail)
+        if channel.refuse:
+            report.outcome, report.reason = "refused", channel.refuse
+        elif channel.retry or channel.unknown:
+            report.outcome = "retry" if channel.retry else "unknown"
+            report.reason = channel.retry or channel.unknown
+            after = parse_duration(channel.after)
+            report.delay_ms = after.days * DAY_MS + after.ms
+        return report
+
+
+def _detail(channel: str, task: Task) -> dict[str, Any]:
+    """What a real channel would tell the next rule."""
+    if isinstance(task.content, EmailContent):
+        return {"message_id": f"<{task.delivery.key}@scenario>", "address": task.content.to[0]}
+    return {"status": 200} if isinstance(task.content, WebhookContent) else {}
+
+
+def _content(content: Any) -> dict[str, Any]:
+    """A rendered action as a mapping."""
+    if isinstance(content, EmailContent):
+        body = content.text or content.html
+        return {"from": content.from_, "to": list(content.to), "subject": content.subject, "body": body}
+    if isinstance(content, WebhookContent):
+        return _request(content)
+    made = plain(content)
+    return made if isinstance(made, dict) else {"content": made}
+
+
+def _request(content: WebhookContent) -> dict[str, Any]:
+    values: dict[str, Any] = {"method": content.method, "url": content.url}
+    values |= {"headers": dict(content.headers), "body": content.body.decode("utf-8", "replace")}
+    if content.headers.get("Content-Type") == JSON:
+        values["json"] = msgspec.json.decode(content.body)
+    return values

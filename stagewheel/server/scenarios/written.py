@@ -1,0 +1,315 @@
+"""Commands as people write them: one word and a mapping, as `{move: {item: "deal:1", stage: won}}`.
+
+Laws: scenarios and the command line read the same words with the same meaning; every key is checked with its
+place, and a moment is ISO text (in the given zone, if it says none) or milliseconds. What a command means is
+the engine's business: here is only its shape.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+
+from stagewheel.protocol.messages import (
+    Address,
+    AnyCommand,
+    ChangeStage,
+    Client,
+    CreateItem,
+    DeleteItem,
+    DropDeadLetter,
+    Employee,
+    HoldItem,
+    PutEmployee,
+    RaiseEvent,
+    RetryDeadLetter,
+    StartWorkflow,
+    UpdateItem,
+)
+from stagewheel.server.core.calendar import parse_datetime
+from stagewheel.server.rules.document import Doc
+from stagewheel.server.rules.document import Employee as EmployeeId
+from stagewheel.server.rules.events import EVENTS, SETTINGS
+from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
+from stagewheel.server.rules.reader import read
+
+
+class AddressDoc(Doc):
+    """An address or phone number with its type."""
+
+    what: ClassVar[str] = "an address"
+    address: str
+    type: str = ""
+
+
+class ClientDoc(Doc):
+    """The client of an item."""
+
+    what: ClassVar[str] = "a client"
+    name: str = ""
+    emails: list[str | AddressDoc] = field(default_factory=list)
+    phones: list[str | AddressDoc] = field(default_factory=list)
+    key: str = ""
+    kind: str = "contact"
+    timezone: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class EmployeeDoc(Doc):
+    """An employee."""
+
+    what: ClassVar[str] = "an employee"
+    id: EmployeeId
+    name: str = ""
+    emails: list[str | AddressDoc] = field(default_factory=list)
+    phones: list[str | AddressDoc] = field(default_factory=list)
+    supervisor: int = 0
+    timezone: str = ""
+    active: bool = True
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class CommandDoc(Doc):
+    """What every command about an item may say."""
+
+    item: str
+    by: int = 0
+    dedupe_key: str = ""
+
+
+class CreateDoc(CommandDoc, kw_only=True):
+    """`create`."""
+
+    what: ClassVar[str] = "create"
+    pipeline: str
+    stage: str = ""
+    title: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    client: ClientDoc | None = None
+    responsible: int = 0
+    source: str = ""
+    observers: list[int] = field(default_factory=list)
+    timezone: str = ""
+    automation: bool = True
+    entered_at: str | int = 0
+
+
+class UpdateDoc(CommandDoc, kw_only=True):
+    """`update`."""
+
+    what: ClassVar[str] = "update"
+    fields: dict[str, Any] = field(default_factory=dict)
+    title: str | None = None
+    responsible: int | None = None
+    client: ClientDoc | None = None
+    observers: list[int] | None = None
+    timezone: str | None = None
+
+
+class MoveDoc(CommandDoc, kw_only=True):
+    """`move`."""
+
+    what: ClassVar[str] = "move"
+    stage: str = ""
+    pipeline: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    restart: bool = False
+
+
+class EventDoc(CommandDoc, kw_only=True):
+    """`event`; the setting of its type (`form`, `page`, …) is read as its code."""
+
+    what: ClassVar[str] = "event"
+    on: str = "app"
+    code: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+class DeleteDoc(CommandDoc, kw_only=True):
+    """`delete`."""
+
+    what: ClassVar[str] = "delete"
+
+
+class StartDoc(CommandDoc, kw_only=True):
+    """`start`."""
+
+    what: ClassVar[str] = "start"
+    workflow: str
+    vars: dict[str, Any] = field(default_factory=dict)
+
+
+class HoldDoc(CommandDoc, kw_only=True):
+    """`pause` and `stop`."""
+
+    what: ClassVar[str] = "pause or stop"
+
+
+class ResumeDoc(CommandDoc, kw_only=True):
+    """`resume`."""
+
+    what: ClassVar[str] = "resume"
+    restart: bool = False
+
+
+class LetterDoc(Doc):
+    """`retry` and `drop` of a dead letter."""
+
+    what: ClassVar[str] = "a dead letter"
+    letter: int
+    by: int = 0
+    dedupe_key: str = ""
+
+
+class Written(Struct, frozen=True):
+    """How one word is read and what it becomes."""
+
+    doc: type[Doc]
+    make: Callable[[Any, ZoneInfo], AnyCommand]
+
+
+def read_command(word: str, raw: Any, place: Place, log: Log, zone: ZoneInfo) -> AnyCommand | None:
+    """The command of a word that is in `WORDS`, or None: then the log says what is wrong."""
+    written = WORDS[word]
+    if isinstance(raw, str) and written.doc in SHORT:
+        raw = {"item": raw}
+    if word == "event" and isinstance(raw, dict):
+        raw = _event_settings(raw, place, log)
+    doc = read(written.doc, raw, place, log)
+    if doc is None:
+        return None
+    try:
+        return written.make(doc, zone)
+    except ValueError as error:
+        log.mistake(place / "entered_at", str(error))
+        return None
+
+
+def employee_of(doc: EmployeeDoc) -> Employee:
+    """An employee from its document."""
+    return Employee(
+        doc.id,
+        doc.name,
+        _addresses(doc.emails),
+        _addresses(doc.phones),
+        doc.supervisor,
+        doc.timezone,
+        doc.active,
+        doc.fields,
+    )
+
+
+def client_of(doc: ClientDoc | None) -> Client | None:
+    """A client from its document."""
+    if doc is None:
+        return None
+    return Client(
+        doc.name,
+        _addresses(doc.emails),
+        _addresses(doc.phones),
+        doc.key,
+        doc.kind,
+        doc.timezone,
+        doc.fields,
+    )
+
+
+def _addresses(written: list[str | AddressDoc]) -> list[Address]:
+    return [Address(one) if isinstance(one, str) else Address(one.address, one.type) for one in written]
+
+
+def _event_settings(raw: dict[str, Any], place: Place, log: Log) -> dict[str, Any]:
+    """`{on: form_submitted, form: brief}` as a type and its code; a wrong setting is told."""
+    on = raw.get("on", "app")
+    if not isinstance(on, str):
+        return raw
+    if on not in EVENTS:
+        log.mistake(place / "on", f"unknown event '{on}'{nearest(on, EVENTS) or f'; {listed(EVENTS)}'}")
+        return raw
+    setting = EVENTS[on]
+    rest = dict(raw)
+    if setting in rest and setting != "code":
+        rest["code"] = rest.pop(setting)
+    for key in [key for key in rest if key in SETTINGS and key != "code"]:
+        own = f"; it has '{setting}'" if setting else ""
+        log.mistake(place / key, f"'{key}' is no setting of the event '{on}'{own}")
+        del rest[key]
+    return rest
+
+
+def _create(doc: CreateDoc, zone: ZoneInfo) -> CreateItem:
+    return CreateItem(
+        doc.item,
+        doc.by,
+        dedupe_key=doc.dedupe_key,
+        pipeline=doc.pipeline,
+        stage=doc.stage,
+        title=doc.title,
+        fields=doc.fields,
+        client=client_of(doc.client),
+        responsible=doc.responsible,
+        source=doc.source,
+        observers=doc.observers,
+        timezone=doc.timezone,
+        automation=doc.automation,
+        entered_at_ms=parse_datetime(doc.entered_at, zone),
+    )
+
+
+def _update(doc: UpdateDoc, zone: ZoneInfo) -> UpdateItem:
+    return UpdateItem(
+        doc.item,
+        doc.by,
+        dedupe_key=doc.dedupe_key,
+        fields=doc.fields,
+        title=doc.title,
+        responsible=doc.responsible,
+        client=client_of(doc.client),
+        observers=doc.observers,
+        timezone=doc.timezone,
+    )
+
+
+def _hold(mode: str) -> Callable[[Any, ZoneInfo], HoldItem]:
+    def make(doc: HoldDoc | ResumeDoc, zone: ZoneInfo) -> HoldItem:
+        restart = isinstance(doc, ResumeDoc) and doc.restart
+        return HoldItem(doc.item, doc.by, dedupe_key=doc.dedupe_key, mode=mode, restart=restart)
+
+    return make
+
+
+SHORT: Final = (DeleteDoc, HoldDoc, ResumeDoc)  # `delete: deal:1` is enough
+WORDS: Final[Mapping[str, Written]] = MappingProxyType(
+    {
+        "create": Written(CreateDoc, _create),
+        "update": Written(UpdateDoc, _update),
+        "move": Written(
+            MoveDoc,
+            lambda d, _: ChangeStage(
+                d.item, d.by, dedupe_key=d.dedupe_key, stage=d.stage, fields=d.fields, restart=d.restart,
+                pipeline=d.pipeline,
+            ),
+        ),
+        "event": Written(
+            EventDoc,
+            lambda d, _: RaiseEvent(
+                d.item, d.by, dedupe_key=d.dedupe_key, type=d.on, code=d.code, payload=d.payload
+            ),
+        ),
+        "delete": Written(DeleteDoc, lambda d, _: DeleteItem(d.item, d.by, dedupe_key=d.dedupe_key)),
+        "start": Written(
+            StartDoc,
+            lambda d, _: StartWorkflow(
+                d.item, d.by, dedupe_key=d.dedupe_key, workflow=d.workflow, vars=d.vars
+            ),
+        ),
+        "pause": Written(HoldDoc, _hold("pause")),
+        "stop": Written(HoldDoc, _hold("stop")),
+        "resume": Written(ResumeDoc, _hold("resume")),
+        "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
+        "retry": Written(LetterDoc, lambda d, _: RetryDeadLetter("", d.by, number=d.letter)),
+        "drop": Written(LetterDoc, lambda d, _: DropDeadLetter("", d.by, number=d.letter)),
+    }
+)  # fmt: skip
