@@ -165,7 +165,7 @@ def test_the_example_ruleset_knows_every_stage_event_and_field_of_the_sample(rep
     version, warnings = compile_ruleset(load_folder_or_files([folder / "rules.yaml"]), 1)
     assert warnings == []
     plan = version.pipelines["applications"]
-    stages = {stage.id for stage in plan.stages}
+    stages = set(plan.stages)
     fields = set(version.entities[plan.entity].fields)
     loans = read_mapping(folder / "mapping.yaml")
     used = dict.fromkeys(stages, 0)
