@@ -13,6 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ import trio
 from stagewheel.clock import Clock, ReplayClock, ScaledClock, SystemClock
 from stagewheel.errors import StagewheelError
 from stagewheel.protocol.socket import RouterSocket
+from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.config import ServerConfig, shard_address, shard_folder
 from stagewheel.server.ingress.router import Router
@@ -51,12 +53,13 @@ class Role(msgspec.Struct):
     name: str = ""
 
 
-def make_clock(config: ServerConfig) -> Clock:
-    """The clock that the configuration names."""
+def make_clock(config: ServerConfig, last_ms: int) -> Clock:
+    """The clock that the configuration names; one that runs ahead of real time goes on where it was."""
     if config.clock == "replay":
-        return ReplayClock(config.clock_start_ms)
-    if config.clock_rate != 1.0 or config.clock_start_ms:
-        return ScaledClock(config.clock_rate, config.clock_start_ms or None)
+        return ReplayClock(max(config.clock_start_ms, last_ms))
+    if clock_name(config) == "scaled":
+        start_ms = config.clock_start_ms or time.time_ns() // 1_000_000
+        return ScaledClock(config.clock_rate, max(start_ms, last_ms))
     return SystemClock()
 
 
@@ -89,6 +92,15 @@ def _say(what: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def last_moment(store: Store) -> int:
+    """The last moment that a turn recorded in this store."""
+    snapshot = store.snapshot()
+    try:
+        return counters_row.load(snapshot).now_ms
+    finally:
+        snapshot.close()
+
+
 # ---------------------------------------------------------------- the shard process
 
 
@@ -103,7 +115,7 @@ def run_shard(role: Role) -> None:
         addresses = [own, *config.listen]
         engine = Engine(
             store,
-            make_clock(config),
+            make_clock(config, last_moment(store)),
             compile_ruleset,
             shards=list(config.listen),
             clock_name=clock_name(config),
@@ -126,7 +138,7 @@ async def _serve_shard(router: Router, parent_pid: int) -> None:
 
 
 async def _cancel_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async for _ in signals:
             scope.cancel()
             return
@@ -152,6 +164,7 @@ class Supervisor:
         self._ready: dict[str, Any] = {}  # what the shard said last
         self._shard_is_ready = trio.Event()
         self._inner: trio.CancelScope | None = None  # what ends first: the senders, else the shard
+        self._stopping = False
         self._failed = ""
 
     async def run(self) -> None:
@@ -179,6 +192,7 @@ class Supervisor:
             return
 
     def _stop(self) -> None:
+        self._stopping = True
         assert self._inner is not None, "set before any child lives"
         self._inner.cancel()
 
@@ -188,6 +202,8 @@ class Supervisor:
         while True:
             started = trio.current_time()
             code = await self._live(role, name)
+            if self._stopping:
+                return
             lived_s = trio.current_time() - started
             restarts = 0 if lived_s > STEADY_S else restarts + 1
             wait_s = RESTART_FIRST_S if lived_s > STEADY_S else min(RESTART_LONGEST_S, wait_s * 2)
@@ -248,6 +264,9 @@ EXIT_FINAL = 3  # what starting again can't mend: a folder in use, an address in
 
 def main(arguments: list[str]) -> int:
     """The entry of a child process."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the supervisor decides the order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     role = msgspec.json.decode(sys.stdin.buffer.read(), type=Role)
     try:

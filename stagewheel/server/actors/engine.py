@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from stagewheel.clock import Clock
+from stagewheel.clock import Clock, ReplayClock, VirtualClock
 from stagewheel.errors import StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS
@@ -146,6 +146,8 @@ class Engine:
             transaction.abort()
             self._failed(inbound)
             raise
+        if isinstance(self.clock, VirtualClock | ReplayClock):
+            self.clock.advance_to(turn.now_ms)
         self.tally.turns += 1
         self.tally.decisions += turn.decided_count
         self.tally.decisions_peak = max(self.tally.decisions_peak, turn.decided_count)
