@@ -24,7 +24,6 @@ from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.session import State
 from stagewheel.protocol.window import SubmitTicket
 
 T = TypeVar("T")
@@ -134,12 +133,10 @@ class Client(Verbs[m.Result]):
                 self.wait(lambda one=pending: one.settled, pending.fate)  # type: ignore[misc]
             finally:
                 self._core.give_up(pending)
-            if pending.error is not None:
-                raise pending.error
-            assert pending.reply is not None
-            rows = question.rows(pending.reply)
+            reply = pending.outcome()
+            rows = question.rows(reply)
             yield from rows
-            query = question.after(rows, pending.reply)
+            query = question.after(rows, reply)
 
     def subscribe(
         self, cursor: int = 0, item: str = "", pipeline: str = "", idle_s: float | None = None
@@ -166,13 +163,9 @@ class Client(Verbs[m.Result]):
 
     def connect(self) -> m.Welcome:
         """Wait until the session stands; other methods do so by themselves. Raises `TimedOut`."""
-        session = self._core.session
-        ready = (State.OPEN, State.FENCED, State.CLOSED)
-        self.wait(lambda: session.state in ready, lambda: "nothing was sent")
-        if session.error is not None:
-            raise session.error
-        assert session.welcome is not None
-        return session.welcome
+        opening = self._core.opening()
+        self.wait(lambda: opening.settled, lambda: "nothing was sent")
+        return opening.welcome()
 
     def wait(self, done: Callable[[], bool], fate: Callable[[], str]) -> None:
         """Move the line until `done`; raises `TimedOut`."""

@@ -56,9 +56,41 @@ class Pending:
         """The reply is there, or an error is."""
         return self.reply is not None or self.error is not None
 
+    def outcome(self) -> m.Reply:
+        """The reply; raises the error."""
+        if self.error is not None:
+            raise self.error
+        assert self.reply is not None, "take only when settled"
+        return self.reply
+
     def fate(self) -> str:
         """For the message of a time-out."""
         return f"the {type(self.query).__name__} goes on being asked"
+
+
+class Opening:
+    """Somebody waits for the session to stand."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+        self.on_settled: Callable[[], None] | None = None
+
+    @property
+    def error(self) -> StagewheelError | None:
+        """Why there will be no session."""
+        return self._session.error
+
+    @property
+    def settled(self) -> bool:
+        """The session stands, or never will."""
+        return self._session.state is State.OPEN or self.error is not None
+
+    def welcome(self) -> m.Welcome:
+        """What the server said; raises why there is no session."""
+        if self.error is not None:
+            raise self.error
+        assert self._session.welcome is not None, "ask only when settled"
+        return self._session.welcome
 
 
 class Feed:
@@ -129,6 +161,7 @@ class ClientCore:
         self._feeds: dict[int, Feed] = {}
         self._ended: list[Message] = []  # Unsubscribes to send
         self._alive_due_ms = 0
+        self._openings: list[Opening] = []
 
     # ---- what the user gives ----
 
@@ -160,6 +193,12 @@ class ClientCore:
         feed = Feed(self._ids, m.Subscribe(self._ids, cursor, FEED_CREDIT, item, pipeline))
         self._feeds[feed.id] = feed
         return feed
+
+    def opening(self) -> Opening:
+        """Settles when the session stands."""
+        opening = Opening(self.session)
+        self._openings.append(opening)
+        return opening
 
     def unsubscribe(self, feed: Feed) -> None:
         """The user takes no more of this subscription."""
@@ -239,8 +278,10 @@ class ClientCore:
                 self._arrived(event.message, now_ms)
             elif isinstance(event, SessionOpened):
                 self._ask_all_again()
+                self._call_openings()
             elif isinstance(event, SessionEnded):
                 self._fail_all(event.error)
+                self._call_openings()
 
     def _arrived(self, message: Message, now_ms: int) -> None:
         if isinstance(message, m.Reply):
@@ -272,6 +313,11 @@ class ClientCore:
         for feed in self._feeds.values():
             feed.subscribed = False
         self._ended.clear()  # a new session has no subscriptions to end
+
+    def _call_openings(self) -> None:
+        openings, self._openings = self._openings, []
+        for opening in openings:
+            _call(opening.on_settled)
 
     def _fail_all(self, error: StagewheelError) -> None:
         waiting: list[Pending | Feed] = [*self._pending.values(), *self._feeds.values()]

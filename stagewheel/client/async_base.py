@@ -1,0 +1,189 @@
+"""What the trio and the asyncio client share: every method; only how one waits and wakes differs.
+
+Laws: one task owns the wire (`_run` of the shell); methods only change the core and wake that task, so
+EVENTS is looked at in one place. A user's wait is bounded by `timeout_s`; after a time-out the client
+goes on.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from stagewheel.client import questions
+from stagewheel.client.async_streams import Rows, Subscription
+from stagewheel.client.core import ClientCore, Feed
+from stagewheel.client.questions import Question
+from stagewheel.client.verbs import Verbs
+from stagewheel.client.wire import Wire
+from stagewheel.protocol import messages as m
+from stagewheel.protocol.errors import CommandFailed, TimedOut
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.window import SubmitTicket
+
+T = TypeVar("T")
+
+
+class Settles(Protocol):
+    """A ticket, a question or a feed: calls `on_settled` when there is something to take."""
+
+    on_settled: Callable[[], None] | None
+
+    @property
+    def settled(self) -> bool:
+        """Is there something to take?"""
+
+
+class AsyncTicket:
+    """A batch under way."""
+
+    def __init__(self, client: "AsyncClient", ticket: SubmitTicket) -> None:
+        self._client, self._ticket = client, ticket
+
+    @property
+    def done(self) -> bool:
+        """Are all results there, or an error?"""
+        return self._ticket.settled
+
+    async def results(self) -> list[m.Result]:
+        """Wait for the results, in the order of the commands. Raises `TimedOut`, `Fenced`, `Expired`, …"""
+        await self._client.settle(self._ticket, self._ticket.fate)
+        return self._ticket.outcome()
+
+
+class AsyncClient(Verbs[Awaitable[m.Result]]):
+    """A client of one server; made by `open_client` of the two shells."""
+
+    def __init__(
+        self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+    ) -> None:
+        self._core = ClientCore(name, role)
+        self._wire = Wire(address, self._core)
+        self._timeout_s = timeout_s
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Let the task that owns the wire pump again."""
+
+    @abstractmethod
+    async def _wait(self, thing: Settles, limit_s: float | None) -> None:
+        """Sleep until the thing has settled or the limit has passed."""
+
+    async def settle(self, thing: Settles, fate: Callable[[], str]) -> None:
+        """Wait until the thing has settled; raises `TimedOut`."""
+        self._wake()
+        if not thing.settled:
+            await self._wait(thing, self._timeout_s)
+        if not thing.settled:
+            raise TimedOut(f"no answer within {self._timeout_s:g} s ({self._wire.describe()}); {fate()}")
+
+    # ---- commands ----
+
+    async def submit(self, commands: Sequence[m.AnyCommand], wait_applied: bool = False) -> list[m.Result]:
+        """Send a batch and wait until each command is final or `Accepted`; with `wait_applied` until
+        final.
+        """
+        return await self.send(commands, wait_applied).results()
+
+    def send(self, commands: Sequence[m.AnyCommand], wait_applied: bool = False) -> AsyncTicket:
+        """Send a batch without waiting. Raises `TooMuchOutstanding`; `await` older tickets before."""
+        ticket = AsyncTicket(self, self._core.submit(commands, wait_applied))
+        self._wake()
+        return ticket
+
+    async def do(self, command: m.AnyCommand) -> m.Result:
+        """Send one command; a `Failed` is raised as `CommandFailed`."""
+        result = (await self.submit([command]))[0]
+        if isinstance(result, m.Failed):
+            raise CommandFailed(result.code, result.message)
+        return result
+
+    # ---- questions ----
+
+    async def item(self, key: str) -> m.ItemView | None:
+        """The item with its waiting steps, or None."""
+        return await self._first(questions.item(key))
+
+    async def waiting(self, key: str) -> list[m.WaitingView]:
+        """The item's waiting steps; an unknown item has none."""
+        view = await self.item(key)
+        return view.waiting if view is not None else []
+
+    async def timeline(self, key: str, limit: int = 1000) -> list[tuple[int, Record]]:
+        """The newest records of an item, newest first, with their journal positions."""
+        rows: list[tuple[int, Record]] = []
+        async for row in self.ask(questions.timeline(key)):
+            rows.append(row)
+            if len(rows) >= limit:
+                break
+        return rows
+
+    def items_of_stage(self, pipeline: str, stage: str) -> AsyncIterator[str]:
+        """Keys of the items in a stage, page by page."""
+        return self.ask(questions.items_of_stage(pipeline, stage))
+
+    def dead_letters(self) -> AsyncIterator[m.DeadLetterView]:
+        """Actions that were given up, oldest first."""
+        return self.ask(questions.dead_letters())
+
+    def poison(self) -> AsyncIterator[m.PoisonView]:
+        """Messages whose decision failed with a bug, oldest first."""
+        return self.ask(questions.poison())
+
+    def employees(self) -> AsyncIterator[m.Employee]:
+        """Employees by id."""
+        return self.ask(questions.employees())
+
+    async def statistics(self) -> dict[str, Any]:
+        """What the server has done."""
+        return await self._first(questions.statistics()) or {}
+
+    async def versions(self, ruleset: str = "") -> list[m.VersionView]:
+        """Ruleset versions, newest first."""
+        return [row async for row in self.ask(questions.versions(ruleset))]
+
+    async def source(self, version: int) -> m.VersionSource | None:
+        """The texts of a ruleset version, or None."""
+        return await self._first(questions.source(version))
+
+    def ask(self, question: Question[T]) -> AsyncIterator[T]:
+        """Ask any question; rows come page by page. Raises `QueryRefused`, `TimedOut`."""
+        return Rows(question, self._page)
+
+    def subscribe(self, cursor: int = 0, item: str = "", pipeline: str = "") -> Subscription:
+        """Follow the journal after position `cursor`: (position, record), at least once, in order per item,
+        over reconnects.
+        """
+        feed = self._core.subscribe(cursor, item, pipeline)
+        self._wake()
+        return Subscription(self._core, feed, self._records)
+
+    # ---- the session ----
+
+    @property
+    def next_seq(self) -> int:
+        """The number that this client's next command gets: how many its name has sent, over all restarts;
+        known once `connect` returned.
+        """
+        return self._core.session.next_seq
+
+    async def connect(self) -> m.Welcome:
+        """Wait until the session stands; other methods do so by themselves. Raises `TimedOut`."""
+        opening = self._core.opening()
+        await self.settle(opening, lambda: "nothing was sent")
+        return opening.welcome()
+
+    async def _first(self, question: Question[T]) -> T | None:
+        rows = question.rows(await self._page(question.query))
+        return rows[0] if rows else None
+
+    async def _page(self, query: m.AnyQuery) -> m.Reply:
+        pending = self._core.ask(query)
+        try:
+            await self.settle(pending, pending.fate)
+        finally:
+            self._core.give_up(pending)
+        return pending.outcome()
+
+    async def _records(self, feed: Feed) -> None:
+        self._wake()  # credit may have to go out
+        await self._wait(feed, None)
