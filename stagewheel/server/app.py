@@ -1,9 +1,9 @@
 """Builds everything: the shard process, the sender processes, and the supervisor that keeps them alive.
 
 Only this module knows all rooms. A process of stagewheel is `python -m stagewheel.server.app ROLE`, with its
-configuration as JSON on standard input (so that no secret stands in a list of processes). Shutdown order:
-senders first (they finish what is under way and report it), then the shard (it finishes its turn). Children
-end with their supervisor, also when it is killed.
+configuration as one line of JSON on standard input (so that no secret stands in a list of processes), which
+then is its lifeline. Shutdown order: senders first (they finish what is under way and report it), then the
+shard (it finishes its turn). Children end with their supervisor, also when it is killed.
 """
 
 import json
@@ -27,16 +27,16 @@ from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.config import ServerConfig, shard_address, shard_folder
 from stagewheel.server.ingress.router import Router
+from stagewheel.server.lifeline import LIFELINE_FD, wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.rules.compile import compile_ruleset
-from stagewheel.server.senders.process import end_with_parent, run_sender
+from stagewheel.server.senders.process import run_sender
 from stagewheel.server.store.base import Batch, Store
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
 
 log = logging.getLogger("stagewheel")
 STORE_ID_KEY = b"store_id"
-PARENT_LOOK_S = 0.5
 RESTART_FIRST_S = 0.05
 RESTART_LONGEST_S = 5.0
 STEADY_S = 10.0  # a child that lived this long starts over with the shortest wait
@@ -48,7 +48,6 @@ class Role(msgspec.Struct):
     """What a child process is to be: read from its standard input."""
 
     config: ServerConfig
-    parent_pid: int
     store_id: str = ""
     name: str = ""
 
@@ -106,7 +105,6 @@ def last_moment(store: Store) -> int:
 
 def run_shard(role: Role) -> None:
     """The life of a shard process. Prints one line of JSON when it takes commands."""
-    end_with_parent()
     config = role.config
     store = LmdbStore.open(shard_folder(config))
     try:
@@ -125,30 +123,16 @@ def run_shard(role: Role) -> None:
             listen = socket.last_address if config.listen else own
             engine.shards[:] = [*config.listen[:-1], listen]
             _say({"ready": own, "listen": engine.shards, "store_id": name})
-            trio.run(_serve_shard, Router(engine, socket), role.parent_pid)
+            trio.run(_serve_shard, Router(engine, socket))
     finally:
         store.close()
 
 
-async def _serve_shard(router: Router, parent_pid: int) -> None:
+async def _serve_shard(router: Router) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_on_signal, nursery.cancel_scope)
-        nursery.start_soon(_cancel_when_orphaned, nursery.cancel_scope, parent_pid)
         nursery.start_soon(router.run)
-
-
-async def _cancel_on_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
-
-
-async def _cancel_when_orphaned(scope: trio.CancelScope, parent_pid: int) -> None:
-    """Where the kernel does not tell us that the supervisor died, look."""
-    while os.getppid() == parent_pid:  # noqa: ASYNC110 - nobody sets an event when a process dies
-        await trio.sleep(PARENT_LOOK_S)
-    scope.cancel()
+        await wait_end()
+        nursery.cancel_scope.cancel()
 
 
 # ---------------------------------------------------------------- the supervisor
@@ -216,7 +200,7 @@ class Supervisor:
 
     async def _live(self, role: str, name: str) -> int:
         """One life of a child, from its start to its end; its exit status."""
-        told = Role(self.config, os.getpid(), self._ready.get("store_id", ""), name)
+        told = Role(self.config, self._ready.get("store_id", ""), name)
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "stagewheel.server.app", role],
             stdin=subprocess.PIPE,
@@ -226,8 +210,7 @@ class Supervisor:
         assert process.stdin is not None, "asked for"
         assert process.stdout is not None, "asked for"
         try:
-            await process.stdin.send_all(msgspec.json.encode(told))
-            await process.stdin.aclose()
+            await process.stdin.send_all(msgspec.json.encode(told) + b"\n")  # and stays open: the lifeline
             heard = b""
             while not heard.endswith(b"\n") and (part := await process.stdout.receive_some()):
                 heard += part
@@ -262,20 +245,28 @@ async def _end(process: trio.Process) -> None:
 EXIT_FINAL = 3  # what starting again can't mend: a folder in use, an address in use, a bad setting
 
 
+def _first_line() -> bytes:
+    """What the supervisor says first; read byte by byte, so that nothing of the lifeline is buffered."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(LIFELINE_FD, 1)):
+        line += byte
+    return line
+
+
 def main(arguments: list[str]) -> int:
     """The entry of a child process."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the supervisor decides the order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    role = msgspec.json.decode(sys.stdin.buffer.read(), type=Role)
+    role = msgspec.json.decode(_first_line(), type=Role)
     try:
         if arguments == ["shard"]:
             run_shard(role)
         else:
             _say({"ready": role.name})
             own = shard_address(role.config)
-            run_sender(own, role.config.channels, role.store_id, role.name, role.parent_pid)
+            run_sender(own, role.config.channels, role.store_id, role.name)
     except StagewheelError as error:
         log.error("%s: %s", role.name, error)
         return EXIT_FINAL

@@ -239,7 +239,7 @@ class Engine:
     def _submits(
         self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]
     ) -> list[tuple[bytes, Submit, int]]:
-        """Judge and decide one Submit after the other, until the turn's time is up; the rest is not admitted."""
+        """Judge and decide one Submit after the other, until time is up; the rest is not admitted."""
         pressure = self._pressure(turn.transaction)
         states: dict[bytes, ProducerState | None] = {}
         left: list[tuple[bytes, Submit, int]] = []
