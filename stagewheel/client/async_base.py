@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from stagewheel.client import questions
 from stagewheel.client.async_streams import Rows, Subscription
-from stagewheel.client.core import ClientCore, Feed
+from stagewheel.client.core import ClientCore
+from stagewheel.client.outstanding import Feed
 from stagewheel.client.questions import Question
 from stagewheel.client.verbs import Verbs
 from stagewheel.client.wire import Wire

@@ -7,7 +7,8 @@ closed by hand under trio; these hold nothing that needs an event loop to be let
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, Self, TypeVar
 
-from stagewheel.client.core import ClientCore, Feed
+from stagewheel.client.core import ClientCore
+from stagewheel.client.outstanding import Feed
 from stagewheel.client.questions import Question
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.journal import Record

@@ -1,0 +1,159 @@
+"""One example of every message, command, result, query and journal fact, and the golden bytes they are
+kept as.
+
+`vectors.json` is what clients in other languages test against (docs/protocol.md). A byte that changes
+there is a change of the protocol: run this module to write the file anew only when that is meant.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Raw
+
+from stagewheel.protocol import frames, journal
+from stagewheel.protocol import messages as m
+from stagewheel.protocol.codec import Message, encode_payload, encode_record
+
+PATH: Final = Path(__file__).with_name("vectors.json")
+
+CLIENT = m.Client(
+    "Ada Example",
+    [m.Address("ada@example.com", "work")],
+    [m.Address("+390000000", "mobile")],
+    key="c:1",
+    kind="contact",
+    timezone="Europe/Rome",
+    fields={"vip": True},
+)
+EMPLOYEE = m.Employee(7, "Bo Example", [m.Address("bo@example.com")], supervisor=3, timezone="UTC")
+JOB_ROW = Raw(b"\x93\x01\xa1k\xc0")
+
+COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
+    "create_item": m.CreateItem(
+        "lead:1",
+        by=7,
+        at_ms=1_790_000_000_000,
+        dedupe_key="erp-1",
+        pipeline="sales",
+        stage="NEW",
+        title="Site form",
+        fields={"amount": 5000, "rate": 0.5, "paid": False, "note": None, "tags": ["a", "b"]},
+        client=CLIENT,
+        responsible=7,
+        source="web_form",
+        observers=[8, 9],
+        timezone="Europe/Rome",
+        automation=False,
+        entered_at_ms=1_780_000_000_000,
+    ),
+    "update_item": m.UpdateItem("lead:1", fields={"amount": -1}, title="Större", observers=[]),
+    "change_stage": m.ChangeStage("lead:1", stage="WON", fields={"paid": True}, restart=True),
+    "raise_event": m.RaiseEvent("lead:1", type="form_submitted", code="contact", payload={"page": "/x"}),
+    "delete_item": m.DeleteItem("lead:1"),
+    "start_workflow": m.StartWorkflow("lead:1", workflow="welcome", vars={"round": 2}),
+    "hold_item": m.HoldItem("lead:1", mode="resume", restart=True),
+    "put_employee": m.PutEmployee("", employee=EMPLOYEE),
+    "put_ruleset": m.PutRuleset("", ruleset="sales", files={"main.yaml": "pipelines: {}\n"}, note="first"),
+    "retry_dead_letter": m.RetryDeadLetter("", number=70_000),
+    "drop_dead_letter": m.DropDeadLetter("", number=3),
+    "advance_clock": m.AdvanceClock("", at_ms=1_790_000_000_000),
+}
+
+RESULTS: Final[Mapping[str, m.Result]] = {
+    "applied": m.Applied(3),
+    "accepted": m.Accepted(),
+    "failed": m.Failed("unknown_item", "no item has this key"),
+    "moved": m.Moved("NEW", "ANSWERED", "answer_came", 4),
+    "not_moved": m.NotMoved(
+        "no condition held",
+        [m.Candidate("t1", "WON", "condition", [m.Test("amount", "gt", 100, 5, False)])],
+    ),
+    "published": m.Published("sales", 12, ["main.yaml:3: no timezone"]),
+}
+
+QUERIES: Final[Mapping[str, m.AnyQuery]] = {
+    "item": m.ItemQuery("lead:1"),
+    "timeline": m.TimelineQuery("lead:1", before=99, limit=10),
+    "stage": m.StageQuery("sales", "NEW", cursor=b"\x00\x01", limit=50),
+    "dead_letters": m.DeadLettersQuery(after=5),
+    "statistics": m.StatisticsQuery(),
+    "versions": m.VersionsQuery("sales"),
+    "source": m.SourceQuery(12),
+    "poison": m.PoisonQuery(after=1, limit=2),
+    "employees": m.EmployeesQuery(),
+}
+
+RECORD: Final = journal.Record(
+    "lead:1",
+    41,
+    1_790_000_000_000,
+    "sales",
+    12,
+    "ChangeStage",
+    [
+        journal.ItemCreated("sales", "Site form", "web_form"),
+        journal.FieldsChanged({"amount": 5}),
+        journal.Entered("NEW", "WON", 2, by=7, rule="r1"),
+        journal.StepWaits("r2", 3, 1_790_000_600_000, [0, 5]),
+        journal.StepEnded("r1", 2, "skipped", "condition", [1, None]),
+        journal.Dispatched("r3", 4, "email", 17),
+        journal.DeliveryTried("r3", 4, 1, "451 later", 1_790_000_060_000),
+        journal.Notified("r4", [7], "An item is here"),
+        journal.HistoryAdded("r5", "Called", "bo"),
+        journal.EventSeen("app", "ping", "", [["t1", "condition", [0, 5]]]),
+        journal.WorkflowStarted("welcome", 1, "on_create"),
+        journal.WorkflowStepped("welcome", 1, 0, "email"),
+        journal.WorkflowEnded("welcome", 1, "done"),
+        journal.Held("pause", by=7),
+        journal.ItemDeleted(),
+        journal.DeadLettered("r3", 4, 17, "550 no such user"),
+        journal.SentToItem("deal:2", "CreateItem"),
+        journal.NothingChanged("r6"),
+    ],
+)
+
+MESSAGES: Final[Mapping[str, Message]] = {
+    "hello": m.Hello(1, 1, bytes(range(16)), "example 1.0", "feed", bytes(range(16, 32)), 2),
+    "hello_short": m.Hello(1, 1, b"erp"),
+    "welcome": m.Welcome(1, 5, 3, 640, 8192, 8 << 20, 256, 1 << 20, ["ipc:///run/s"], "system", 9),
+    **{f"submit_{name}": m.Submit(64, 0, [command]) for name, command in COMMANDS.items()},
+    "submit_batch": m.Submit(640, 512, [COMMANDS["delete_item"], COMMANDS["hold_item"]]),
+    "answer": m.Answer(640, list(RESULTS.values())),
+    "completed": m.Completed(640, 3, m.Applied(9)),
+    "refused_gap": m.Refused("gap", "next is 64", seq=128, expected=64),
+    "refused_query": m.Refused("bad_query", "limit", query=4),
+    **{f"query_{name}": m.Query(4, query) for name, query in QUERIES.items()},
+    "reply": m.Reply(4, ["lead:1", {"applied": 3}], b"\x01"),
+    "subscribe": m.Subscribe(5, 41, 1000, "lead:1", "sales"),
+    "credit": m.Credit(5, 500),
+    "unsubscribe": m.Unsubscribe(5),
+    "journal": m.Journal(5, 42, [(42, Raw(encode_record(RECORD)))]),
+    "pull": m.Pull("email", 32),
+    "jobs": m.Jobs([m.Job("email", 17, JOB_ROW)]),
+    "reports": m.Reports(
+        1, [m.Report("email", 17, "retry", "451 later", 60_000, {"message_id": "<17@example.com>"})]
+    ),
+    "reports_taken": m.ReportsTaken(1),
+}
+
+
+def written() -> dict[str, dict[str, str]]:
+    """The golden file."""
+    kept: dict[str, dict[str, str]] = json.loads(PATH.read_text(encoding="utf-8"))
+    return kept
+
+
+def computed() -> dict[str, dict[str, str]]:
+    """What this build encodes."""
+    vectors = {}
+    for name, message in MESSAGES.items():
+        header, payload = frames.encode(message)
+        vectors[name] = {"header": header.hex(), "payload": payload.hex()}
+    vectors["record"] = {"header": "", "payload": encode_payload(RECORD).hex()}
+    return vectors
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(computed(), indent=1) + "\n", encoding="utf-8")
