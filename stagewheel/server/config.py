@@ -54,7 +54,15 @@ def load(path: str | None, flags: dict[str, Any]) -> ServerConfig:
     except msgspec.ValidationError as error:
         raise OperatorError(f"{path or 'flags'}: {error}") from None
     _check(config)
-    return config
+    return _in_data_folder(config)
+
+
+def _in_data_folder(config: ServerConfig) -> ServerConfig:
+    """A relative spool stands in the data folder, wherever the server was started."""
+    email = config.channels.email
+    spool = str(Path(config.data).absolute() / email.spool)
+    channels = msgspec.structs.replace(config.channels, email=msgspec.structs.replace(email, spool=spool))
+    return msgspec.structs.replace(config, channels=channels)
 
 
 def _check(config: ServerConfig) -> None:
