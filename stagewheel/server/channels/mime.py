@@ -183,10 +183,11 @@ def _body(text: str, html: str, key: str) -> bytes:
 
 
 def _part(text: str, subtype: str, key: str) -> bytes:
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     data = ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
     # In quoted-printable "=" is encoded, so no text can hold a boundary of ours; one that does is sent so.
-    if data.isascii() and f"=_{key}" not in text and all(len(line) <= LINE_BYTES_MAX for line in lines):
+    plain = data.isascii() and "\0" not in text and f"=_{key}" not in text
+    if plain and all(len(line) <= LINE_BYTES_MAX for line in lines):
         return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s' % (
             subtype.encode(),
             data,

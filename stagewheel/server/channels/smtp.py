@@ -35,6 +35,8 @@ from stagewheel.server.channels.base import Delivered, Delivery, Outcome, Refuse
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.limits import REASON_LENGTH_MAX
 
+LAST_ROUNDS = 8
+
 
 class _Call:
     """One mail on its way to the island and back."""
@@ -131,14 +133,19 @@ class _Island:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         """Island: the life of the thread."""
-        asyncio.set_event_loop(loop)
         loop.run_forever()
+        loop.run_until_complete(self._wind_down())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    async def _wind_down(self) -> None:
+        """Island: leave nothing open."""
         for task in self._under_way.values():
             task.cancel()
         goodbyes = [connection.close() for connection in self._connections.values()]
-        loop.run_until_complete(asyncio.gather(*self._under_way.values(), *goodbyes, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+        await asyncio.gather(*self._under_way.values(), *goodbyes, return_exceptions=True)
+        for _ in range(LAST_ROUNDS):  # a closed transport lets go of its socket some rounds later
+            await asyncio.sleep(0)
 
     def _take(self) -> None:
         """Island: begin all that trio handed over."""
@@ -325,17 +332,25 @@ class _Connection:
         return RefusedForGood(reason) if 500 <= code < 600 else Retry(reason)
 
     def abandon(self) -> None:
-        """Close without a word."""
+        """Close without a word, nor one of TLS, which would wait for an answer."""
+        _abort(self._smtp.transport)
         self._smtp.close()
 
     async def close(self) -> None:
         """Say QUIT, if anybody listens, and close."""
+        transport = self._smtp.transport
         if self._smtp.is_connected:
             try:
                 await self._smtp.quit(timeout=1.0)
             except (SMTPException, OSError):
                 pass
+        _abort(transport)
         self._smtp.close()
+
+
+def _abort(transport: asyncio.BaseTransport | None) -> None:
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 def _answer(code: int, text: str) -> str:
