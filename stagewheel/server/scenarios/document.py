@@ -269,7 +269,7 @@ class _Reader:
         return ExpectResult(value)
 
     def _expect_dead_letters(self, value: Any, place: Place) -> Action | None:
-        letters: list[Any] = [] if value == NOTHING else value
+        letters: Any = [] if value == NOTHING else value
         if not isinstance(letters, list):
             self.log.mistake(place, f"expected '{NOTHING}' or a list of dead letters, got {shown(value)}")
             return None
