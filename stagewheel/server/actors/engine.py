@@ -22,6 +22,7 @@ from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
+from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
 from stagewheel.server.actors.poison import PoisonRow
 from stagewheel.server.actors.reference import Compile, Reference
@@ -39,7 +40,13 @@ from stagewheel.server.ingress.admission import (
     judge,
 )
 from stagewheel.server.ingress.sessions import Sessions
-from stagewheel.server.limits import FREE_BYTES_MIN, OUTBOX_ROWS_MAX, TURN_MAILBOX_MAX, TURN_TIMERS_MAX
+from stagewheel.server.limits import (
+    FREE_BYTES_MIN,
+    OUTBOX_ROWS_MAX,
+    TURN_DECIDE_US,
+    TURN_MAILBOX_MAX,
+    TURN_TIMERS_MAX,
+)
 from stagewheel.server.stats import Tally
 from stagewheel.server.store.base import Reads, Store
 from stagewheel.server.store.keys import answer_key, u64
@@ -62,6 +69,7 @@ class Outbound(Struct, gc=False):
 
     frames: list[Frame]
     records: list[tuple[int, bytes, Record]]
+    committed: bool = True
     left: list[tuple[bytes, Submit, int]] = []  # Submits that the turn had no time for: come again with them
 
 
@@ -88,6 +96,7 @@ class Engine:
         self.admission = AdmissionLimits()
         self.backlog = Backlog()
         self.handout = HandOut()
+        self.housekeeping = Housekeeping()
         self.tally = Tally()
         self.special = SPECIAL
         self.timers = NearWindow()
@@ -141,7 +150,7 @@ class Engine:
         except StoreFull:
             transaction.abort()
             self._failed(inbound)
-            return Outbound(self._refuse_all(inbound, "storage_full"), [])
+            return Outbound(self._refuse_all(inbound, "storage_full"), [], False)
         except BaseException:
             transaction.abort()
             self._failed(inbound)
@@ -152,7 +161,7 @@ class Engine:
         self.tally.decisions += turn.decided_count
         self.tally.decisions_peak = max(self.tally.decisions_peak, turn.decided_count)
         self.tally.turn_us_peak = max(self.tally.turn_us_peak, (time.perf_counter_ns() - started_ns) // 1000)
-        return Outbound(turn.frames, turn.records, left)
+        return Outbound(turn.frames, turn.records, True, left)
 
     def _run(self, turn: Turn, inbound: Inbound) -> list[tuple[bytes, Submit, int]]:
         """Every source has its share; what is left of the Submits when time is up comes back."""
@@ -170,6 +179,7 @@ class Engine:
             turn.advance(turn.now_ms)
         left = self._submits(turn, inbound.submits) if inbound.submits else []
         turn.answer()
+        self.housekeeping.sweep(turn)
         return left
 
     def _write(self, turn: Turn) -> bool:
@@ -241,6 +251,7 @@ class Engine:
     ) -> list[tuple[bytes, Submit, int]]:
         """Judge and decide one Submit after the other, until time is up; the rest is not admitted."""
         pressure = self._pressure(turn.transaction)
+        turn.decide_until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
         states: dict[bytes, ProducerState | None] = {}
         left: list[tuple[bytes, Submit, int]] = []
         for at, (route, submit, size_bytes) in enumerate(submits):

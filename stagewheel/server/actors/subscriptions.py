@@ -8,6 +8,7 @@ session.
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.codec import decode_record
+from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import Credit, Journal, Refused, Subscribe, Unsubscribe
 from stagewheel.server.limits import SUBSCRIPTION_CREDIT_MAX, SUBSCRIPTIONS_MAX
@@ -56,11 +57,15 @@ class Subscriptions:
         self._followers[key] = Follower(route, wish.id, wish.cursor, credit, wish.item, wish.pipeline)
         return None
 
-    def credit(self, route: bytes, more: Credit) -> None:
-        """The follower has taken records and may get as many more."""
+    def credit(self, route: bytes, more: Credit) -> Refused | None:
+        """The follower has taken records and may get as many more. One that was lost is told so: a quiet
+        follower gives no credit from time to time only to ask this.
+        """
         follower = self._followers.get((route, more.id))
-        if follower is not None:
-            follower.credit = min(follower.credit + max(0, more.credit), SUBSCRIPTION_CREDIT_MAX)
+        if follower is None:
+            return Refused("unknown_subscription", REFUSED["unknown_subscription"], query=more.id)
+        follower.credit = min(follower.credit + max(0, more.credit), SUBSCRIPTION_CREDIT_MAX)
+        return None
 
     def end(self, route: bytes, wish: Unsubscribe) -> None:
         """Stop following."""

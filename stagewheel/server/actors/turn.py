@@ -36,7 +36,6 @@ from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
 from stagewheel.server.core.item import Item, Tombstone, decode_row
-from stagewheel.server.limits import TURN_DECIDE_US
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
@@ -84,7 +83,7 @@ class Turn:
         self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
         self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
         self.reported: set[tuple[str, int]] = set()
-        self.decide_until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
+        self.decide_until_ns = 0
         self.decided_count = 0
         self.wrote = False
 

@@ -165,14 +165,13 @@ class Router:
     def _subscription(self, route: bytes, message: Subscribe | Credit | Unsubscribe) -> None:
         if self.engine.sessions.get(route, self.engine.now_ms()) is None:
             self._refuse(route, Refused("hello_first", "say Hello, then subscribe again", query=message.id))
-        elif isinstance(message, Subscribe):
-            refused = self.subscriptions.subscribe(route, message)
-            if refused is not None:
-                self._refuse(route, refused)
-        elif isinstance(message, Credit):
-            self.subscriptions.credit(route, message)
-        else:
+        elif isinstance(message, Unsubscribe):
             self.subscriptions.end(route, message)
+        elif isinstance(message, Subscribe):
+            if (refused := self.subscriptions.subscribe(route, message)) is not None:
+                self._refuse(route, refused)
+        elif (refused := self.subscriptions.credit(route, message)) is not None:
+            self._refuse(route, refused)
 
     def _sender(self, inbound: Inbound, route: bytes, message: Pull | Reports) -> None:
         session = self.engine.sessions.get(route, self.engine.now_ms())
@@ -192,7 +191,7 @@ class Router:
         send = self.socket.send_nowait
         for route, header, payload in outbound.frames:
             send(route, header, payload)
-        for route, taken in self._taken:
+        for route, taken in self._taken if outbound.committed else ():
             send(route, *encode(taken))
         self._taken.clear()
         if outbound.records and len(self.subscriptions):

@@ -1,0 +1,40 @@
+"""What is forgotten after its time, a slice at a turn: producers that nobody used for days, with their answers.
+
+A producer's row is kept for `PRODUCER_KEPT_MS` after its last command; then a Submit of it is told `expired`.
+"""
+
+from typing import TYPE_CHECKING
+
+from stagewheel.server.ingress.admission import decode_producer
+from stagewheel.server.limits import PRODUCER_KEPT_MS
+from stagewheel.server.store.keys import prefix_end
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+SWEEP_EVERY_MS = 60_000
+SLICE_ROWS = 200
+
+
+class Housekeeping:
+    """Where the sweep is."""
+
+    def __init__(self) -> None:
+        self._next_ms = 0
+        self._cursor = b""
+
+    def sweep(self, turn: "Turn") -> None:
+        """Look at one slice of the producers, once in a while."""
+        if turn.now_ms < self._next_ms:
+            return
+        rows = turn.transaction.range(Table.PRODUCERS, self._cursor, None, SLICE_ROWS)
+        for key, value in rows:
+            if decode_producer(value).last_used_ms < turn.now_ms - PRODUCER_KEPT_MS:
+                turn.batch.delete(Table.PRODUCERS, key)
+                turn.batch.delete_range(Table.ANSWERS, key, prefix_end(key))
+        if len(rows) == SLICE_ROWS:
+            self._cursor = rows[-1][0] + b"\x00"
+        else:
+            self._cursor = b""
+            self._next_ms = turn.now_ms + SWEEP_EVERY_MS
