@@ -187,6 +187,8 @@ class ClientCore:
         waits: Pending | Feed | None = self._pending.get(refused.query) or self._feeds.get(refused.query)
         if isinstance(waits, Pending) and refused.code in BACK_OFF_MS:
             waits.due_ms = now_ms + BACK_OFF_MS[refused.code][1] // 2
+        elif isinstance(waits, Feed) and refused.code == "unknown_subscription":
+            waits.subscribed = False  # the server could not send, and let go of it: again, from our cursor
         elif waits is not None:
             self._pending.pop(refused.query, None)
             self._feeds.pop(refused.query, None)

@@ -33,6 +33,7 @@ REFUSED = {
     "expired": "the producer is not known any more; begin again with number 0",
     "fenced": "a newer session of the same producer has begun; this one is over",
     "bad_query": "the query is not valid",
+    "unknown_subscription": "no such subscription (any more); subscribe again from your cursor",
     "forbidden": "the session's role does not allow this",
     "too_many": "too many sessions or subscriptions",
 }

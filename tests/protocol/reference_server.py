@@ -62,7 +62,9 @@ class ReferenceServer:
             return self._send(route, self._reply(message))
         if isinstance(message, m.Subscribe):
             self.subscribed[route, message.id] = message
-        elif isinstance(message, m.Credit) and (route, message.id) in self.subscribed:
+        elif isinstance(message, m.Credit):
+            if (route, message.id) not in self.subscribed:
+                return self._send(route, m.Refused("unknown_subscription", query=message.id))
             self.subscribed[route, message.id].credit += message.credit
         elif isinstance(message, m.Unsubscribe):
             self.subscribed.pop((route, message.id), None)
