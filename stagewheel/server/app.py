@@ -139,10 +139,19 @@ async def _serve_shard(router: Router) -> None:
 
 
 class Supervisor:
-    """Starts the processes of a server and starts again what died."""
+    """Starts the processes of a server and starts again what died.
 
-    def __init__(self, config: ServerConfig, on_ready: Callable[[dict[str, Any]], None]) -> None:
+    `command` is what a child is started with; its role is added.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        on_ready: Callable[[dict[str, Any]], None],
+        command: tuple[str, ...] = (sys.executable, "-m", "stagewheel.server.app"),
+    ) -> None:
         self.config = config
+        self.command = command
         self.pids: dict[str, int] = {}  # name of a child -> its process id
         self._on_ready = on_ready
         self._ready: dict[str, Any] = {}  # what the shard said last
@@ -202,7 +211,7 @@ class Supervisor:
         """One life of a child, from its start to its end; its exit status."""
         told = Role(self.config, self._ready.get("store_id", ""), name)
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "stagewheel.server.app", role],
+            [*self.command, role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
