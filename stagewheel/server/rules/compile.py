@@ -104,8 +104,8 @@ def _pipeline(
         entity=doc.entity,
         zone=_zone(doc.timezone, placed.place / "timezone", work.log) if doc.timezone else zone,
         first=doc.stages[0].id if doc.stages else "",
-        stages=compile_stages(id_, doc, placed.place, ids, work),
-        triggers=compile_triggers(doc, placed.place, ids, work),
+        stages=compile_stages(id_, doc, ids, work),
+        triggers=compile_triggers(doc, ids, work),
         workflows_on_create=tuple(plan.id for plan, start in own if start.on_create),
         workflows_on_change=tuple((plan.id, start.fields) for plan, start in own if start.on_change),
         workflows_on_event=tuple(

@@ -28,15 +28,14 @@ class Ids:
             self.log.mistake(place, f"the {kind} id '{id_}' stands twice; it is first in {where}")
 
 
-def compile_stages(
-    pipeline: str, doc: PipelineDoc, place: Place, ids: Ids, work: Work
-) -> dict[str, StagePlan]:
+def compile_stages(pipeline: str, doc: PipelineDoc, ids: Ids, work: Work) -> dict[str, StagePlan]:
     """The stages in order, each with its rules."""
     names = work.names(doc.entity)
     stages: dict[str, StagePlan] = {}
-    for index, (stage, at) in enumerate(_stages(doc, place)):
+    for index, stage in enumerate(doc.stages):
+        at = stage.place_
         ids.take(f"stage of {pipeline}", stage.id, at / "id")
-        rules = _rules(stage, at, Where(at, names, pipeline, work, in_workflow=False), ids)
+        rules = _rules(stage, Where(at, names, pipeline, work, in_workflow=False), ids)
         stages[stage.id] = StagePlan(
             id=stage.id,
             index=index,
@@ -47,25 +46,20 @@ def compile_stages(
     return stages
 
 
-def _stages(doc: PipelineDoc, place: Place) -> list[tuple[StageDoc, Place]]:
-    return [(stage, place / "stages" / index) for index, stage in enumerate(doc.stages)]
-
-
-def _rules(stage: StageDoc, place: Place, where: Where, ids: Ids) -> list[RulePlan]:
+def _rules(stage: StageDoc, where: Where, ids: Ids) -> list[RulePlan]:
     plans: list[RulePlan] = []
     for number, doc in enumerate(stage.rules):
-        at = place / "rules" / number
-        ids.take("rule", doc.id, at / "id")
+        ids.take("rule", doc.id, doc.place_ / "id")
         below = stage.rules[number + 1] if number + 1 < len(stage.rules) else None
         chained = below is not None and below.after_previous
-        plan = _rule(doc, at, len(plans), chained, where)
+        plan = _rule(doc, len(plans), chained, where)
         if plan is not None:
             plans.append(plan)
     return plans
 
 
-def _rule(doc: RuleDoc, place: Place, index: int, chained: bool, where: Where) -> RulePlan | None:
-    work, names = where.work, where.names
+def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | None:
+    work, names, place = where.work, where.names, doc.place_
     at = Where(place / "action", names, where.pipeline, work, in_workflow=False)
     action = compile_action(doc.action, at)
     wait = compile_run(doc.run, place / "run", names, work.log)
@@ -108,15 +102,13 @@ def _field_rules(rules: list[RulePlan]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def compile_triggers(
-    doc: PipelineDoc, place: Place, ids: Ids, work: Work
-) -> dict[str, tuple[TriggerPlan, ...]]:
+def compile_triggers(doc: PipelineDoc, ids: Ids, work: Work) -> dict[str, tuple[TriggerPlan, ...]]:
     """Triggers by event type, in pipeline order, then list order (5.2)."""
     names = work.names(doc.entity)
     found: dict[str, tuple[TriggerPlan, ...]] = {}
-    for index, (stage, at) in enumerate(_stages(doc, place)):
+    for index, stage in enumerate(doc.stages):
         for number, raw in enumerate(stage.triggers):
-            plan = _trigger(raw, at / "triggers" / number, stage.id, index, names, ids, work)
+            plan = _trigger(raw, stage.place_ / "triggers" / number, stage.id, index, names, ids, work)
             if plan is not None:
                 found[plan.type] = (*found.get(plan.type, ()), plan)
     return found

@@ -27,6 +27,7 @@ from stagewheel.server.rules.document import (
     ACTIONS_LATER,
     STEPS,
     STEPS_LATER,
+    BranchDoc,
     IfDoc,
     OnEventDoc,
     PauseDoc,
@@ -238,11 +239,13 @@ class _Builder:
         if not doc.branches:
             self.work.log.mistake(place / "branches", "an 'if' needs at least one branch")
         ends: list[int] = []
-        for number, branch in enumerate(doc.branches):
-            at = place / "branches" / number
-            condition = self._needed(branch.when, at)
+        for number, raw in enumerate(doc.branches):
+            branch = read(BranchDoc, raw, place / "branches" / number, self.work.log)
+            if branch is None:
+                continue
+            condition = self._needed(branch.when, branch.place_)
             hole = self._hole()
-            self.steps(branch.steps, at / "steps")
+            self.steps(branch.steps, branch.place_ / "steps")
             ends.append(self._hole())
             here = len(self.program)
             self.program[hole] = Branch(name=doc.name or "if", condition=condition, otherwise=here)

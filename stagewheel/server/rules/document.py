@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
+from stagewheel.server.rules.mistakes import Place
+
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)"
 ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$(?!\n)"
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="an id of letters, digits, '_', '-' and '.'")]
@@ -27,6 +29,7 @@ class Doc(Struct, forbid_unknown_fields=True, kw_only=True):
 
     later: ClassVar[frozenset[str]] = frozenset()  # keys of the language that this build does not have
     what: ClassVar[str] = "this"  # its name in a sentence
+    place_: Place = Place("")  # where it stands; the reader's, no key of the document
 
 
 class FieldDoc(Doc):
@@ -340,7 +343,7 @@ class IfDoc(Doc):
 
     what: ClassVar[str] = "an 'if' step"
     do: str
-    branches: list[BranchDoc]
+    branches: list[Any]  # BranchDoc
     otherwise: Steps = field(name="else", default_factory=list)
     name: str = ""
 

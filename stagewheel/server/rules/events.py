@@ -74,8 +74,8 @@ def event_of(type_: Any, setting: str, code: Any, place: Place, key: str, log: L
     if not isinstance(type_, str):
         return None  # the reader has said so
     if type_ not in EVENTS:
-        hint = nearest(type_, EVENTS) or f"; for events of your own write '{key}: {APP}' and a 'code'"
-        log.mistake(place / key, f"unknown event '{type_}'{hint}; events are {listed(EVENTS)}")
+        other = f"; events are {listed(EVENTS)}; for one of your own write '{key}: {APP}' and a 'code'"
+        log.mistake(place / key, f"unknown event '{type_}'{nearest(type_, EVENTS) or other}")
         return None
     if not isinstance(code, str):
         log.mistake(place / (setting or "code"), f"expected text, got {shown(code)}")

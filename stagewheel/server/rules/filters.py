@@ -29,7 +29,6 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE: Final = "%Y-%m-%d"
 TIME: Final = "%H:%M"
 FORMAT_CHARS_MAX: Final = 100
-MEANINGFUL: Final = frozenset("aAbBdHIjmMpSuUVwWxyYzZG%-:")
 
 
 def _nothing(value: Any) -> bool:
@@ -55,7 +54,7 @@ def money(value: Any, currency: str = "") -> str:
 def _shown(context: Context, value: Any, form: str, day: bool) -> str:
     if _nothing(value):
         return ""
-    if len(form) > FORMAT_CHARS_MAX or not set(form[1:]) >= set():
+    if len(form) > FORMAT_CHARS_MAX:
         raise ValueError("the format is too long")
     zone = ZoneInfo(context["timezone"])
     moment_ms = parse_date(value, zone) if day else parse_datetime(value, zone)

@@ -96,9 +96,9 @@ class Names(Struct, frozen=True):
             if rest:
                 raise Unknown('\'now\' has no parts; write {now: {between: ["20:00", "08:00"]}}')
             return "now", NOW
-        if root in ROOTS and not rest:
+        if root in ROOTS and not rest and root not in ITEM_KINDS:
             raise Unknown(f"'{root}' is not one value; write '{root}.' and a name")
-        if root in ROOTS:
+        if root in ROOTS and rest:
             return path, self.of_root(root, rest)
         return path, self.of_item(path)
 

@@ -57,7 +57,7 @@ def read(kind: type[D], value: Any, place: Place, log: Log) -> D | None:
         elif required:
             log.mistake(place, f"{kind.what} needs '{key}'")
             complete = False
-    return kind(**values) if complete else None
+    return kind(**values, place_=place) if complete else None
 
 
 def convert(kind: Any, value: Any, place: Place, log: Log) -> Any:
@@ -111,14 +111,13 @@ def _fields(kind: type[Doc]) -> dict[str, tuple[str, Any, bool]]:
     return {
         field.encode_name: (field.name, hints[field.name], field.required)
         for field in msgspec.structs.fields(kind)
+        if field.name != "place_"
     }
 
 
 def words(kind: Any) -> str:
     """A type in words: `text`, `one of run, skip, wait`, `a list of text`."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if kind is None or kind is types.NoneType:
-        return "nothing"
     if isinstance(kind, type) and issubclass(kind, Doc):
         return f"{kind.what} as a mapping"
     if origin is Annotated:
@@ -127,11 +126,12 @@ def words(kind: Any) -> str:
     if origin is Literal:
         return f"one of {listed(str(a) for a in arguments)}"
     if origin is list:
-        return f"a list of {words(arguments[0])}"
+        return f"a list, each of it {words(arguments[0])}"
     if origin is dict:
         return "a mapping"
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(words(a) for a in arguments))
+        said = (words(a) for a in arguments if a is not types.NoneType)
+        return " or ".join(dict.fromkeys(said))
     return SIMPLE.get(kind, getattr(kind, "__name__", str(kind)))
 
 

@@ -24,6 +24,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from stagewheel.server.rules.filters import FILTERS, TESTS, TEXT_CHARS_MAX
 
 TEMPLATE_ROOTS: Final = ("item", "client", "responsible", "vars", "trigger", "previous", "now", "timezone")
+JINJA_NAMES: Final = frozenset({"self", "super", "caller", "varargs", "kwargs"})
+DEPTH_MAX: Final = 60
 RANGE_MAX: Final = 1_000
 ROUNDS_MAX: Final = 20_000
 DIGITS_MAX: Final = 10**30
@@ -138,6 +140,8 @@ def _complaint(node: nodes.Node, permitted: tuple[type[nodes.Node], ...]) -> str
     for name in _names_in(node):
         if name.startswith("_"):
             return f"the name '{name}' begins with an underscore"
+    if isinstance(node, nodes.Name) and node.name in JINJA_NAMES:
+        return f"the name '{node.name}' is not part of the template language"
     if isinstance(node, nodes.Name) and node.ctx != "load" and node.name in TEMPLATE_ROOTS:
         return f"'{node.name}' can't be given another value"
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
@@ -170,10 +174,18 @@ def _names_in(node: nodes.Node) -> Iterator[str]:
         yield node.name
 
 
-def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
-    yield node
-    for child in node.iter_child_nodes():
-        yield from _walk(child)
+def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
+    """Every node; TemplateAssertionError if the tree is deeper than the Python made of it may be."""
+    waiting = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > DEPTH_MAX:
+            raise TemplateAssertionError(
+                "it is nested too deeply, or its expression is too long", node.lineno
+            )
+        yield node
+        below = [(child, depth + 1) for child in node.iter_child_nodes()]
+        waiting.extend(reversed(below))
 
 
 def _guarded(tree: nodes.Template, environment: Sandbox) -> nodes.Template:

@@ -30,12 +30,14 @@ from stagewheel.server.rules.sandbox import ROUNDS, TEMPLATE_ROOTS, Nothing, Rou
 
 TURN_CHARS_MAX: Final = 64 * 1024
 SENDER_CHARS_MAX: Final = 1_000_000
-SOURCE_CHARS_MAX: Final = 256 * 1024
+INLINE_CHARS_MAX: Final = 16 * 1024
+FILE_CHARS_MAX: Final = 256 * 1024
 WHOLE_MAX: Final = 2**63 - 1
 MARKS: Final = ("{{", "{%", "{#")
 ENDING: Final = ".j2"
 SIMPLE_ROOTS: Final = ("now", "timezone")
 RESULT: Final = "result"
+TOO_DEEP: Final = "the template is nested too deeply"
 
 VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
     "client": lambda scope: client_view(scope.client),
@@ -82,7 +84,7 @@ class Templates:
         used = self._checked(tree, place, names, strict=True) if tree is not None else None
         if tree is None or used is None:
             return _never
-        return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
+        return self._rendered(tree, used, place, TURN_CHARS_MAX)
 
     def value(self, raw: Any, place: Place, names: Names) -> Value:
         """A value of a document: constants as they are, texts as templates; a lone expression keeps its
@@ -104,7 +106,7 @@ class Templates:
         used = self._checked(tree, place, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, _label(place), SENDER_CHARS_MAX), carried(used.roots))
+        return Made(self._rendered(tree, used, place, SENDER_CHARS_MAX), carried(used.roots))
 
     def sent_body(self, source: str, place: Place, names: Names) -> Made:
         """As `sent`, or of the template file that the text names (`templates/thanks.txt.j2`)."""
@@ -133,8 +135,8 @@ class Templates:
         roots |= used.roots
         expression = _only_expression(tree)
         if expression is None:
-            return self._rendered(tree, used, _label(place), TURN_CHARS_MAX)
-        return self._evaluated(expression, used, _label(place))
+            return self._rendered(tree, used, place, TURN_CHARS_MAX)
+        return self._evaluated(expression, used, place)
 
     def _file(self, name: str, place: Place, names: Names) -> Made:
         path = self.path_of(name)
@@ -148,20 +150,21 @@ class Templates:
         used = self._checked(tree, at, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, path, SENDER_CHARS_MAX, path), carried(used.roots))
+        return Made(self._rendered(tree, used, at, SENDER_CHARS_MAX), carried(used.roots))
 
     # ------------------------------------------------------------ compiling
 
     def _parsed(self, source: str, place: Place, file: str | None = None) -> nodes.Template | None:
-        if len(source) > SOURCE_CHARS_MAX:
-            self.log.mistake(place, f"the template is longer than {SOURCE_CHARS_MAX} characters")
+        chars_max = INLINE_CHARS_MAX if file is None else FILE_CHARS_MAX
+        if len(source) > chars_max:
+            self.log.mistake(place, f"the template is longer than {chars_max} characters")
             return None
         try:
             return self.sandbox.parse(source, file)
         except TemplateSyntaxError as error:
             self._complain(place, error.lineno, f"the template: {error.message}")
         except RecursionError:
-            self.log.mistake(place, "the template is nested too deeply")
+            self.log.mistake(place, TOO_DEEP)
         return None
 
     def _checked(
@@ -175,7 +178,7 @@ class Templates:
             self._complain(place, error.lineno, f"the template: {error.message}")
             return None
         except RecursionError:
-            self.log.mistake(place, "the template is nested too deeply")
+            self.log.mistake(place, TOO_DEEP)
             return None
         used = _Used(set(), set())
         good = True
@@ -218,15 +221,17 @@ class Templates:
 
     # ------------------------------------------------------------ rendering
 
-    def _made(self, tree: nodes.Template, label: str, file: str | None) -> Template:
-        if file is not None:
-            return self.sandbox.get_template(file)
-        return self.sandbox.from_string(tree)
+    def _made(self, tree: nodes.Template, place: Place) -> Template | None:
+        try:
+            return self.sandbox.from_string(tree) if place.path else self.sandbox.get_template(place.file)
+        except (SyntaxError, RecursionError, MemoryError):  # of the code that Jinja made of it
+            self.log.mistake(place, TOO_DEEP)
+            return None
 
-    def _rendered(
-        self, tree: nodes.Template, used: _Used, label: str, chars_max: int, file: str | None = None
-    ) -> Text:
-        make = self._made(tree, label, file)
+    def _rendered(self, tree: nodes.Template, used: _Used, place: Place, chars_max: int) -> Text:
+        make, label = self._made(tree, place), _label(place)
+        if make is None:
+            return _never
         context = _context_of(used)
 
         def text(scope: Scope) -> str:
@@ -246,11 +251,13 @@ class Templates:
 
         return text
 
-    def _evaluated(self, expression: nodes.Expr, used: _Used, label: str) -> Value:
+    def _evaluated(self, expression: nodes.Expr, used: _Used, place: Place) -> Value:
         assign = nodes.Assign(nodes.Name(RESULT, "store", lineno=1), expression, lineno=1)
         tree = nodes.Template([assign], lineno=1)
         tree.set_environment(self.sandbox)
-        make = self._made(tree, label, None)
+        make, label = self._made(tree, place), _label(place)
+        if make is None:
+            return _never
         context = _context_of(used)
 
         def value(scope: Scope) -> Any:
