@@ -96,6 +96,7 @@ REPORTS_UNTAKEN_MAX: Final = 4_096  # reports that are not committed yet; above 
 POOL_SIZE_MAX: Final = 256  # senders of a channel in one process
 POOL_LOOK_MAX: Final = 512  # waiting jobs looked at in one assignment
 SPOOL_BATCH_MAX: Final = 256  # mails flushed together
+SPOOL_THREADS_MAX: Final = 16  # that flush files at the same time
 MAIL_RECIPIENTS_MAX: Final = 100
 WEBHOOK_RESPONSE_BYTES_MAX: Final = 64 * KIB  # read of an answer
 WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept

@@ -30,7 +30,7 @@ class Content(Struct, frozen=True):
 
 
 class Inbox:
-    """An aiosmtpd handler that keeps every mail, and refuses by address: `450@…`, `550@…` as recipient or sender."""
+    """An aiosmtpd handler that keeps every mail, and refuses by address: `450@…`, `550@…`."""
 
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
@@ -62,7 +62,9 @@ class Inbox:
         return "250 taken"
 
 
-def _authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+def _authenticate(
+    server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+) -> AuthResult:
     good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"wheel", b"s3cret")
     return AuthResult(success=good, handled=good)
 
@@ -151,9 +153,11 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     key, cert = folder / "key.pem", folder / "cert.pem"
     try:
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-            + ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-            + ["-keyout", str(key), "-out", str(cert)],
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+                *("-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)),
+                *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            ],
             check=True,
             capture_output=True,
         )

@@ -11,7 +11,15 @@ import pytest
 import trio
 
 from stagewheel.errors import OperatorError
-from stagewheel.server.channels.base import Channel, Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.base import (
+    Channel,
+    Delivered,
+    Delivery,
+    Outcome,
+    RefusedForGood,
+    Retry,
+    Unknown,
+)
 from stagewheel.server.channels.email import EmailSettings
 from tests.channels.peers import Content, Inbox, certificate, mail_server, scripted_server
 
@@ -27,7 +35,7 @@ def delivery(sender: int = 0, key: str = KEY) -> Delivery:
 
 @asynccontextmanager
 async def opened(port: int, **settings: Any) -> AsyncIterator[Channel]:
-    channel = EmailSettings(host="127.0.0.1", port=port, timeout_s=5, **settings).open("store")
+    channel = EmailSettings(host="127.0.0.1", port=port, **{"timeout_s": 5.0, **settings}).open("store")
     try:
         yield channel
     finally:
@@ -153,14 +161,10 @@ async def test_a_connection_lost_after_the_text_leaves_the_outcome_unknown() -> 
 
 
 async def test_a_silence_before_the_text_is_tried_again_and_one_after_it_is_unknown() -> None:
-    async with scripted_server(script(RCPT=b"")) as port, opened(port) as channel:
-        channel_quick = EmailSettings(host="127.0.0.1", port=port, timeout_s=0.05).open("store")
-        assert isinstance(await channel_quick.deliver(Content(), delivery()), Retry)
-        await channel_quick.aclose()
+    async with scripted_server(script(RCPT=b"")) as port:
+        assert isinstance(await deliver(port, timeout_s=0.05), Retry)
     async with scripted_server(script(TEXT=b"")) as port:
-        channel_quick = EmailSettings(host="127.0.0.1", port=port, timeout_s=0.05).open("store")
-        assert isinstance(await channel_quick.deliver(Content(), delivery()), Unknown)
-        await channel_quick.aclose()
+        assert isinstance(await deliver(port, timeout_s=0.05), Unknown)
 
 
 @pytest.mark.parametrize("greeting", [None, b"554 go away\r\n", b"421 busy\r\n", b"nonsense\r\n"])
@@ -222,9 +226,7 @@ async def test_starttls_is_used_and_the_certificate_is_checked(tmp_path: Path) -
     context, cert = certificate(tmp_path)
     inbox = Inbox()
     with mail_server(inbox, tls=context, login=True) as port:
-        trusted = await deliver(
-            port, tls="starttls", ca_file=str(cert), username="wheel", password="s3cret"
-        )
+        trusted = await deliver(port, tls="starttls", ca_file=str(cert), username="wheel", password="s3cret")
         untrusted = await deliver(port, tls="starttls")
         unchecked = await deliver(port, tls="starttls", tls_verify=False, username="wheel", password="s3cret")
     assert isinstance(trusted, Delivered)

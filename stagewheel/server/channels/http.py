@@ -32,6 +32,7 @@ from stagewheel.server.channels.webhook import WebhookSettings
 from stagewheel.server.limits import REASON_LENGTH_MAX, WEBHOOK_CLIENTS_MAX, WEBHOOK_RESPONSE_BYTES_MAX
 
 RETRY_AFTER_MS_MAX = 86_400_000
+ADDRESSES_TRIED_MAX = 3
 
 _AGAIN = frozenset({408, 425, 429})
 # What a rule can't set: what belongs to the connection, and the key that must be the same in every attempt.
@@ -75,8 +76,9 @@ class HttpChannel:
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
         """Make one request."""
         try:
+            url = _url(content.url)
             with trio.fail_after(self._settings.timeout_s):
-                url, checked, host = await self._resolve(content.url)
+                addresses = await self._resolve(url)
         except Forbidden as error:
             return RefusedForGood(str(error))
         except trio.TooSlowError:
@@ -84,49 +86,54 @@ class HttpChannel:
         except OSError as error:
             return Retry(f"the host of the webhook can't be resolved: {error}")
         headers = {name: value for name, value in content.headers.items() if name.lower() not in _OURS}
-        headers |= {"Idempotency-Key": delivery.key, "Host": host}
+        headers |= {"Idempotency-Key": delivery.key, "Host": url.netloc.decode("ascii")}
         held = await self._client(f"{url.scheme}://{url.netloc.decode('ascii')}")
         held.users += 1
         try:
-            async with held.client.stream(
+            for address in addresses[:ADDRESSES_TRIED_MAX]:
+                outcome = await self._request(held.client, content, url, address, headers)
+                if outcome is not None:
+                    return outcome
+        finally:
+            held.users -= 1
+        return Retry(f"{url.host} does not take connections at {', '.join(addresses[:ADDRESSES_TRIED_MAX])}")
+
+    async def _request(
+        self, client: httpx.AsyncClient, content: Any, url: httpx.URL, address: str, headers: dict[str, str]
+    ) -> Outcome | None:
+        """One request to one checked address; None when no connection could be made to it."""
+        try:
+            async with client.stream(
                 content.method,
-                checked,
+                url.copy_with(host=address),
                 headers=headers,
                 content=content.body or None,
                 extensions={"sni_hostname": url.raw_host.decode("ascii")},
             ) as response:
-                await _read(response)
+                await _read(response, self._settings.timeout_s)
                 return _outcome(response, url.host)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return None
+        except httpx.PoolTimeout as error:
             return Retry(_reason(url.host, error))
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, ValueError) as error:
             return RefusedForGood(_reason(url.host, error))
         except httpx.HTTPError as error:
             return Unknown(_reason(url.host, error))
-        finally:
-            held.users -= 1
 
-    async def _resolve(self, written: str) -> tuple[httpx.URL, httpx.URL, str]:
-        """The URL, the same with a checked address in place of the host, and the Host header. Raises
-        `Forbidden`, OSError.
-        """
-        try:
-            url = httpx.URL(written)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise Forbidden(f"the webhook's URL is not valid: {error}") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise Forbidden("the webhook's URL must begin with http:// or https:// and name a host")
+    async def _resolve(self, url: httpx.URL) -> list[str]:
+        """The addresses of the URL's host, all of them allowed. Raises `Forbidden`, OSError."""
         port = url.port or (443 if url.scheme == "https" else 80)
         found = await trio.socket.getaddrinfo(url.host, port, type=trio.socket.SOCK_STREAM)
-        addresses = [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
         if not self._settings.allow_private:
             for address in addresses:
-                if not _is_public(address):
+                if not _is_public(ip_address(address)):
                     raise Forbidden(
                         f"webhooks to {url.host} are not allowed: {address} is not a public address "
                         "(channels.webhook allow_private = true allows them)"
                     )
-        return url, url.copy_with(host=str(addresses[0])), url.netloc.decode("ascii")
+        return list(dict.fromkeys(addresses))
 
     async def _client(self, origin: str) -> _Client:
         held = self._clients.get(origin)
@@ -163,6 +170,16 @@ class HttpChannel:
             await held.client.aclose()
 
 
+def _url(written: str) -> httpx.URL:
+    try:
+        url = httpx.URL(written)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise Forbidden(f"the webhook's URL is not valid: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host or not 0 <= (url.port or 0) <= 65_535:
+        raise Forbidden("the webhook's URL must begin with http:// or https:// and name a host")
+    return url
+
+
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether it can't be of this machine or its network, also in an IPv6 disguise."""
     if isinstance(address, IPv6Address):
@@ -174,16 +191,20 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-async def _read(response: httpx.Response) -> None:
-    """Read the answer, so that the connection can be used again, unless it is too long: then it is closed."""
+async def _read(response: httpx.Response, timeout_s: float) -> None:
+    """Read the answer, so that the connection can be used again. One that is too long or too slow is left
+    unread, and a body that breaks off changes nothing: the status said what became of the request.
+    """
     size = 0
-    try:
-        async for chunk in response.aiter_raw():
-            size += len(chunk)
-            if size > WEBHOOK_RESPONSE_BYTES_MAX:
-                return
-    except httpx.HTTPError:
-        return  # the status said what became of the request; a body that breaks off changes nothing
+    # Left by cancelling and not by `break`: httpx's generators stay open when nobody exhausts them.
+    with trio.move_on_after(timeout_s) as scope:
+        try:
+            async for chunk in response.aiter_raw():
+                size += len(chunk)
+                if size > WEBHOOK_RESPONSE_BYTES_MAX:
+                    scope.cancel()
+        except httpx.HTTPError:
+            pass
 
 
 def _outcome(response: httpx.Response, host: str) -> Outcome:

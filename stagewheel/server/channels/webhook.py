@@ -17,9 +17,7 @@ class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
     allow_private: bool = False
     timeout_s: Seconds = 10.0
     deadline_s: Seconds = 60.0
-    per_group_max: Annotated[int, Meta(ge=0, le=POOL_SIZE_MAX)] = (
-        8  # a slow host leaves room
-    )
+    per_group_max: Annotated[int, Meta(ge=0, le=POOL_SIZE_MAX)] = 8  # a slow host leaves room
     breaker_failures: Annotated[int, Meta(ge=0, le=1_000)] = 0  # hosts fail one by one, see http.py
 
     @property
