@@ -53,17 +53,12 @@ def show(out: Console, word: str, style: str, mistakes: list[Mistake]) -> None:
 def counts(version: Version) -> dict[str, int]:
     """How much there is of what."""
     stages = [stage for pipeline in version.pipelines.values() for stage in pipeline.stages.values()]
-    triggers = [
-        one
-        for pipeline in version.pipelines.values()
-        for group in pipeline.triggers.values()
-        for one in group
-    ]
+    groups = [group for pipeline in version.pipelines.values() for group in pipeline.triggers.values()]
     return {
         "pipelines": len(version.pipelines),
         "stages": len(stages),
         "rules": sum(len(stage.rules) for stage in stages),
-        "triggers": len(triggers),
+        "triggers": sum(map(len, groups)),
         "workflows": len(version.workflows),
     }
 

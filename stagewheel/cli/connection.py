@@ -46,7 +46,7 @@ def connected(server: str, timeout_s: float, role: str = "feed") -> Iterator[Cli
             client.connect()
         except TimedOut:
             raise TimedOut(
-                f"no server answers at {server} within {timeout_s:g} s; start one with 'stagewheel serve', or "
-                "name its address with --server"
+                f"no server answers at {server} within {timeout_s:g} s; start one with 'stagewheel serve', "
+                "or name its address with --server"
             ) from None
         yield client

@@ -67,8 +67,8 @@ class Commands(click.Group):
 def cli(verbose: bool) -> None:
     """Automation rules for items that move through stages.
 
-    A server runs the rules (`serve`), people write and test them (`check`, `test`, `apply`), programs feed it.
-    `stagewheel demo` shows all of it.
+    A server runs the rules (`serve`), people write and test them (`check`, `test`, `apply`), programs feed
+    it. `stagewheel demo` shows all of it.
     """
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)

@@ -1,0 +1,232 @@
+"""The journal in sentences: what was decided, and why.
+
+Laws: a record holds facts and numbers; the words are made here and nowhere else. What a condition saw is told
+with the rule's own words, which are read from the ruleset version that the record names; where that can't be
+had, the sentence does without. Names are shown as they are written in the ruleset.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from msgspec import Struct
+
+from stagewheel.cli.output import moment
+from stagewheel.protocol import journal as j
+from stagewheel.server.core.plan import Condition, Version
+
+VALUE_CHARS_MAX: Final = 60
+WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "is_not": "is not",
+        "not_in": "is not one of",
+        "in": "is one of",
+        "gt": "above",
+        "gte": "at least",
+        "lt": "below",
+        "lte": "at most",
+        "not_contains": "does not contain",
+        "starts_with": "starts with",
+        "ends_with": "ends with",
+        "changed_from": "changed from",
+        "changed_to": "changed to",
+    }
+)
+
+
+class Line(Struct, frozen=True):
+    """One fact: what kind it is (for colours), the sentence, and what the decision saw."""
+
+    outcome: str  # done | skipped | failed | cancelled | waits | sending | entered | changed | event | ""
+    text: str
+    why: str = ""
+
+
+class Describer:
+    """Makes sentences. `versions` gives the compiled version of a number, or None."""
+
+    def __init__(self, versions: Callable[[int], Version | None]) -> None:
+        self._versions = versions
+
+    def lines(self, record: j.Record) -> list[Line]:
+        """The sentences of one record, in order."""
+        version = self._versions(record.version)
+        return [SENTENCES[type(fact)](_About(record, version), fact) for fact in record.did]
+
+
+class _About(Struct, frozen=True):
+    """The record around a fact, and its version."""
+
+    record: j.Record
+    version: Version | None
+
+    def saw(self, condition: Condition | None, seen: list[Any]) -> str:
+        """`status is 'new', not 'auto'`: the tests that were made, the last of which decided."""
+        if condition is None or not seen:
+            return ""
+        parts = []
+        for at in range(0, len(seen), 2):
+            if not isinstance(seen[at], int) or seen[at] >= len(condition.tests):
+                return ""
+            test = condition.tests[seen[at]]
+            word = WORDS.get(test.operator, test.operator)
+            parts.append(f"{test.path} was {_value(seen[at + 1])} (asked: {word} {_value(test.expected)})")
+        return "; ".join(parts)
+
+    def of_rule(self, rule: str, seen: list[Any]) -> str:
+        """What the condition of a rule saw."""
+        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
+        for stage in pipeline.stages.values() if pipeline is not None else ():
+            for plan in stage.rules:
+                if plan.id == rule:
+                    return self.saw(plan.condition, seen)
+        return ""
+
+    def of_operation(self, workflow: str, step: int, seen: list[Any]) -> str:
+        """What the condition of a workflow's step saw."""
+        plan = self.version.workflows.get(workflow) if self.version is not None else None
+        if plan is None or step >= len(plan.program):
+            return ""
+        return self.saw(getattr(plan.program[step], "condition", None), seen)
+
+    def of_trigger(self, trigger: str, seen: list[Any]) -> str:
+        """What the condition of a trigger saw."""
+        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
+        for group in pipeline.triggers.values() if pipeline is not None else ():
+            for plan in group:
+                if plan.id == trigger:
+                    return self.saw(plan.condition, seen)
+        return ""
+
+
+def _value(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= VALUE_CHARS_MAX else f"{text[: VALUE_CHARS_MAX - 1]}…"
+
+
+def _by(rule: str) -> str:
+    return f" by {rule}" if rule else ""
+
+
+def _created(about: _About, fact: j.ItemCreated) -> Line:
+    source = f", from {fact.source}" if fact.source else ""
+    return Line("entered", f"created in {fact.pipeline}: {fact.title or '(no title)'}{source}")
+
+
+def _changed(about: _About, fact: j.FieldsChanged) -> Line:
+    values = ", ".join(f"{name} = {_value(value)}" for name, value in fact.fields.items())
+    return Line("changed", f"changed{_by(fact.rule)}: {values}")
+
+
+def _entered(about: _About, fact: j.Entered) -> Line:
+    came = f" from {fact.from_stage}" if fact.from_stage else ""
+    how = f" by trigger {fact.trigger}" if fact.trigger else _by(fact.rule)
+    whom = f", on behalf of employee {fact.by}" if fact.by else ""
+    where = f" of pipeline {fact.pipeline}" if fact.pipeline and came else ""
+    return Line("entered", f"entered stage {fact.to_stage}{where}{came}{how}{whom} (entry {fact.entry})")
+
+
+def _waits(about: _About, fact: j.StepWaits) -> Line:
+    until = f"until {moment(fact.due_ms)}" if fact.due_ms else "until its date field is filled"
+    return Line("waits", f"{fact.rule} waits {until}", about.of_rule(fact.rule, fact.seen))
+
+
+def _ended(about: _About, fact: j.StepEnded) -> Line:
+    text = f"{fact.rule}: {fact.outcome}"
+    saw = about.of_rule(fact.rule, fact.seen)
+    if fact.reason == "condition":
+        return Line(fact.outcome, f"{text}, its condition does not hold", saw)
+    return Line(fact.outcome, f"{text}, {fact.reason}" if fact.reason else text, saw)
+
+
+def _dispatched(about: _About, fact: j.Dispatched) -> Line:
+    text = f"{fact.rule}: {fact.channel} on its way (number {fact.number})"
+    return Line("sending", text, about.of_rule(fact.rule, fact.seen))
+
+
+def _tried(about: _About, fact: j.DeliveryTried) -> Line:
+    if fact.attempt == 0:
+        return Line("sending", f"{fact.rule}: {fact.reason}")
+    again = f"attempt {fact.attempt} failed, next at {moment(fact.next_ms)}"
+    return Line("waits", f"{fact.rule}: {again}: {fact.reason}")
+
+
+def _notified(about: _About, fact: j.Notified) -> Line:
+    people = ", ".join(map(str, fact.to))
+    return Line("done", f"{fact.rule}: told employee{'s' if len(fact.to) > 1 else ''} {people}: {fact.text}")
+
+
+def _history(about: _About, fact: j.HistoryAdded) -> Line:
+    creator = f" ({fact.created_by})" if fact.created_by else ""
+    return Line("done", f"{fact.rule}: history{creator}: {fact.text}")
+
+
+def _event(about: _About, fact: j.EventSeen) -> Line:
+    name = f"{fact.type} {fact.code}".strip()
+    looked = []
+    for trigger, reason, seen in fact.looked:
+        saw = about.of_trigger(trigger, seen)
+        looked.append(f"{trigger}: {reason}" + (f": {saw}" if saw else ""))
+    said = f"trigger {fact.moved_by} moves the item" if fact.moved_by else "no trigger moves the item"
+    return Line("event", f"event {name}: {said}", "; ".join(looked))
+
+
+def _started(about: _About, fact: j.WorkflowStarted) -> Line:
+    return Line("", f"workflow {fact.workflow} started ({fact.why or 'by an action'})")
+
+
+def _stepped(about: _About, fact: j.WorkflowStepped) -> Line:
+    text = f"{fact.workflow}, {fact.what}: {fact.outcome}"
+    if fact.outcome == "waits":
+        due = fact.reason if fact.reason.isdigit() else "0"
+        until = f"until {moment(int(due))}" if int(due) else "until its date is filled"
+        return Line("waits", f"{fact.workflow}, {fact.what}: waits {until}")
+    if fact.reason in ("true", "false"):
+        text = f"{fact.workflow}, {fact.what}: {'holds' if fact.reason == 'true' else 'does not hold'}"
+    elif fact.reason == "condition":
+        text = f"{text}, its condition does not hold"
+    elif fact.reason:
+        text = f"{text}, {fact.reason}"
+    return Line(fact.outcome, text, about.of_operation(fact.workflow, fact.step, fact.seen))
+
+
+def _workflow_ended(about: _About, fact: j.WorkflowEnded) -> Line:
+    reason = f": {fact.reason}" if fact.reason else ""
+    return Line(fact.outcome, f"workflow {fact.workflow} {fact.outcome}{reason}")
+
+
+def _held(about: _About, fact: j.Held) -> Line:
+    whom = f" by employee {fact.by}" if fact.by else ""
+    return Line("changed", f"automation {fact.mode}{whom}" + (f": {fact.reason}" if fact.reason else ""))
+
+
+def _lettered(about: _About, fact: j.DeadLettered) -> Line:
+    return Line("failed", f"{fact.rule}: given up, kept as dead letter {fact.number}: {fact.reason}")
+
+
+SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyType(
+    {
+        j.ItemCreated: _created,
+        j.FieldsChanged: _changed,
+        j.Entered: _entered,
+        j.StepWaits: _waits,
+        j.StepEnded: _ended,
+        j.Dispatched: _dispatched,
+        j.DeliveryTried: _tried,
+        j.Notified: _notified,
+        j.HistoryAdded: _history,
+        j.EventSeen: _event,
+        j.WorkflowStarted: _started,
+        j.WorkflowStepped: _stepped,
+        j.WorkflowEnded: _workflow_ended,
+        j.Held: _held,
+        j.ItemDeleted: lambda about, fact: Line("cancelled", f"deleted{_by(fact.rule)}"),
+        j.DeadLettered: _lettered,
+        j.SentToItem: lambda about, fact: Line(
+            "done", f"{fact.what} sent to item {fact.item}{_by(fact.rule)}"
+        ),
+        j.NothingChanged: lambda about, fact: Line("", f"nothing changed{_by(fact.rule)}"),
+    }
+)

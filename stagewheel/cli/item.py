@@ -1,0 +1,76 @@
+"""`stagewheel item`: where an item is, what it holds, and what waits for it until when."""
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from stagewheel.cli.connection import connected, server_options
+from stagewheel.cli.output import console, emit, json_option, moment, span, table
+from stagewheel.errors import CallerError
+from stagewheel.protocol.messages import Address, ItemView, WaitingView
+
+
+@click.command()
+@click.argument("key")
+@server_options
+@json_option
+def command(key: str, server: str, timeout_s: float, as_json: bool) -> None:
+    """Show the item KEY and what waits for it."""
+    with connected(server, timeout_s, role="read") as client:
+        view = client.item(key)
+        now_ms = client.connect().now_ms
+    if view is None:
+        raise CallerError(f"there is no item {key}; it was never created, or was deleted")
+    if as_json:
+        emit(view)
+    else:
+        show(console(), view, now_ms)
+
+
+def show(out: Console, view: ItemView, now_ms: int) -> None:
+    """The item as a table, and its waiting steps as another."""
+    out.print(f"[bold]{escape(view.key)}[/bold]  {escape(view.title)}")
+    out.print(table(["", ""], [[f"[dim]{name}[/dim]", escape(value)] for name, value in _values(view)]))
+    if view.waiting:
+        rows = [[escape(_what(one)), *_until(one, now_ms)] for one in view.waiting]
+        out.print()
+        out.print(table(["waiting", "until", "in"], rows))
+    else:
+        out.print("\nnothing waits")
+
+
+def _values(view: ItemView) -> list[tuple[str, str]]:
+    values = [
+        ("stage", f"{view.stage} of {view.pipeline}, entry {view.entry} since {moment(view.entered_ms)}"),
+        ("entity", view.entity),
+        ("responsible", str(view.responsible) if view.responsible else ""),
+        ("observers", ", ".join(map(str, view.observers))),
+        ("source", view.source),
+        ("timezone", view.timezone),
+        ("automation", view.hold),
+        ("mailbox", f"{view.mailbox} messages wait" if view.mailbox else ""),
+        ("ruleset version", str(view.version)),
+        ("created", moment(view.created_ms)),
+        ("updated", moment(view.updated_ms)),
+    ]
+    if view.client is not None:
+        addresses = [_address(one) for one in [*view.client.emails, *view.client.phones]]
+        values.insert(2, ("client", ", ".join([view.client.name or "(no name)", *addresses])))
+    values += [(name, str(value)) for name, value in view.fields.items()]
+    return [(name, value) for name, value in values if value]
+
+
+def _address(one: Address) -> str:
+    return f"{one.address} ({one.type})" if one.type else one.address
+
+
+def _what(one: WaitingView) -> str:
+    return f"{one.workflow}: {one.rule}" if one.workflow else one.rule
+
+
+def _until(one: WaitingView, now_ms: int) -> tuple[str, str]:
+    if one.state == "sending":
+        return "its delivery", ""
+    if one.state == "waiting_field" or not one.due_ms:
+        return "its date field is filled", ""
+    return moment(one.due_ms), span(max(0, one.due_ms - now_ms))

@@ -1,0 +1,68 @@
+"""`stagewheel stats`: what a server has done since it started, and what it holds."""
+
+from typing import Any
+
+import click
+
+from stagewheel.cli.connection import connected, server_options
+from stagewheel.cli.output import console, emit, json_option, moment, span, table
+
+STORED = (
+    ("items_stored", "items"),
+    ("timers_stored", "timers"),
+    ("outbox_stored", "actions on their way"),
+    ("parked_stored", "actions between two attempts"),
+    ("dead_letters_stored", "dead letters"),
+    ("mailbox_stored", "messages in mailboxes"),
+    ("poison_stored", "poison messages"),
+    ("journal_stored", "journal records"),
+)
+DONE = (
+    "turns",
+    "submits",
+    "commands",
+    "decisions",
+    "timers_fired",
+    "reports",
+    "retries",
+    "dead_letters",
+    "poison",
+)
+
+
+@click.command()
+@server_options
+@json_option
+def command(server: str, timeout_s: float, as_json: bool) -> None:
+    """Show what a server has done."""
+    with connected(server, timeout_s, role="read") as client:
+        statistics = client.statistics()
+    if as_json:
+        emit(statistics)
+        return
+    tally = statistics["tally"]
+    clock, now_ms = statistics["clock"], statistics["now_ms"]
+    out = console()
+    up = span(max(0, now_ms - tally["started_ms"]))
+    out.print(f"clock {clock}: {moment(now_ms)}, up for {up}")
+    out.print()
+    out.print(
+        table(["stored", "count"], [[text, _count(statistics[name])] for name, text in STORED], right="count")
+    )
+    out.print()
+    done = [[name.replace("_", " "), _count(tally[name])] for name in DONE]
+    done += [[f"refused: {code}", _count(count)] for code, count in tally["refused"].items()]
+    out.print(table(["since its start", "count"], done, right="count"))
+    out.print()
+    commits = max(1, statistics["store"]["commit_count"])
+    commit_ms = statistics["store"]["commit_us_total"] / commits / 1000
+    out.print(f"a commit takes {commit_ms:.2f} ms on average; the latest timer was {_late(tally)} late")
+
+
+def _late(tally: dict[str, Any]) -> str:
+    late_ms = tally["lateness_ms_peak"]
+    return f"{late_ms} ms" if late_ms < 10_000 else span(late_ms)
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
