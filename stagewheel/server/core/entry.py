@@ -6,6 +6,7 @@ As data you come in by one of three doors: `begin_entry` (the item moves), `step
 begun.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from stagewheel.protocol.journal import Entered, Held
@@ -44,7 +45,7 @@ def begin_entry(
     trigger: str = "",
     rule: str = "",
     entered_ms: int = 0,
-    payload: dict[str, Any] = EMPTY,
+    payload: Mapping[str, Any] = EMPTY,
     automatic: bool = False,
 ) -> None:
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
@@ -56,7 +57,7 @@ def begin_entry(
     if item.more is not None and item.more.instances:
         end_with_stage(d)
     if item.more is not None or payload or automatic:
-        _carry_on(d, payload, automatic)
+        _carry_on(d, dict(payload), automatic)
     item.pipeline, item.stage = plan.id, stage
     item.entry += 1
     item.entered_ms = entered_ms or d.now_ms

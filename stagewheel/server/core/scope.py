@@ -4,7 +4,7 @@ Laws: reading a scope changes nothing and asks nobody; a missing value is None. 
 scope from an outbox row, so a template sees the same names in both places.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ import msgspec
 from stagewheel.protocol.messages import Client, Employee
 from stagewheel.server.core.item import Item
 
-EMPTY: dict[str, Any] = {}
+EMPTY: Mapping[str, Any] = {}
 
 
 class Scope:
@@ -43,10 +43,10 @@ class Scope:
         zone: ZoneInfo,
         now_ms: int,
         *,
-        trigger: dict[str, Any] = EMPTY,
-        variables: dict[str, Any] = EMPTY,
-        previous: dict[str, Any] | None = None,
-        was: dict[str, Any] = EMPTY,
+        trigger: Mapping[str, Any] = EMPTY,
+        variables: Mapping[str, Any] = EMPTY,
+        previous: Mapping[str, Any] | None = None,
+        was: Mapping[str, Any] = EMPTY,
     ) -> None:
         self.item = item
         self.fields = item.fields

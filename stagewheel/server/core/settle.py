@@ -2,6 +2,7 @@
 (2.10).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from stagewheel.server.core import workflow
@@ -53,7 +54,9 @@ def _end(d: Deciding, move: Move, outcome: str, reason: str) -> None:
             cancel_rest(d, stage, rule.index + 1, "left stage")
 
 
-def start_workflows(d: Deciding, names: tuple[str, ...], why: str, trigger: dict[str, Any] = EMPTY) -> None:
+def start_workflows(
+    d: Deciding, names: tuple[str, ...], why: str, trigger: Mapping[str, Any] = EMPTY
+) -> None:
     """Start workflows of the newest version, in file order, where their start condition holds (6.1)."""
     version = d.facts.active.get(d.item.pipeline)
     if version is None:
@@ -65,4 +68,4 @@ def start_workflows(d: Deciding, names: tuple[str, ...], why: str, trigger: dict
         holds = plan.condition is None or plan.condition.holds(d.scope, [])
         d.scope.trigger, d.scope.vars = before, EMPTY
         if holds:
-            workflow.start(d, version, plan, why, trigger, {})
+            workflow.start(d, version, plan, why, dict(trigger), {})
