@@ -15,12 +15,19 @@ COLUMNS = ("number", "item", "rule", "channel", "attempts", "given up", "reason"
 Make = Callable[[int], AnyCommand]
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+class ListFirst(click.Group):
+    """A group whose `list` needs not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """No word, or a flag of `list`: it is `list` that is meant."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=ListFirst)
+def command() -> None:
     """List, retry or drop actions that were given up."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
 
 
 @command.command("list")

@@ -51,7 +51,8 @@ class Describer:
     def lines(self, record: j.Record) -> list[Line]:
         """The sentences of one record, in order."""
         version = self._versions(record.version)
-        return [SENTENCES[type(fact)](_About(record, version), fact) for fact in record.did]
+        told = [fact for fact in record.did if not _told_already(fact)]
+        return [SENTENCES[type(fact)](_About(record, version), fact) for fact in told]
 
 
 class _About(Struct, frozen=True):
@@ -97,6 +98,11 @@ class _About(Struct, frozen=True):
                 if plan.id == trigger:
                     return self.saw(plan.condition, seen)
         return ""
+
+
+def _told_already(fact: j.Did) -> bool:
+    """A step of a workflow whose action went out says so itself."""
+    return isinstance(fact, j.WorkflowStepped) and fact.outcome == "sending"
 
 
 def _value(value: Any) -> str:
@@ -187,6 +193,8 @@ def _stepped(about: _About, fact: j.WorkflowStepped) -> Line:
         text = f"{fact.workflow}, {fact.what}: {'holds' if fact.reason == 'true' else 'does not hold'}"
     elif fact.reason == "condition":
         text = f"{text}, its condition does not hold"
+    elif fact.reason.startswith("round "):
+        text = f"{fact.workflow}, {fact.what}: {fact.reason}"
     elif fact.reason:
         text = f"{text}, {fact.reason}"
     return Line(fact.outcome, text, about.of_operation(fact.workflow, fact.step, fact.seen))

@@ -46,7 +46,7 @@ def console(*, stderr: bool = False) -> Console:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: str = "") -> Table:
     """Rows of text. `right` names the columns, by comma, that hold numbers."""
     made = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False, box=None)
-    numbers = right.split(",")
+    numbers = right.split(",") if right else []
     for name in columns:
         made.add_column(name, justify="right" if name in numbers else "left", header_style="bold")
     for row in rows:

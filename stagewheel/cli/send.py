@@ -192,14 +192,14 @@ def _show_one(result: Result, as_json: bool) -> int:
         return 1 if isinstance(result, Failed) else 0
     if isinstance(result, Failed):
         raise CallerError(f"{result.code}: {result.message}")
-    values = {
-        name: value for name, value in plain(result).items() if name != "kind" and value not in ("", [], 0)
-    }
-    said = ", ".join(f"{name} {value}" for name, value in values.items() if name != "candidates")
+    values = {name: value for name, value in plain(result).items() if value not in ("", [], 0)}
+    said = ", ".join(f"{n} {value}" for n, value in values.items() if n not in ("kind", "candidates"))
     console().print(f"[green]{kind_of(result).replace('_', ' ')}[/green]  {escape(said)}")
     for one in values.get("candidates", ()):
-        tests = [
-            f"{t['path']} was {t['seen']!r} (asked: {t['operator']} {t['expected']!r})" for t in one["tests"]
-        ]
-        console().print(f"  {one['trigger']} ({one['stage']}): {escape('; '.join([one['reason'], *tests]))}")
+        said = "; ".join([one["reason"], *map(_test, one["tests"])])
+        console().print(f"  {one['trigger']} ({one['stage']}): {escape(said)}", soft_wrap=True)
     return 0
+
+
+def _test(test: dict[str, Any]) -> str:
+    return f"{test['path']} was {test['seen']!r} (asked: {test['operator']} {test['expected']!r})"

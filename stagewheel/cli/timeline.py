@@ -63,7 +63,7 @@ def show(out: Console, records: Iterable[Record], versions: Callable[[int], Vers
 
 
 def versions_of(client: Client) -> Callable[[int], Version | None]:
-    """The server's ruleset versions, each fetched and compiled once; None for what this build can't compile."""
+    """The server's ruleset versions, each fetched and compiled once; None if it can't be compiled here."""
     known: dict[int, Version | None] = {}
 
     def version(number: int) -> Version | None:
