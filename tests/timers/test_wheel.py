@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagewheel.server.timers import wheel
 from stagewheel.server.timers.wheel import Timer, Wheel
 
 YEAR_MS = 31_557_600_000
@@ -96,12 +95,13 @@ SHAPES = [(4, 3, 1), (2, 1, 1), (2, 4, 1), (4, 1, 3), (4, 3, 10), (8, 2, 1), (25
 @pytest.mark.parametrize(("slots", "levels", "tick_ms"), SHAPES)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_wheel_does_what_a_sorted_list_does(
-    slots: int, levels: int, tick_ms: int, seed: int, opened_count_max: int, monkeypatch: pytest.MonkeyPatch
+    slots: int, levels: int, tick_ms: int, seed: int, opened_count_max: int
 ) -> None:
-    monkeypatch.setattr(wheel, "OPENED_COUNT_MAX", opened_count_max)
     rng = random.Random(f"{slots} {levels} {tick_ms} {seed}")
     start_ms = rng.choice([0, 1, 61, 1_790_000_000_123])
-    real: Wheel[int] = Wheel(start_ms=start_ms, slots=slots, levels=levels, tick_ms=tick_ms)
+    real: Wheel[int] = Wheel(
+        start_ms=start_ms, slots=slots, levels=levels, tick_ms=tick_ms, opened_count_max=opened_count_max
+    )
     model = SortedModel(start_ms, tick_ms)
     now_ms = start_ms
     for number in range(400):

@@ -54,8 +54,6 @@ Payload = TypeVar("Payload")
 Timer: TypeAlias = tuple[int, Payload]  # (due_ms, payload)
 
 DUE_BITS_MAX: Final = 64
-OPENED_COUNT_MAX: Final = 1024
-"""A narrow slot that has begun and holds more timers cascades, so that putting into the run stays cheap."""
 BY_DUE: Final = itemgetter(0)
 
 
@@ -76,6 +74,8 @@ class Wheel(Generic[Payload]):
 
     `slots` is a power of two; 6 levels of 256 slots reach 8,900 years in milliseconds. `order` is a timer's
     sort key and must not contradict due order; by default it is due time, so equals keep order of insertion.
+    A narrow slot that has begun and holds more than `opened_count_max` timers cascades, so that putting into
+    the run stays cheap.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Wheel(Generic[Payload]):
         slots: int = 256,
         levels: int = 6,
         order: Callable[[Timer[Payload]], Any] = BY_DUE,
+        opened_count_max: int = 1024,
     ) -> None:
         assert start_ms >= 0, "time is counted from 1970"
         assert tick_ms >= 1, "a tick is at least a millisecond"
@@ -95,6 +96,7 @@ class Wheel(Generic[Payload]):
         bits = slots.bit_length() - 1
         self._tick_ms = tick_ms
         self._order = order
+        self._opened_count_max = opened_count_max
         self._digit_bits = bits
         self._beyond = slots * levels  # the number of the slot that holds what no level reaches
         self._now = start_ms // tick_ms  # the tick of the last poll
@@ -240,7 +242,8 @@ class Wheel(Generic[Payload]):
             if start > now:
                 break
             timers = self._empty(index)
-            if index != beyond and (end <= now or (index < narrow and len(timers) <= OPENED_COUNT_MAX)):
+            few = index < narrow and len(timers) <= self._opened_count_max
+            if index != beyond and (end <= now or few):
                 self._hand = end
             else:
                 self._hand = start
