@@ -1,4 +1,4 @@
-"""What is forgotten after its time, a slice at a turn: producers that nobody used for days, with their answers.
+"""What is forgotten after its time, a slice at a turn: producers long unused, and their answers.
 
 A producer's row is kept for `PRODUCER_KEPT_MS` after its last command; then a Submit of it is told `expired`.
 """

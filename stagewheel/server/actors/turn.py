@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
+ITEMS, TIMERS, STAGES = Table.ITEMS, Table.TIMERS, Table.STAGES  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
 ItemCommand = CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem
@@ -97,7 +98,7 @@ class Turn:
         items, reference = self.items, self.engine.reference
         versions = reference.facts.versions
         items.update(dict.fromkeys(missing))
-        for key, row in self.transaction.getmulti(Table.ITEMS, missing):
+        for key, row in self.transaction.getmulti(ITEMS, missing):
             item = items[key] = decode_row(row)
             if type(item) is Item:
                 if item.version not in versions:
@@ -153,23 +154,21 @@ class Turn:
 
     def _collect(self, key: bytes, decision: Decision) -> None:
         engine, counters, batch = self.engine, self.engine.counters, self.batch
-        row = decision.row
+        row, item, record = decision.row, decision.item, decision.record
         if row is not None:
             self.rows[key] = row
-            self.items[key] = decision.item if decision.item is not None else decode_row(row)
-        record = decision.record
+            self.items[key] = item if item is not None else decode_row(row)
         if record is not None:
             position = counters.position
             self.records.append((position, encode_record(record), record))
             counters.position = position + 1
-            if decision.entered and decision.item is not None:
-                item = decision.item
+            if decision.entered and item is not None:
                 stage_row = stage_prefix(item.pipeline, item.stage) + u64(position)
-                batch.puts[Table.STAGES].append((stage_row, key))
+                batch.puts[STAGES].append((stage_row, key))
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
                 row_key = timer_key(effect.due_ms, key, effect.step)
-                batch.puts[Table.TIMERS].append((row_key, b""))
+                batch.puts[TIMERS].append((row_key, b""))
                 engine.timers.add(effect.due_ms, row_key, b"")
             elif isinstance(effect, DispatchAction):
                 counters.outbox = effect.number + 1

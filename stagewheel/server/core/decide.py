@@ -150,19 +150,22 @@ def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     if wrong:
         return Failed("bad_field", wrong)
     changed = d.set_values(values)
-    if changed:
+    if changed and d.steps:
         rearm(d, changed)
     return changed
 
 
 def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
     """Triggers, waiting workflows and workflow starts see that a command changed fields."""
-    workflow.fields_changed(d, changed)
+    if d.item.more is not None:
+        workflow.fields_changed(d, changed)
     plan = d.facts.newest(d.item.pipeline)
     if plan is None:
         return
     if "field_changed" in plan.triggers:
         look(d, "field_changed", "", {"fields": list(changed)}, changed=changed)
+    if not plan.workflows_on_change:
+        return
     started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
     start_workflows(d, tuple(started), "changed")
 

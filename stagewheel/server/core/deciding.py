@@ -21,9 +21,9 @@ from stagewheel.server.core.effects import Decision, DispatchAction, Effect, Out
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import NOTHING_MORE, Item, More, Step, encode_item
 from stagewheel.server.core.plan import PipelinePlan, StagePlan
-from stagewheel.server.core.scope import EMPTY, Scope
+from stagewheel.server.core.scope import Scope
 
-BUILT_IN_WRITABLE = ("title", "responsible", "client", "observers", "timezone", "source")
+BUILT_IN_WRITABLE = frozenset({"title", "responsible", "client", "observers", "timezone", "source"})
 
 
 class Move(NamedTuple):
@@ -88,7 +88,8 @@ class Deciding:
         self.causes: deque[Changed | Resume] = deque()
         self.entered = False
         self.resumed = False
-        self.plan: PipelinePlan | None = facts.kept(item.version, item.pipeline)
+        version = facts.versions.get(item.version)
+        self.plan: PipelinePlan | None = version.pipelines.get(item.pipeline) if version is not None else None
         self.scope = self._make_scope()
 
     # ---------------------------------------------------------------- reading
@@ -115,10 +116,11 @@ class Deciding:
         return self.plan.zone if self.plan is not None else parse_zone("UTC")
 
     def _make_scope(self) -> Scope:
-        item = self.item
-        entity = self.plan.entity if self.plan is not None else ""
-        trigger = item.more.trigger if item.more is not None else EMPTY
-        return Scope(item, entity, self.facts.employees, self.zone(), self.now_ms, trigger=trigger)
+        item, plan = self.item, self.plan
+        if plan is not None and item.more is None:
+            return Scope(item, plan.entity, self.facts.employees, plan.zone, self.now_ms)
+        entity = plan.entity if plan is not None else ""
+        return Scope(item, entity, self.facts.employees, self.zone(), self.now_ms, self.more.trigger)
 
     # ---------------------------------------------------------------- changing
 
@@ -147,10 +149,15 @@ class Deciding:
     def set_values(self, values: dict[str, Any], rule: str = "") -> tuple[str, ...]:
         """Set fields and built-in values; None empties. Returns the names that really changed, journalled."""
         old = self.item.fields
-        changed = {name: value for name, value in values.items() if self._value(name, old) != value}
+        changed = {}
+        for name, value in values.items():
+            before = self._built_in(name) if name in BUILT_IN_WRITABLE else old.get(name)
+            if before != value:
+                changed[name] = value
         if not changed:
             return ()
-        self.freeze_rows()
+        if self.open_rows:
+            self.freeze_rows()
         fields = {**old}
         for name, value in changed.items():
             if name in BUILT_IN_WRITABLE:
@@ -163,9 +170,7 @@ class Deciding:
         self.did.append(FieldsChanged(_as_data(changed), rule))
         return tuple(changed)
 
-    def _value(self, name: str, fields: dict[str, Any]) -> Any:
-        if name not in BUILT_IN_WRITABLE:
-            return fields.get(name)
+    def _built_in(self, name: str) -> Any:
         if name in ("observers", "timezone"):
             return getattr(self.more, name)
         return getattr(self.item, name)

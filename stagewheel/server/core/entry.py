@@ -51,7 +51,8 @@ def begin_entry(
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
     item = d.item
     from_stage, from_pipeline = item.stage, item.pipeline
-    d.freeze_rows()
+    if d.open_rows:
+        d.freeze_rows()
     if d.steps:
         leave_stage(d, "left stage")
     if item.more is not None and item.more.instances:
@@ -93,7 +94,7 @@ def _loops(d: Deciding) -> bool:
 def start_rules(d: Deciding) -> None:
     """Start the chains of the present stage, in list order (2.7)."""
     stage = d.stage_plan()
-    if stage is None or not d.automatic:
+    if stage is None or (d.item.more is not None and not d.automatic):
         return
     entered_ms = d.item.entered_ms
     for rule in stage.rules:

@@ -5,32 +5,26 @@ from typing import Any
 from stagewheel.protocol.messages import Client
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE
-from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
+from stagewheel.server.core.plan import PipelinePlan, Version
 
 
 def refuse_values(version: Version | None, plan: PipelinePlan | None, values: dict[str, Any]) -> str:
     """ "" if every value may be set, else what is wrong with the first that may not."""
     entity = version.entities.get(plan.entity) if version is not None and plan is not None else None
+    fields = entity.fields if entity is not None else {}
     for name, value in values.items():
-        if name in BUILT_IN_WRITABLE:
+        field = fields.get(name)
+        if field is not None:
+            wrong = field.accepts(value) if value is not None else ""
+            if wrong:
+                return f"field {name}: {wrong}"
+        elif name in BUILT_IN_WRITABLE:
             wrong = _refuse_built_in(name, value)
-        elif entity is None:
-            wrong = ""
-        else:
-            wrong = _refuse(entity, name, value)
-        if wrong:
-            return wrong
+            if wrong:
+                return wrong
+        elif entity is not None and not entity.extra:
+            return f"{name} is not a declared field of {entity.id}"
     return ""
-
-
-def _refuse(entity: EntityPlan, name: str, value: Any) -> str:
-    field = entity.fields.get(name)
-    if field is None:
-        return "" if entity.extra else f"{name} is not a declared field of {entity.id}"
-    if value is None:
-        return ""
-    wrong = field.accepts(value)
-    return f"field {name}: {wrong}" if wrong else ""
 
 
 def _refuse_built_in(name: str, value: Any) -> str:

@@ -42,10 +42,9 @@ class Scope:
         employees: dict[int, Employee],
         zone: ZoneInfo,
         now_ms: int,
-        *,
         trigger: Mapping[str, Any] = EMPTY,
         variables: Mapping[str, Any] = EMPTY,
-        previous: Mapping[str, Any] | None = None,
+        previous: Mapping[str, Any] = EMPTY,
         was: Mapping[str, Any] = EMPTY,
     ) -> None:
         self.item = item
@@ -56,7 +55,7 @@ class Scope:
         self.now_ms = now_ms
         self.trigger = trigger
         self.vars = variables
-        self.previous = previous or EMPTY
+        self.previous = previous
         self.was = was
         self.version = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
 
