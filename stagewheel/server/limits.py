@@ -43,7 +43,9 @@ assert UNACKNOWLEDGED_COMMANDS_MAX >= 4 * CREDIT_COMMANDS, "the window is bounde
 
 # ---- mailboxes and sources of a turn ----
 
-BACKLOG_ITEMS_MAX: Final = 100_000  # items with a non-empty mailbox; beyond, their producers get `mailbox_full`
+BACKLOG_ITEMS_MAX: Final = (
+    100_000  # items with a non-empty mailbox; beyond, their producers get `mailbox_full`
+)
 MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
 TURN_TIMERS_MAX: Final = 1024  # the timers' share of a turn
 TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
@@ -104,3 +106,27 @@ REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, w
 
 assert SENDER_CAPACITY_MAX <= SENDER_CREDIT_MAX, "the shard counts all the credit that a sender offers"
 assert REPORTS_FRAME_MAX * REPORTS_UNDER_WAY_MAX <= REPORTS_UNTAKEN_MAX, "the window fits into the bound"
+
+# ---- rulesets, their documents and templates ----
+
+RULESET_FILES_MAX: Final = 1_000
+RULESET_CHARS_MAX: Final = 960 * KIB  # of all its files
+DOCUMENT_BYTES_MAX: Final = 512 * KIB
+DOCUMENT_DEPTH_MAX: Final = 50
+DOCUMENT_VALUES_MAX: Final = 100_000  # after anchors are copied
+MISTAKES_SHOWN_MAX: Final = 200
+CONDITION_TESTS_MAX: Final = 200
+WORKFLOW_OPERATIONS_MAX: Final = 2_000
+RECIPIENTS_MAX: Final = 100  # of one notification
+FIELD_VALUES_MAX: Final = 100  # of a multiple field
+FIELD_CHARS_MAX: Final = 64 * KIB
+TEMPLATE_FILE_CHARS_MAX: Final = 256 * KIB
+TEMPLATE_INLINE_CHARS_MAX: Final = 16 * KIB
+TEMPLATE_DEPTH_MAX: Final = 60  # of its syntax tree
+TEMPLATE_ROUNDS_MAX: Final = 20_000  # of all loops of one rendering
+TEMPLATE_RANGE_MAX: Final = 1_000
+TURN_TEXT_CHARS_MAX: Final = 64 * KIB  # rendered within a turn (4.7)
+SENDER_TEXT_CHARS_MAX: Final = 1_000_000  # rendered by a sender
+
+assert RULESET_CHARS_MAX < FRAME_BYTES_MAX, "a ruleset is published by one command"
+assert DOCUMENT_BYTES_MAX <= RULESET_CHARS_MAX, "one document is not larger than all"

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from stagewheel.server.limits import DOCUMENT_BYTES_MAX
 from stagewheel.server.rules.mistakes import Log, Place
-from stagewheel.server.rules.yaml import DOCUMENT_BYTES_MAX, load
+from stagewheel.server.rules.yaml import load
 
 
 def loaded(text: str, file: str = "x.yaml") -> Any:

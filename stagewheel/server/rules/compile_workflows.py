@@ -7,6 +7,7 @@ that only a `set` step names is `any`.
 
 from typing import Any, Final
 
+from stagewheel.server.core.limits import ROUNDS_MAX
 from stagewheel.server.core.plan import (
     Act,
     Branch,
@@ -20,6 +21,7 @@ from stagewheel.server.core.plan import (
     WorkflowPlan,
 )
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import WORKFLOW_OPERATIONS_MAX
 from stagewheel.server.rules.compile_actions import Where, compile_action
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import (
@@ -43,8 +45,6 @@ from stagewheel.server.rules.reader import NOT_YET, read, shown
 from stagewheel.server.rules.waits import compile_pause
 from stagewheel.server.rules.work import Work, without
 
-ROUNDS_MAX: Final = 1_000
-OPERATIONS_MAX: Final = 2_000
 FRAME: Final = frozenset({"name", "when", "on_failure", "wait"})
 SET: Final = "set"
 
@@ -76,8 +76,8 @@ def compile_workflow(
         work.log.mistake(place / "steps", "the workflow has no steps")
     builder.steps(doc.steps, place / "steps")
     builder.program.append(End(name="end"))
-    if len(builder.program) > OPERATIONS_MAX:
-        work.log.mistake(place / "steps", f"a workflow has at most {OPERATIONS_MAX} steps")
+    if len(builder.program) > WORKFLOW_OPERATIONS_MAX:
+        work.log.mistake(place / "steps", f"a workflow has at most {WORKFLOW_OPERATIONS_MAX} steps")
     plan = WorkflowPlan(
         id=id_,
         pipeline=doc.pipeline,

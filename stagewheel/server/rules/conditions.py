@@ -15,6 +15,7 @@ from typing import Any
 
 from stagewheel.server.core.plan import Condition, TestPlan
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import CONDITION_TESTS_MAX
 from stagewheel.server.rules.compare import (
     FITS,
     FITS_MULTIPLE,
@@ -28,7 +29,6 @@ from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.names import ITEM_ATTRIBUTES, Kind, Names, Unknown, reader
 from stagewheel.server.rules.reader import NOT_YET, shown
 
-TESTS_MAX = 200
 COMBINATIONS = ("all", "any", "not")
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
@@ -39,8 +39,10 @@ def compile_condition(raw: Any, place: Place, names: Names, log: Log) -> Conditi
         return None
     builder = _Builder(names, log)
     expression = builder.node(raw, place)
-    if len(builder.tests) > TESTS_MAX:
-        log.mistake(place, f"a condition makes at most {TESTS_MAX} tests, this one has {len(builder.tests)}")
+    if len(builder.tests) > CONDITION_TESTS_MAX:
+        log.mistake(
+            place, f"a condition makes at most {CONDITION_TESTS_MAX} tests, this one has {len(builder.tests)}"
+        )
         return None
     if expression is None:
         return None

@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime
 from stagewheel.server.core.plan import EntityPlan, FieldPlan
+from stagewheel.server.limits import FIELD_CHARS_MAX, FIELD_VALUES_MAX
 from stagewheel.server.rules.compare import money, number
 from stagewheel.server.rules.document import EntityDoc, FieldDoc
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, RESERVED, Kind
 from stagewheel.server.rules.reader import shown
 
-TEXT_CHARS_MAX: Final = 64 * 1024
-VALUES_MAX: Final = 100
 CLIENT_ENTITIES: Final = ("contact", "company")
 EMPLOYEE_ENTITY: Final = "employee"
 # These need no declaration: an item of one of them that has no fields of its own is common.
@@ -73,8 +72,8 @@ def _multiple(one: Accepts) -> Accepts:
     def accepts(value: Any) -> str:
         if not isinstance(value, list):
             return f"a list is expected, not {shown(value)}"
-        if len(value) > VALUES_MAX:
-            return f"at most {VALUES_MAX} values"
+        if len(value) > FIELD_VALUES_MAX:
+            return f"at most {FIELD_VALUES_MAX} values"
         return next((complaint for each in value if (complaint := one(each))), "")
 
     return accepts
@@ -83,7 +82,7 @@ def _multiple(one: Accepts) -> Accepts:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         return f"text is expected, not {shown(value)}"
-    return "" if len(value) <= TEXT_CHARS_MAX else f"at most {TEXT_CHARS_MAX} characters"
+    return "" if len(value) <= FIELD_CHARS_MAX else f"at most {FIELD_CHARS_MAX} characters"
 
 
 def _number(value: Any) -> str:

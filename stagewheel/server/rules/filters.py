@@ -21,10 +21,10 @@ from jinja2.runtime import Context
 from markupsafe import escape
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime
+from stagewheel.server.limits import SENDER_TEXT_CHARS_MAX
 from stagewheel.server.rules.compare import money as money_of
 from stagewheel.server.rules.compare import number
 
-TEXT_CHARS_MAX: Final = 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE: Final = "%Y-%m-%d"
 TIME: Final = "%H:%M"
@@ -207,8 +207,8 @@ def _list(value: Any) -> Iterable[Any]:
 
 
 def _bound(chars: int) -> None:
-    if chars > TEXT_CHARS_MAX:
-        raise ValueError(f"a text of more than {TEXT_CHARS_MAX} characters")
+    if chars > SENDER_TEXT_CHARS_MAX:
+        raise ValueError(f"a text of more than {SENDER_TEXT_CHARS_MAX} characters")
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {

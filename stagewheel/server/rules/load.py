@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from stagewheel.errors import CallerError
-from stagewheel.server.rules.merge import ENDINGS, FILES_BYTES_MAX, FILES_MAX
+from stagewheel.server.limits import RULESET_CHARS_MAX, RULESET_FILES_MAX
+from stagewheel.server.rules.merge import ENDINGS
 
 TEMPLATE: Final = ".j2"
 TEMPLATES_FOLDER: Final = "templates"
@@ -29,7 +30,7 @@ def load_folder_or_files(paths: Iterable[str | Path]) -> dict[str, str]:
     `templates` beside it. Two inputs that hold the same relative path are refused. Raises CannotLoad.
     """
     found: dict[str, str] = {}
-    room = FILES_BYTES_MAX
+    room = RULESET_CHARS_MAX
     for given in paths:
         path = Path(given)
         base, files = (path, _documents(path)) if path.is_dir() else (path.parent, _with_templates(path))
@@ -39,8 +40,8 @@ def load_folder_or_files(paths: Iterable[str | Path]) -> dict[str, str]:
             room -= len(text)
             if found.setdefault(name, text) != text:
                 raise CannotLoad(f"two of the given files are called {name}; put them into one folder")
-            if len(found) > FILES_MAX:
-                raise CannotLoad(f"{path} holds more than {FILES_MAX} documents and templates")
+            if len(found) > RULESET_FILES_MAX:
+                raise CannotLoad(f"{path} holds more than {RULESET_FILES_MAX} documents and templates")
     if not found:
         raise CannotLoad(f"there is no ruleset file; its name ends with {', '.join(ENDINGS)}")
     return found
@@ -79,7 +80,9 @@ def _documents(folder: Path) -> Iterator[Path]:
 def _read(file: Path, room: int) -> str:
     try:
         if file.stat().st_size > room:
-            raise CannotLoad(f"the ruleset has more than {FILES_BYTES_MAX} bytes of documents and templates")
+            raise CannotLoad(
+                f"the ruleset has more than {RULESET_CHARS_MAX} bytes of documents and templates"
+            )
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise CannotLoad(f"{file} is no UTF-8 text: {error}") from error

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.server.limits import RULESET_CHARS_MAX, RULESET_FILES_MAX
 from stagewheel.server.rules.document import RulesetDoc
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.reader import read
@@ -17,8 +18,6 @@ from stagewheel.server.rules.yaml import load
 
 ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
 OTHER_KINDS: Final = ("scenario", "mapping")
-FILES_MAX: Final = 1_000
-FILES_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
 class Placed(Struct, frozen=True):
@@ -45,8 +44,10 @@ class Merged(Struct):
 def merge(files: Mapping[str, str], log: Log) -> Merged:
     """All documents among the files, in the order of their names, as one."""
     merged = Merged(entities={}, pipelines={}, workflows={})
-    if len(files) > FILES_MAX or sum(map(len, files.values())) > FILES_BYTES_MAX:
-        log.mistake_at("", 0, 0, f"a ruleset has at most {FILES_MAX} files and {FILES_BYTES_MAX} bytes")
+    if len(files) > RULESET_FILES_MAX or sum(map(len, files.values())) > RULESET_CHARS_MAX:
+        log.mistake_at(
+            "", 0, 0, f"a ruleset has at most {RULESET_FILES_MAX} files and {RULESET_CHARS_MAX} characters"
+        )
         return merged
     found = False
     said: dict[str, tuple[Any, Place]] = {}

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from stagewheel.errors import RuleError
+from stagewheel.server.limits import MISTAKES_SHOWN_MAX
 
 Path = tuple[str | int, ...]
 Positions = dict[Path, tuple[int, int]]
 
-MISTAKES_MAX = 200  # more than this nobody reads at once; the rest is counted
 NEAR_ENOUGH = 0.6
 
 
@@ -39,8 +39,8 @@ class RulesetInvalid(RuleError):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
-        shown = "\n".join(str(mistake) for mistake in self.mistakes[:MISTAKES_MAX])
-        more = f"\n… and {count - MISTAKES_MAX} more" if count > MISTAKES_MAX else ""
+        shown = "\n".join(str(mistake) for mistake in self.mistakes[:MISTAKES_SHOWN_MAX])
+        more = f"\n… and {count - MISTAKES_SHOWN_MAX} more" if count > MISTAKES_SHOWN_MAX else ""
         super().__init__(f"the ruleset has {count} mistake{'s' if count != 1 else ''}:\n{shown}{more}")
 
 

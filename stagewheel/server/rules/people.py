@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from stagewheel.server.core.plan import People, Value
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import RECIPIENTS_MAX
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import Names
 from stagewheel.server.rules.reader import shown
 from stagewheel.server.rules.templates import Templates
 
 UPWARDS_MAX: Final = 20
-RECIPIENTS_MAX: Final = 100
 RESPONSIBLE: Final = "responsible"
 SUPERVISOR: Final = "supervisor"
 

@@ -21,13 +21,16 @@ from jinja2.exceptions import SecurityError, TemplateAssertionError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from stagewheel.server.rules.filters import FILTERS, TESTS, TEXT_CHARS_MAX
+from stagewheel.server.limits import (
+    SENDER_TEXT_CHARS_MAX,
+    TEMPLATE_DEPTH_MAX,
+    TEMPLATE_RANGE_MAX,
+    TEMPLATE_ROUNDS_MAX,
+)
+from stagewheel.server.rules.filters import FILTERS, TESTS
 
 TEMPLATE_ROOTS: Final = ("item", "client", "responsible", "vars", "trigger", "previous", "now", "timezone")
 JINJA_NAMES: Final = frozenset({"self", "super", "caller", "varargs", "kwargs"})
-DEPTH_MAX: Final = 60
-RANGE_MAX: Final = 1_000
-ROUNDS_MAX: Final = 20_000
 DIGITS_MAX: Final = 10**30
 
 EXPRESSIONS: Final = (
@@ -52,7 +55,7 @@ class Rounds:
     __slots__ = ("left",)
 
     def __init__(self) -> None:
-        self.left = ROUNDS_MAX
+        self.left = TEMPLATE_ROUNDS_MAX
 
 
 class Nothing(ChainableUndefined):
@@ -109,8 +112,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic of numbers; `+` joins texts as well. All results are bounded."""
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            if len(left) + len(right) > TEXT_CHARS_MAX:
-                raise SecurityError(f"a text of more than {TEXT_CHARS_MAX} characters")
+            if len(left) + len(right) > SENDER_TEXT_CHARS_MAX:
+                raise SecurityError(f"a text of more than {SENDER_TEXT_CHARS_MAX} characters")
             return left + right
         for side in (left, right):
             if isinstance(side, bool) or not isinstance(side, int | float):
@@ -179,7 +182,7 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
     waiting = [(tree, 0)]
     while waiting:
         node, depth = waiting.pop()
-        if depth > DEPTH_MAX:
+        if depth > TEMPLATE_DEPTH_MAX:
             raise TemplateAssertionError(
                 "it is nested too deeply, or its expression is too long", node.lineno
             )
@@ -217,22 +220,22 @@ def _counted(context: Context, values: Any) -> Iterator[Any]:
     for value in values:
         rounds.left -= 1
         if rounds.left < 0:
-            raise SecurityError(f"more than {ROUNDS_MAX} rounds of loops")
+            raise SecurityError(f"more than {TEMPLATE_ROUNDS_MAX} rounds of loops")
         yield value
 
 
 def _glued(*parts: Any) -> str:
     """`a ~ b`, bounded."""
     texts = [str(_shown(part)) for part in parts]
-    if sum(map(len, texts)) > TEXT_CHARS_MAX:
-        raise SecurityError(f"a text of more than {TEXT_CHARS_MAX} characters")
+    if sum(map(len, texts)) > SENDER_TEXT_CHARS_MAX:
+        raise SecurityError(f"a text of more than {SENDER_TEXT_CHARS_MAX} characters")
     return "".join(texts)
 
 
 def _range(*bounds: int) -> range:
     made = range(*bounds)
-    if len(made) > RANGE_MAX:
-        raise SecurityError(f"a range of more than {RANGE_MAX} numbers")
+    if len(made) > TEMPLATE_RANGE_MAX:
+        raise SecurityError(f"a range of more than {TEMPLATE_RANGE_MAX} numbers")
     return made
 
 

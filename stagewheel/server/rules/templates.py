@@ -6,7 +6,7 @@ vars.round + 1 }}` is a number. What goes wrong while rendering is a TemplateFai
 trouble. A text without braces costs nothing: it is a constant.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from jinja2 import Template, TemplateError, nodes
@@ -15,38 +15,26 @@ from jinja2.meta import find_undeclared_variables
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.plan import Text, Value
-from stagewheel.server.core.scope import Scope, client_view, employee_view
+from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import (
+    SENDER_TEXT_CHARS_MAX,
+    TEMPLATE_FILE_CHARS_MAX,
+    TEMPLATE_INLINE_CHARS_MAX,
+    TURN_TEXT_CHARS_MAX,
+)
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.names import (
     CARRIED,
-    ITEM_ATTRIBUTES,
-    ITEM_KINDS,
-    ROOTS_LATER,
     Names,
-    Unknown,
-    reader,
 )
-from stagewheel.server.rules.sandbox import ROUNDS, TEMPLATE_ROOTS, Nothing, Rounds, Sandbox, allowed
+from stagewheel.server.rules.sandbox import Nothing, Sandbox, allowed
+from stagewheel.server.rules.template_names import Used, complaints_of, context_of
 
-TURN_CHARS_MAX: Final = 64 * 1024
-SENDER_CHARS_MAX: Final = 1_000_000
-INLINE_CHARS_MAX: Final = 16 * 1024
-FILE_CHARS_MAX: Final = 256 * 1024
 WHOLE_MAX: Final = 2**63 - 1
 MARKS: Final = ("{{", "{%", "{#")
 ENDING: Final = ".j2"
-SIMPLE_ROOTS: Final = ("now", "timezone")
 RESULT: Final = "result"
 TOO_DEEP: Final = "the template is nested too deeply"
-
-VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
-    "client": lambda scope: client_view(scope.client),
-    "responsible": lambda scope: employee_view(scope.responsible),
-    "vars": lambda scope: scope.vars,
-    "trigger": lambda scope: scope.trigger,
-    "previous": lambda scope: scope.previous,
-    "now": lambda scope: scope.now_ms,
-}
 
 
 class TemplateFailed(RuleError):
@@ -58,13 +46,6 @@ class Made(NamedTuple):
 
     text: Text
     roots: tuple[str, ...]
-
-
-class _Used(NamedTuple):
-    """What a template names: roots, and the names of the item."""
-
-    roots: set[str]
-    item: set[str]
 
 
 class Templates:
@@ -84,7 +65,7 @@ class Templates:
         used = self._checked(tree, place, names, strict=True) if tree is not None else None
         if tree is None or used is None:
             return _never
-        return self._rendered(tree, used, place, TURN_CHARS_MAX)
+        return self._rendered(tree, used, place, TURN_TEXT_CHARS_MAX)
 
     def value(self, raw: Any, place: Place, names: Names) -> Value:
         """A value of a document: constants as they are, texts as templates; a lone expression keeps its
@@ -106,7 +87,7 @@ class Templates:
         used = self._checked(tree, place, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, place, SENDER_CHARS_MAX), carried(used.roots))
+        return Made(self._rendered(tree, used, place, SENDER_TEXT_CHARS_MAX), carried(used.roots))
 
     def sent_body(self, source: str, place: Place, names: Names) -> Made:
         """As `sent`, or of the template file that the text names (`templates/thanks.txt.j2`)."""
@@ -135,7 +116,7 @@ class Templates:
         roots |= used.roots
         expression = _only_expression(tree)
         if expression is None:
-            return self._rendered(tree, used, place, TURN_CHARS_MAX)
+            return self._rendered(tree, used, place, TURN_TEXT_CHARS_MAX)
         return self._evaluated(expression, used, place)
 
     def _file(self, name: str, place: Place, names: Names) -> Made:
@@ -150,12 +131,12 @@ class Templates:
         used = self._checked(tree, at, names, strict=False) if tree is not None else None
         if tree is None or used is None:
             return Made(_never, ())
-        return Made(self._rendered(tree, used, at, SENDER_CHARS_MAX), carried(used.roots))
+        return Made(self._rendered(tree, used, at, SENDER_TEXT_CHARS_MAX), carried(used.roots))
 
     # ------------------------------------------------------------ compiling
 
     def _parsed(self, source: str, place: Place, file: str | None = None) -> nodes.Template | None:
-        chars_max = INLINE_CHARS_MAX if file is None else FILE_CHARS_MAX
+        chars_max = TEMPLATE_INLINE_CHARS_MAX if file is None else TEMPLATE_FILE_CHARS_MAX
         if len(source) > chars_max:
             self.log.mistake(place, f"the template is longer than {chars_max} characters")
             return None
@@ -169,7 +150,7 @@ class Templates:
 
     def _checked(
         self, tree: nodes.Template, place: Place, names: Names, *, strict: bool, above: tuple[str, ...] = ()
-    ) -> _Used | None:
+    ) -> Used | None:
         """What it names, or None: then the log has why it can't be used."""
         try:
             allowed(tree, strict=strict)
@@ -180,9 +161,9 @@ class Templates:
         except RecursionError:
             self.log.mistake(place, TOO_DEEP)
             return None
-        used = _Used(set(), set())
+        used = Used(set(), set())
         good = True
-        for line, complaint in _complaints(tree, undeclared, names, used):
+        for line, complaint in complaints_of(tree, undeclared, names, used):
             self._complain(place, line, complaint)
             good = False
         includes: list[nodes.Include | nodes.Extends] = [*tree.find_all(nodes.Include)]
@@ -197,7 +178,7 @@ class Templates:
 
     def _included(
         self, node: nodes.Include | nodes.Extends, place: Place, names: Names, above: tuple[str, ...]
-    ) -> _Used | None:
+    ) -> Used | None:
         assert isinstance(node.template, nodes.Const), "the sandbox allows written-out names only"
         name = node.template.value
         if not isinstance(name, str) or name not in self.files:
@@ -228,11 +209,11 @@ class Templates:
             self.log.mistake(place, TOO_DEEP)
             return None
 
-    def _rendered(self, tree: nodes.Template, used: _Used, place: Place, chars_max: int) -> Text:
+    def _rendered(self, tree: nodes.Template, used: Used, place: Place, chars_max: int) -> Text:
         make, label = self._made(tree, place), _label(place)
         if make is None:
             return _never
-        context = _context_of(used)
+        context = context_of(used)
 
         def text(scope: Scope) -> str:
             parts: list[str] = []
@@ -251,14 +232,14 @@ class Templates:
 
         return text
 
-    def _evaluated(self, expression: nodes.Expr, used: _Used, place: Place) -> Value:
+    def _evaluated(self, expression: nodes.Expr, used: Used, place: Place) -> Value:
         assign = nodes.Assign(nodes.Name(RESULT, "store", lineno=1), expression, lineno=1)
         tree = nodes.Template([assign], lineno=1)
         tree.set_environment(self.sandbox)
         make, label = self._made(tree, place), _label(place)
         if make is None:
             return _never
-        context = _context_of(used)
+        context = context_of(used)
 
         def value(scope: Scope) -> Any:
             try:
@@ -316,8 +297,8 @@ def _plain(value: Any, label: str) -> Any:
     if value is None or isinstance(value, Nothing):
         return None
     if isinstance(value, str):
-        if len(value) > TURN_CHARS_MAX:
-            raise TemplateFailed(f"{label}: the text has more than {TURN_CHARS_MAX} characters")
+        if len(value) > TURN_TEXT_CHARS_MAX:
+            raise TemplateFailed(f"{label}: the text has more than {TURN_TEXT_CHARS_MAX} characters")
         return str(value)
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise TemplateFailed(f"{label}: the result is no number")
@@ -326,84 +307,3 @@ def _plain(value: Any, label: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one, label) for one in value]
     return value
-
-
-def _context_of(used: _Used) -> Callable[[Scope], dict[str, Any]]:
-    """Builds just what the template names."""
-    item = {name: _item_reader(name) for name in sorted(used.item)}
-    views = {root: VIEWS[root] for root in TEMPLATE_ROOTS if root in used.roots and root in VIEWS}
-
-    def context(scope: Scope) -> dict[str, Any]:
-        made: dict[str, Any] = {root: view(scope) for root, view in views.items()}
-        made["timezone"] = scope.zone.key
-        made[ROUNDS] = Rounds()
-        if item:
-            made["item"] = {name: read(scope) for name, read in item.items()}
-        return made
-
-    return context
-
-
-def _item_reader(name: str) -> Callable[[Scope], Any]:
-    if name in ITEM_ATTRIBUTES:
-        attribute = ITEM_ATTRIBUTES[name]
-        return lambda scope: getattr(scope.item, attribute)
-    if name in ITEM_KINDS:
-        return reader(name)
-    return lambda scope: scope.fields.get(name)
-
-
-# ---------------------------------------------------------------- names
-
-
-def _complaints(
-    tree: nodes.Template, undeclared: set[str], names: Names, used: _Used
-) -> Iterator[tuple[int, str]]:
-    """(line, what is wrong) of every name; fills `used`."""
-    parents: dict[int, nodes.Node] = {}
-    for node in tree.find_all(nodes.Node):
-        for child in node.iter_child_nodes():
-            parents[id(child)] = node
-    for name in tree.find_all(nodes.Name):
-        if name.name not in undeclared or name.ctx != "load" or name.name == "range":
-            continue
-        complaint = _complaint(name, parents, names, used)
-        if complaint:
-            yield name.lineno, complaint
-
-
-def _complaint(name: nodes.Name, parents: dict[int, nodes.Node], names: Names, used: _Used) -> str:
-    root = name.name
-    if root in ROOTS_LATER:
-        return f"'{root}.…' is not supported yet by this version of stagewheel"
-    if root not in TEMPLATE_ROOTS:
-        hint = nearest(root, TEMPLATE_ROOTS)
-        if root in names.entity.fields or root in ITEM_KINDS:
-            hint = f"; write 'item.{root}'"
-        return f"unknown name '{root}'{hint or f'; known are {listed(TEMPLATE_ROOTS)}'}"
-    used.roots.add(root)
-    if root in SIMPLE_ROOTS:
-        return ""
-    first = _below(name, parents)
-    if first is None:
-        return f"'{root}' is not one value; write '{root}.' and a name"
-    if root == "item":
-        used.item.add(first)
-    try:
-        if root == "item":
-            names.of_item(first)
-        else:
-            names.of_root(root, first)
-    except Unknown as unknown:
-        return str(unknown)
-    return ""
-
-
-def _below(name: nodes.Node, parents: dict[int, nodes.Node]) -> str | None:
-    """`b` of `a.b` and of `a["b"]`."""
-    parent = parents.get(id(name))
-    if isinstance(parent, nodes.Getattr):
-        return parent.attr
-    if isinstance(parent, nodes.Getitem) and parent.node is name and isinstance(parent.arg, nodes.Const):
-        return str(parent.arg.value)
-    return None

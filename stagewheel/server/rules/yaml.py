@@ -28,11 +28,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from stagewheel.server.limits import DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, DOCUMENT_VALUES_MAX
 from stagewheel.server.rules.mistakes import Log, Path, Place, Positions
-
-DOCUMENT_BYTES_MAX: Final = 512 * 1024
-DEPTH_MAX: Final = 50
-VALUES_MAX: Final = 100_000
 
 INTEGER: Final = re.compile(r"[-+]?[0-9]{1,30}", re.ASCII)
 OCTAL: Final = re.compile(r"0o[0-7]{1,30}", re.ASCII)
@@ -146,10 +143,10 @@ class _Composer:
 
     def _value(self, event: Any, path: Path) -> Any:
         self.values += 1
-        if self.values > VALUES_MAX:
-            raise _Mistaken(f"the document holds more than {VALUES_MAX} values", event.start_mark)
-        if len(path) > DEPTH_MAX:
-            raise _Mistaken(f"the document is nested deeper than {DEPTH_MAX}", event.start_mark)
+        if self.values > DOCUMENT_VALUES_MAX:
+            raise _Mistaken(f"the document holds more than {DOCUMENT_VALUES_MAX} values", event.start_mark)
+        if len(path) > DOCUMENT_DEPTH_MAX:
+            raise _Mistaken(f"the document is nested deeper than {DOCUMENT_DEPTH_MAX}", event.start_mark)
         if isinstance(event, AliasEvent):
             events = self.anchors.get(event.anchor)
             if events is None:
@@ -243,8 +240,8 @@ def _without_anchor(event: Any) -> Any:
 
 def _bounded(value: Any, depth: int = 0) -> Any:
     """A value from TOML: dates as text (as everywhere in the language), and not too deep."""
-    if depth > DEPTH_MAX:
-        raise _Mistaken(f"the document is nested deeper than {DEPTH_MAX}")
+    if depth > DOCUMENT_DEPTH_MAX:
+        raise _Mistaken(f"the document is nested deeper than {DOCUMENT_DEPTH_MAX}")
     if isinstance(value, dict):
         return {key: _bounded(below, depth + 1) for key, below in value.items()}
     if isinstance(value, list):
