@@ -352,6 +352,7 @@ class Window:
         if frame.open == 0:
             del self._frames[frame.seq]
             self._numbered_count -= len(frame.commands)
+            self._arrived(frame)  # its completion may overtake the answer that was asked for again
 
     def _arrived(self, frame: _Frame) -> None:
         if self._under_way.pop(frame.seq, None) is not None:

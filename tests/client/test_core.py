@@ -1,0 +1,220 @@
+"""The core without a socket: questions and subscriptions over lost connections, refusals and time."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import Raw
+
+from stagewheel.client import questions
+from stagewheel.client.core import FEEDS_MAX, KEEP_ALIVE_MS, QUERIES_MAX, QUERY_WAIT_MS, ClientCore
+from stagewheel.client.outstanding import FEED_CREDIT, producer_of
+from stagewheel.errors import CallerError
+from stagewheel.protocol import messages as m
+from stagewheel.protocol.codec import Message, encode_record
+from stagewheel.protocol.errors import Closed, ProtocolBroken, QueryRefused, TooMuchOutstanding
+from stagewheel.protocol.journal import ItemDeleted, Record
+
+
+@pytest.fixture
+def core() -> ClientCore:
+    core = ClientCore()
+    open_session(core)
+    return core
+
+
+def open_session(core: ClientCore, now_ms: int = 0) -> None:
+    [hello] = core.messages_to_send(now_ms)
+    assert isinstance(hello, m.Hello)
+    core.receive(m.Welcome(1, 1, hello.epoch + 1, 0, 8192, 1 << 20, 256, 1 << 20, []), now_ms)
+
+
+def journal(id_: int, *positions: int) -> m.Journal:
+    record = Raw(encode_record(Record("a", 0, 0, "sales", 1, "DeleteItem", [ItemDeleted()])))
+    return m.Journal(id_, positions[-1], [(position, record) for position in positions])
+
+
+# ---- questions ----
+
+
+def test_a_question_is_asked_once_and_again_after_silence(core: ClientCore) -> None:
+    pending = core.ask(m.StatisticsQuery())
+    assert core.messages_to_send(0) == [m.Query(pending.id, m.StatisticsQuery())]
+    assert core.messages_to_send(QUERY_WAIT_MS - 1) == []
+    assert core.next_wake_ms() == QUERY_WAIT_MS
+    assert len(core.messages_to_send(QUERY_WAIT_MS)) == 1
+    core.receive(m.Reply(pending.id, [1]), 0)
+    assert pending.outcome().rows == [1]
+    assert core.messages_to_send(10 * QUERY_WAIT_MS) == []
+
+
+def test_a_question_is_asked_again_in_a_new_session(core: ClientCore) -> None:
+    core.ask(m.StatisticsQuery())
+    core.messages_to_send(0)
+    core.connection_lost()
+    open_session(core, 1)
+    assert [type(message) for message in core.messages_to_send(1)] == [m.Query]
+
+
+def test_a_restarted_server_says_hello_first_to_a_question_too(core: ClientCore) -> None:
+    pending = core.ask(m.StatisticsQuery())
+    core.messages_to_send(0)
+    core.receive(m.Refused("hello_first", query=pending.id), 0)
+    open_session(core)
+    assert [type(message) for message in core.messages_to_send(0)] == [m.Query]
+
+
+def test_a_busy_server_is_asked_again_later_and_a_refusal_is_an_error(core: ClientCore) -> None:
+    pending = core.ask(m.StatisticsQuery())
+    core.messages_to_send(0)
+    core.receive(m.Refused("busy", query=pending.id), 0)
+    assert not pending.settled
+    assert core.messages_to_send(0) == []
+    assert len(core.messages_to_send(1000)) == 1
+    core.receive(m.Refused("bad_query", "no", query=pending.id), 0)
+    with pytest.raises(QueryRefused, match="bad_query: no"):
+        pending.outcome()
+
+
+def test_questions_and_subscriptions_are_bounded(core: ClientCore) -> None:
+    for _ in range(QUERIES_MAX):
+        core.ask(m.StatisticsQuery())
+    with pytest.raises(TooMuchOutstanding, match="questions"):
+        core.ask(m.StatisticsQuery())
+    for _ in range(FEEDS_MAX):
+        core.subscribe()
+    with pytest.raises(TooMuchOutstanding, match="subscriptions"):
+        core.subscribe()
+
+
+def test_rows_of_another_form_are_the_peers_error() -> None:
+    with pytest.raises(ProtocolBroken, match="the reply to ItemQuery"):
+        questions.item("a").rows(m.Reply(1, [{"key": 7}]))
+
+
+@pytest.mark.parametrize(
+    ("question", "last", "following"),
+    [
+        (questions.timeline("a"), (7, None), m.TimelineQuery("a", 7, 500)),
+        (questions.timeline("a"), None, None),
+        (questions.items_of_stage("p", "s"), None, m.StageQuery("p", "s", b"on", 500)),
+        (questions.employees(), m.Employee(7), m.EmployeesQuery(7, 500)),
+        (
+            questions.dead_letters(),
+            m.DeadLetterView(3, "a", 1, "r", "email", "no", 1, 0, "k"),
+            m.DeadLettersQuery(3, 500),
+        ),
+        (questions.poison(), m.PoisonView(4, "a", "e", 0, "m"), m.PoisonQuery(4, 500)),
+        (questions.versions(), None, None),
+    ],
+)
+def test_the_next_page_begins_where_the_last_one_ended(
+    question: questions.Question[object], last: object, following: m.AnyQuery | None
+) -> None:
+    rows = [last] if last is not None else []
+    assert question.after(rows, m.Reply(1, [], b"on")) == following
+    assert question.after(rows, m.Reply(1, [], b"")) is None
+
+
+# ---- subscriptions ----
+
+
+def test_a_subscription_gives_credit_for_what_was_taken(core: ClientCore) -> None:
+    feed = core.subscribe(cursor=10)
+    assert core.messages_to_send(0) == [m.Subscribe(feed.id, 10, FEED_CREDIT)]
+    core.receive(journal(feed.id, *range(11, 11 + FEED_CREDIT)), 0)
+    for _ in range(FEED_CREDIT // 2):
+        feed.take()
+    assert core.messages_to_send(1) == [m.Credit(feed.id, FEED_CREDIT // 2)]
+    assert core.messages_to_send(1) == []
+
+
+def test_after_a_reconnect_records_go_on_behind_the_last_one_and_none_comes_twice(core: ClientCore) -> None:
+    feed = core.subscribe()
+    core.messages_to_send(0)
+    core.receive(journal(feed.id, 1, 2, 3), 0)
+    feed.take()
+    core.connection_lost()
+    open_session(core, 1)
+    assert core.messages_to_send(1) == [m.Subscribe(feed.id, 3, FEED_CREDIT - 2)]
+    core.receive(journal(feed.id, 3, 4), 1)
+    assert [feed.take()[0] for _ in range(3)] == [2, 3, 4]
+    assert not feed.settled
+
+
+def test_a_quiet_subscriber_says_so_and_hears_when_it_was_lost(core: ClientCore) -> None:
+    feed = core.subscribe(cursor=5)
+    core.messages_to_send(0)
+    assert core.next_wake_ms() == KEEP_ALIVE_MS
+    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Credit(feed.id, 0)]
+    core.receive(m.Refused("unknown_subscription", query=feed.id), KEEP_ALIVE_MS)
+    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Subscribe(feed.id, 5, FEED_CREDIT)]
+
+
+def test_an_ended_subscription_is_ended_at_the_server_once(core: ClientCore) -> None:
+    feed = core.subscribe()
+    core.messages_to_send(0)
+    core.unsubscribe(feed)
+    core.unsubscribe(feed)
+    assert core.messages_to_send(0) == [m.Unsubscribe(feed.id)]
+    assert core.messages_to_send(0) == []
+    core.receive(journal(feed.id, 1), 0)
+    assert not feed.settled
+
+
+def test_a_refused_subscription_gives_what_had_come_and_then_its_error(core: ClientCore) -> None:
+    feed = core.subscribe()
+    core.messages_to_send(0)
+    core.receive(journal(feed.id, 1), 0)
+    core.receive(m.Refused("forbidden", "not you", query=feed.id), 0)
+    assert feed.take()[0] == 1
+    with pytest.raises(QueryRefused, match="not you"):
+        feed.take()
+
+
+# ---- the end ----
+
+
+def test_closing_settles_everything_that_somebody_waits_for(core: ClientCore) -> None:
+    settled: list[str] = []
+
+    def note(what: str) -> Callable[[], None]:
+        return lambda: settled.append(what)
+
+    ticket = core.submit([m.DeleteItem("a")])
+    pending, feed = core.ask(m.StatisticsQuery()), core.subscribe()
+    ticket.on_settled, pending.on_settled, feed.on_settled = note("ticket"), note("pending"), note("feed")
+    core.close()
+    assert settled == ["ticket", "pending", "feed"]
+    for ask in (lambda: core.ask(m.StatisticsQuery()), core.subscribe, pending.outcome, ticket.outcome):
+        with pytest.raises(Closed):
+            ask()
+    assert core.opening().settled
+
+
+def test_a_peer_that_speaks_no_language_of_ours_ends_the_session(core: ClientCore) -> None:
+    core.peer_erred("the payload is no Answer")
+    with pytest.raises(ProtocolBroken, match="the payload is no Answer"):
+        core.opening().welcome()
+    core.peer_erred("again")
+
+
+def test_messages_that_nobody_waits_for_are_harmless(core: ClientCore) -> None:
+    strays: list[Message] = [m.Reply(77, []), journal(77, 1), m.Refused("busy", query=77)]
+    for stray in strays:
+        core.receive(stray, 0)
+    assert core.messages_to_send(0) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "producer"),
+    [("erp", b"erp"), ("sixteen bytes of", b"sixteen bytes of\0"), ("ü" * 8, "ü".encode() * 8 + b"\0")],
+)
+def test_a_name_is_never_taken_for_random_bytes(name: str, producer: bytes) -> None:
+    assert producer_of(name) == producer
+
+
+def test_without_a_name_a_client_is_sixteen_random_bytes() -> None:
+    assert len(producer_of(None)) == 16
+    assert producer_of(None) != producer_of(None)
+    with pytest.raises(CallerError):
+        producer_of("")
