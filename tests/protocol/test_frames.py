@@ -1,6 +1,8 @@
 """Frames: golden bytes, and nothing but typed errors, whatever comes in."""
 
+import re
 import typing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -152,3 +154,16 @@ def test_stored_bytes_that_are_broken_are_a_typed_error(decode: typing.Callable[
 def test_a_command_survives_its_bytes() -> None:
     for command in vectors.COMMANDS.values():
         assert decode_command(encode_payload(command)) == command
+
+
+# ---- the page for clients in other languages ----
+
+
+def test_the_documentation_names_every_kind_with_its_fields(repository: Path) -> None:
+    text = (repository / "docs" / "protocol.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| \w+ \| (.+) \|$", text, re.MULTILINE)
+    listed = {int(number): (name, fields.split(", ")) for number, name, fields in rows}
+    assert "| 13–16 | Pull, Jobs, Reports, ReportsTaken |" in text
+    for kind, type_ in TYPE_OF_KIND.items():
+        if kind < Kind.PULL:
+            assert listed[kind] == (type_.__name__, list(type_.__struct_fields__))
