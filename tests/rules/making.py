@@ -110,7 +110,7 @@ def scope(
         now_ms,
         trigger=trigger or {},
         variables=variables or {},
-        previous=previous,
+        previous=previous or {},
     )
 
 
@@ -175,24 +175,25 @@ def mistakes(files: dict[str, str]) -> list[str]:
     return []
 
 
+HEAD = """\
+ruleset: r
+timezone: Europe/Rome
+entities:
+  deal: {fields: {amount: money, due: date, name: text, size: number, paid: boolean}}
+pipelines:
+  deals:
+    entity: deal
+    stages:
+    - id: new
+"""
+TAIL = "    - {id: done, final: success}\n"
+
+
 def in_stage(rules: str) -> str:
-    """A ruleset with these rules in its first stage; they begin in line 10."""
-    return (
-        textwrap.dedent(
-            """\
-            ruleset: r
-            timezone: Europe/Rome
-            entities:
-              deal: {fields: {amount: money, due: date, name: text, size: number, paid: boolean}}
-            pipelines:
-              deals:
-                entity: deal
-                stages:
-                - {id: done, final: success}
-                - id: new
-                  rules:
-            """
-        ).replace("    - {id: done, final: success}\n", "")
-        + textwrap.indent(textwrap.dedent(rules), "      ")
-        + "    - {id: done, final: success}\n"
-    )
+    """A ruleset with these rules in its first stage; they begin in line 11."""
+    return f"{HEAD}      rules:\n{textwrap.indent(textwrap.dedent(rules), '      ')}{TAIL}"
+
+
+def with_stage(line: str = "name: New", more: str = "") -> str:
+    """A ruleset with one line more in its first stage, and more at its end."""
+    return f"{HEAD}      {line}\n{TAIL}{more}"

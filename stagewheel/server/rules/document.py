@@ -382,3 +382,4 @@ class StopDoc(Doc):
 
 STEPS: dict[str, type[Doc]] = {"if": IfDoc, "while": WhileDoc, "pause": PauseDoc, "stop": StopDoc}
 STEPS_LATER = frozenset({"parallel", "wait_for", "run_workflow"})
+FRAMED: tuple[type[Doc], ...] = (BranchDoc,)  # read where they stand, so that no Struct names them

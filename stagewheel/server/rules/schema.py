@@ -1,0 +1,94 @@
+"""The JSON Schema of the rule language, for editors: completion and red lines while a rule is written.
+
+Laws: it is made from the Structs that read a ruleset, so it can't say anything else; what those leave
+open (actions, steps, conditions, triggers) is put in here from the same tables the compiler uses. It
+admits whatever `check` admits, and refuses unknown keys.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from stagewheel.server.rules.compare import NEGATIVE, OPERATORS
+from stagewheel.server.rules.document import ACTIONS, FRAMED, STEPS, RulesetDoc, StepFrame, TriggerDoc
+from stagewheel.server.rules.events import EVENTS, SETTINGS
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+REF: Final = "#/$defs/{name}"
+Schema = dict[str, Any]
+
+
+def ruleset_schema() -> Schema:
+    """The schema of one ruleset file."""
+    docs = (RulesetDoc, TriggerDoc, StepFrame, *dict.fromkeys((*ACTIONS.values(), *STEPS.values(), *FRAMED)))
+    (top, *_), defs = msgspec.json.schema_components(docs, ref_template=REF)
+    defs = {name: _without_place(schema) for name, schema in defs.items() if name != "Place"}
+    frame = defs["StepFrame"]["properties"]
+    actions = {do: _of_kind(defs[doc.__name__], do) for do, doc in ACTIONS.items()}
+    steps = {do: _of_kind(defs[doc.__name__], do) for do, doc in STEPS.items()}
+    for step in steps.values():
+        for key in step["properties"].keys() & {"steps", "else"}:
+            step["properties"][key] = _list("Step")
+        if "branches" in step["properties"]:
+            step["properties"]["branches"] = _list("BranchDoc")
+    framed = {do: {**one, "properties": {**one["properties"], **frame}} for do, one in actions.items()}
+    defs["Condition"] = _condition()
+    defs["Action"] = _one_of(actions)
+    defs["Step"] = _one_of({**framed, **steps})
+    defs["TriggerDoc"] = _trigger(defs["TriggerDoc"])
+    defs["RuleDoc"]["properties"]["action"] = _ref("Action")
+    defs["StageDoc"]["properties"]["triggers"] = _list("TriggerDoc")
+    defs["WorkflowDoc"]["properties"]["steps"] = _list("Step")
+    defs["BranchDoc"]["properties"]["steps"] = _list("Step")
+    for schema in (*defs.values(), *actions.values(), *framed.values(), *steps.values()):
+        if "when" in schema.get("properties", {}):
+            schema["properties"]["when"] = _ref("Condition")
+    return {"$schema": DIALECT, "title": "A stagewheel ruleset", **top, "$defs": dict(sorted(defs.items()))}
+
+
+def _without_place(schema: Schema) -> Schema:
+    properties = {key: one for key, one in schema.get("properties", {}).items() if key != "place_"}
+    return {**schema, "properties": properties} if "properties" in schema else schema
+
+
+def _of_kind(schema: Schema, do: str) -> Schema:
+    return {**schema, "title": do, "properties": {**schema["properties"], "do": {"const": do}}}
+
+
+def _one_of(kinds: dict[str, Schema]) -> Schema:
+    """Told apart by `do`, so that an editor completes the keys of the kind that was written."""
+    cases = [
+        {"if": {"properties": {"do": {"const": do}}, "required": ["do"]}, "then": schema}
+        for do, schema in sorted(kinds.items())
+    ]
+    return {
+        "type": "object",
+        "properties": {"do": {"enum": sorted(kinds)}},
+        "required": ["do"],
+        "allOf": cases,
+    }
+
+
+def _trigger(schema: Schema) -> Schema:
+    settings = {name: {"type": "string"} for name in sorted(SETTINGS)}
+    on = {"enum": sorted(EVENTS)}
+    return {**schema, "properties": {**schema["properties"], **settings, "on": on}}
+
+
+def _condition() -> Schema:
+    operators = sorted({*OPERATORS, *NEGATIVE, "case"})
+    several = {"type": "array", "items": _ref("Condition"), "minItems": 1}
+    return {
+        "type": ["object", "null"],
+        "properties": {"all": several, "any": several, "not": _ref("Condition")},
+        "additionalProperties": {"type": "object", "propertyNames": {"enum": operators}, "minProperties": 1},
+        "minProperties": 1,
+    }
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": REF.format(name=name)}
+
+
+def _list(name: str) -> Schema:
+    return {"type": "array", "items": _ref(name)}
