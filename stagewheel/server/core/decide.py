@@ -127,6 +127,7 @@ def _delete(d: Deciding, m: DeleteItem) -> Result:
     leave_stage(d, "item deleted")
     workflow.cancel_all(d, "item deleted")
     d.did.append(ItemDeleted())
+    d.resumed = True  # what waited in the mailbox of a paused item comes to its end
     return Applied(d.item.entry)
 
 
@@ -236,6 +237,7 @@ def _hold(d: Deciding, m: HoldItem) -> Result:
         d.did.append(Held("paused", "", m.by))
     elif m.mode == "stop":
         stop_automation(d, f"by {m.by}" if m.by else "by command", m.by)
+        d.resumed = True  # a stopped item applies commands, also those that waited while it was paused
     elif m.mode == "resume":
         d.set_more(hold="", depth=0, automatic=[])
         d.did.append(Held("resumed", "", m.by))
