@@ -1,0 +1,221 @@
+"""Mailboxes at work, over real sockets and a store on disk (promise R2, semantics 7.4, 9.2, 9.3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from stagewheel.client.blocking import Client
+from stagewheel.protocol.journal import FieldsChanged, ItemCreated, SentToItem
+from stagewheel.protocol.messages import (
+    Accepted,
+    AnyCommand,
+    Applied,
+    ChangeStage,
+    CreateItem,
+    DeleteItem,
+    Failed,
+    HoldItem,
+    UpdateItem,
+)
+from stagewheel.server.limits import FRAME_COMMANDS_MAX, MAILBOX_ROWS_MAX
+from tests.crash.planted import BOOM
+from tests.server.harness import Served, facts, wait_for
+
+RULES = """
+ruleset: mailboxes
+entities:
+  lead: {fields: {n: number}}
+  order: {fields: {n: number}}
+pipelines:
+  leads:
+    entity: lead
+    stages:
+      - id: new
+      - id: won
+        rules:
+          - id: order
+            action: {do: create_from, pipeline: orders, title: "From {{ item.key }}", copy: [n]}
+          - id: twin
+            action: {do: create_from, pipeline: orders, title: "Also from {{ item.key }}"}
+  orders: {entity: order, stages: [{id: open}]}
+"""
+
+
+def begin(client: Client, *keys: str) -> None:
+    """The ruleset, and an item of each key."""
+    client.put_ruleset("mailboxes", {"rules.yaml": RULES})
+    assert client.submit([CreateItem(key, pipeline="leads") for key in keys]) == [Applied(1)] * len(keys)
+
+
+def updates(key: str, numbers: Sequence[int]) -> list[AnyCommand]:
+    return [UpdateItem(key, fields={"n": n}) for n in numbers]
+
+
+def numbers(client: Client, key: str) -> list[int]:
+    """The values that the field `n` had, in order."""
+    return [fact.fields["n"] for fact in facts(client, key, FieldsChanged) if "n" in fact.fields]
+
+
+def open_orders(client: Client, count: int) -> list[str]:
+    """The orders, once there are so many."""
+    found = list(client.items_of_stage("orders", "open"))
+    return found if len(found) >= count else []
+
+
+def test_with_an_empty_backlog_no_message_gets_a_mailbox_row(tmp_path: Path) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        begin(client, "lead:1", "lead:2")
+        for at in range(0, 400, 40):
+            batch = [
+                one for n in range(at, at + 20) for one in updates("lead:1", [n]) + updates("lead:2", [n])
+            ]
+            assert client.submit(batch) == [Applied(1)] * 40
+        tally = client.statistics()["tally"]
+        assert tally["decisions"] >= 402
+        assert tally["mailbox_rows"] == 0
+
+
+def test_commands_for_a_paused_item_are_accepted_and_applied_in_order_after_its_resume(
+    tmp_path: Path,
+) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        begin(client, "lead:1", "lead:2")
+        client.pause("lead:1")
+        first = client.send(updates("lead:1", range(300)), wait_applied=True)
+        assert client.submit(updates("lead:1", range(300, 310))) == [Accepted()] * 10
+        assert client.submit(updates("lead:2", range(50))) == [Applied(1)] * 50, "nobody else waits"
+        assert not first.done
+        view = client.item("lead:1")
+        assert view is not None
+        assert (view.mailbox, view.hold, view.fields) == (310, "paused", {})
+        assert client.statistics()["mailbox_stored"] == 310
+        client.resume("lead:1")
+        last = client.submit(updates("lead:1", range(310, 330)), wait_applied=True)
+        assert first.results() == [Applied(1)] * 300
+        assert last == [Applied(1)] * 20
+        assert numbers(client, "lead:1") == list(range(330))
+        assert client.statistics()["mailbox_stored"] == 0
+
+
+@pytest.mark.parametrize("mode", ["resume", "stop"])
+def test_accepted_commands_survive_a_kill_before_they_are_applied(tmp_path: Path, mode: str) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        begin(client, "lead:1")
+        client.pause("lead:1")
+        ticket = client.send(updates("lead:1", range(100)), wait_applied=True)
+        assert client.submit(updates("lead:1", range(100, 200))) == [Accepted()] * 100
+        served.wait_ready("shard-0", other_than=served.kill("shard-0"))
+        assert client.statistics()["mailbox_stored"] == 200
+        assert numbers(client, "lead:1") == []
+        client.do(HoldItem("lead:1", mode=mode))
+        assert ticket.results() == [Applied(1)] * 100
+        wait_for(client, lambda: len(numbers(client, "lead:1")) == 200)
+        assert numbers(client, "lead:1") == list(range(200))
+
+
+def test_a_kill_between_the_resume_and_the_decision_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    planted = Served(tmp_path, child="tests.crash.planted", arguments=("dies-after-accepted",))
+    with planted as served, served.client() as client:
+        begin(client, "lead:1")
+        client.pause("lead:1")
+        before = served.wait_ready("shard-0")
+        ticket = client.send([*updates("lead:1", range(500))], wait_applied=True)
+        client.resume("lead:1")  # the shard dies right after this is committed
+        assert ticket.results() == [Applied(1)] * 500
+        assert served.wait_ready("shard-0", other_than=before) != before
+        assert numbers(client, "lead:1") == list(range(500))
+
+
+def test_messages_between_items_go_through_the_mailbox_and_are_applied_once(tmp_path: Path) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        keys = [f"lead:{n}" for n in range(30)]
+        begin(client, *keys)
+        client.submit([ChangeStage(key, stage="won", fields={"n": n}) for n, key in enumerate(keys)])
+        orders = wait_for(client, lambda: open_orders(client, 60))
+        assert client.statistics()["tally"]["mailbox_rows"] == 60
+        for n, key in enumerate(keys):
+            sent = facts(client, key, SentToItem)
+            assert [fact.what for fact in sent] == ["CreateItem", "CreateItem"]
+            assert {fact.item for fact in sent} <= set(orders)
+            for fact, values in zip(sent, [{"n": n}, {}], strict=True):
+                view = client.item(fact.item)
+                assert view is not None
+                assert (view.source, view.fields, view.entry) == (key, values, 1)
+                assert len(facts(client, fact.item, ItemCreated)) == 1
+
+
+def test_messages_between_items_survive_a_kill_on_their_way(tmp_path: Path) -> None:
+    planted = Served(tmp_path, child="tests.crash.planted", arguments=("dies-after-accepted",))
+    with planted as served, served.client() as client:
+        begin(client, "lead:1")
+        before = served.wait_ready("shard-0")
+        assert client.change_stage("lead:1", "won", {"n": 7}) == Applied(
+            2
+        )  # its messages wait; the shard dies
+        served.wait_ready("shard-0", other_than=before)
+        orders = wait_for(client, lambda: open_orders(client, 2))
+        assert sorted(orders) == sorted(fact.item for fact in facts(client, "lead:1", SentToItem))
+        assert all(len(facts(client, key, ItemCreated)) == 1 for key in orders)
+
+
+def test_a_poison_message_is_put_aside_and_harms_nobody_else(tmp_path: Path) -> None:
+    planted = Served(tmp_path, child="tests.crash.planted", arguments=("failing-decide",))
+    with planted as served, served.client() as client:
+        begin(client, "lead:1", "lead:2")
+        results = client.submit(
+            [*updates("lead:1", [1, BOOM, 2]), *updates("lead:2", [5]), *updates("lead:1", [3])]
+        )
+        assert [type(result) for result in results] == [Applied, Failed, Applied, Applied, Applied]
+        failed = results[1]
+        assert isinstance(failed, Failed)
+        assert failed.code == "internal"
+        [poison] = client.poison()
+        assert (poison.item, poison.message) == ("lead:1", "UpdateItem")
+        assert "ZeroDivisionError: planted" in poison.error
+        assert str(poison.number) in failed.message, "its producer can name it to whoever mends the bug"
+        assert numbers(client, "lead:1") == [1, 2, 3]
+        assert numbers(client, "lead:2") == [5]
+
+
+def test_a_poison_message_in_a_mailbox_does_not_hold_those_behind_it(tmp_path: Path) -> None:
+    planted = Served(tmp_path, child="tests.crash.planted", arguments=("failing-decide",))
+    with planted as served, served.client() as client:
+        begin(client, "lead:1")
+        client.pause("lead:1")
+        ticket = client.send(updates("lead:1", [1, BOOM, 2, BOOM, 3]), wait_applied=True)
+        client.resume("lead:1")
+        assert [type(result) for result in ticket.results()] == [Applied, Failed, Applied, Failed, Applied]
+        assert numbers(client, "lead:1") == [1, 2, 3]
+        assert [poison.item for poison in client.poison()] == ["lead:1", "lead:1"]
+        assert client.statistics()["mailbox_stored"] == 0
+
+
+def test_what_waits_for_a_paused_item_that_is_deleted_comes_to_its_end(tmp_path: Path) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        begin(client, "lead:1")
+        client.pause("lead:1")
+        ticket = client.send(updates("lead:1", range(5)), wait_applied=True)
+        assert client.submit([DeleteItem("lead:1")]) == [Applied(1)]
+        results = ticket.results()
+        assert [type(result) for result in results] == [Failed] * 5
+        assert {result.code for result in results if isinstance(result, Failed)} == {"unknown_item"}
+        assert client.statistics()["mailbox_stored"] == 0
+
+
+def test_a_full_mailbox_refuses_only_the_command_that_does_not_fit(tmp_path: Path) -> None:
+    with Served(tmp_path) as served, served.client() as client:
+        begin(client, "lead:1", "lead:2")
+        client.pause("lead:1")
+        step = FRAME_COMMANDS_MAX
+        for at in range(0, MAILBOX_ROWS_MAX, step):
+            many = range(at, min(at + step, MAILBOX_ROWS_MAX))
+            assert client.submit(updates("lead:1", many)) == [Accepted()] * len(many)
+        refused, taken = client.submit([*updates("lead:1", [-2]), *updates("lead:2", [1])])
+        assert isinstance(refused, Failed)
+        assert refused.code == "mailbox_full"
+        assert taken == Applied(1)
+        client.resume("lead:1")
+        assert client.submit(updates("lead:1", [-3]), wait_applied=True) == [Applied(1)]
+        found = numbers(client, "lead:1")
+        assert found == [*range(MAILBOX_ROWS_MAX), -3]
