@@ -111,8 +111,14 @@ Script = Callable[[str], bytes | None]  # a line of the client -> the answer; No
 
 
 @asynccontextmanager
-async def scripted_server(script: Script, greeting: bytes | None = b"220 ready\r\n") -> AsyncIterator[int]:
-    """A server that answers each line as `script` says, and the text of a mail as the line "TEXT"."""
+async def scripted_server(
+    script: Script,
+    greeting: bytes | None = b"220 ready\r\n",
+    late: tuple[trio.Event, bytes] | None = None,
+) -> AsyncIterator[int]:
+    """A server that answers each line as `script` says, and the text of a mail as the line "TEXT". `late`: an
+    empty answer is completed by these bytes when the event is set.
+    """
 
     async def serve(stream: trio.SocketStream) -> None:
         if greeting is None:
@@ -131,6 +137,9 @@ async def scripted_server(script: Script, greeting: bytes | None = b"220 ready\r
             answer = script("TEXT" if text else line.decode("ascii").strip())
             if answer is None:
                 return
+            if not answer and late is not None:
+                await late[0].wait()
+                answer = late[1]
             await stream.send_all(answer)
             text = answer.startswith(b"354")
 

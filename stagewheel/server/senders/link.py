@@ -51,11 +51,20 @@ class Owner(Protocol):
 class Link:
     """A session with the shard at `address`, under the producer's name `name`."""
 
-    def __init__(self, address: str, name: bytes, owner: Owner, probe: str, frame_bytes_max: int) -> None:
+    def __init__(
+        self,
+        address: str,
+        name: bytes,
+        owner: Owner,
+        probe: str,
+        frame_bytes_max: int,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         self._socket = DealerSocket(address, frame_bytes_max)
         self._name = name
         self._owner = owner
         self._probe = probe  # a channel that an empty offer may name
+        self._silence_s = silence_s
         self._session: int | None = None
         self._hello_s = float("-inf")  # when Hello was said last
         self._heard_s = 0.0
@@ -110,7 +119,7 @@ class Link:
             if now_s - self._hello_s >= HELLO_AGAIN_S:
                 self._say_hello(now_s)
         else:
-            if now_s - self._heard_s >= SILENCE_S:
+            if now_s - self._heard_s >= self._silence_s:
                 self._heard_s = now_s
                 self.send(Pull(self._probe, 0))
             self._owner.speak()

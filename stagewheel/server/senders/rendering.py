@@ -61,7 +61,7 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
         row.at_ms,
         trigger=roots.get("trigger") or {},
         variables=roots.get("vars") or {},
-        previous=roots.get("previous"),
+        previous=roots.get("previous") or {},
     )
 
 

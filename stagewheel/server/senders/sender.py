@@ -42,7 +42,7 @@ from stagewheel.server.limits import SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
 from stagewheel.server.senders.ledger import Ledger
-from stagewheel.server.senders.link import Link
+from stagewheel.server.senders.link import SILENCE_S, Link
 from stagewheel.server.senders.rendering import read_row, render
 from stagewheel.server.senders.versions import Compile, Versions
 
@@ -64,6 +64,7 @@ class SenderProcess:
         store_id: str,
         name: bytes,
         compile_version: Compile,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._store_id = store_id
         self._settings: dict[str, PoolSettings] = {}
@@ -78,7 +79,9 @@ class SenderProcess:
         }
         self._ledger = Ledger(capacities)
         self._versions = Versions(compile_version)
-        self._link = Link(shard_address, name, self, next(iter(self._pools)), SENDER_FRAME_BYTES_MAX)
+        self._link = Link(
+            shard_address, name, self, next(iter(self._pools)), SENDER_FRAME_BYTES_MAX, silence_s
+        )
         self._wall = False  # whether the shard's clock is this machine's
         self._all_taken = trio.Event()
 
