@@ -75,7 +75,7 @@ class Play:
         self.recorder.channels[name] = ChannelDoc(**answer)
 
     def effects(self) -> list[str]:
-        """What was done since the last call, a word each: `email Subject`, `notify [7] text`, `history text`."""
+        """What was done since the last call, a line each: `email SUBJECT`, `history TEXT`, …"""
         out = []
         for effect in self.recorder.take():
             ((kind, values),) = effect.items()

@@ -1,7 +1,7 @@
 """Entries (semantics 1) and the order in which rules of one moment are handled (semantics 2.7, 2.8)."""
 
 from stagewheel.protocol.journal import Entered, FieldsChanged
-from stagewheel.protocol.messages import Applied, Failed
+from stagewheel.protocol.messages import Applied, DeleteItem, Failed
 from tests.core.play import DAY_MS, Play, deals
 
 TWO_STAGES = deals(
@@ -179,8 +179,6 @@ def test_a_command_with_a_bad_field_changes_nothing() -> None:
 
 
 def test_a_key_that_was_deleted_goes_on_with_its_entry_number() -> None:
-    from stagewheel.protocol.messages import DeleteItem
-
     play = Play(TWO_STAGES)
     play.create()
     assert play.submit(DeleteItem("deal:1")) == Applied(1)

@@ -1,4 +1,4 @@
-"""Guards and holds (semantics 9), deliveries that fail (semantics 8), and messages between items (7.4, 7.5)."""
+"""Guards and holds (semantics 9), deliveries that fail (8), and messages between items (7.4, 7.5)."""
 
 from stagewheel.protocol.journal import DeadLettered, DeliveryTried, Dispatched, Entered, Held
 from stagewheel.protocol.messages import Accepted, Applied, HoldItem, Moved, NotMoved, RetryDeadLetter

@@ -1,5 +1,7 @@
 """Triggers (semantics 5)."""
 
+from typing import Any
+
 import pytest
 
 from stagewheel.protocol.journal import Entered, EventSeen
@@ -13,7 +15,11 @@ PIPELINE = deals(
     - id: work
       triggers:
         - {id: big, on: app, code: go, when: {size: {gt: 10}}}
-        - {id: paid, on: app, code: go, when: {all: [{paid: {is: true}}, {trigger.sum: {gte: 100}}]}, as_user: 9}
+        - id: paid
+          on: app
+          code: go
+          as_user: 9
+          when: {all: [{paid: {is: true}}, {trigger.sum: {gte: 100}}]}
     - id: check
       triggers: [{id: go, on: app, code: go, when: {size: {gt: 0}}}]
       rules: [{id: never, action: {do: add_history, text: "check {{ trigger.sum }}"}}]
@@ -24,7 +30,7 @@ PIPELINE = deals(
 )
 
 
-def started(stage: str = "new", **fields: object) -> Play:
+def started(stage: str = "new", **fields: Any) -> Play:
     play = Play(PIPELINE)
     play.create(stage=stage, fields=fields)
     play.effects()
@@ -72,7 +78,7 @@ def test_s5_4_an_item_in_a_final_stage_moves_only_backwards_by_allowance() -> No
     ],
 )
 def test_s5_7_the_answer_names_the_test_that_said_no(
-    fields: dict[str, object], payload: dict[str, object], path: str, seen: object
+    fields: dict[str, Any], payload: dict[str, Any], path: str, seen: object
 ) -> None:
     answer = started(**fields).event("go", **payload)
     assert isinstance(answer, NotMoved)

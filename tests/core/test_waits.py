@@ -11,12 +11,9 @@ from tests.core.play import DAY_MS, HOUR_MS, MONDAY_NINE_MS, Play, deals
 ROME = ZoneInfo("Europe/Rome")
 
 
-def rule(run: str, more: str = "") -> Play:
-    return Play(
-        deals(
-            f"- id: new\n  rules:\n    - {{id: a, run: {{{run}}}, {more}action: {{do: add_history, text: x}}}}"
-        )
-    )
+def rule(run: str) -> Play:
+    line = f"{{id: a, run: {{{run}}}, action: {{do: add_history, text: x}}}}"
+    return Play(deals(f"- id: new\n  rules:\n    - {line}"))
 
 
 def moment(text: str) -> int:
