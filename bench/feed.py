@@ -1,0 +1,214 @@
+"""A feeder: it sends frames that were encoded before, as fast as a server takes them or at a fixed rate.
+
+Laws: it keeps the rules of a session (Hello first, numbers without holes, answers acknowledged, never more
+under way than the window), but none of a client's comforts: no objects for each command, no resending. So a
+refusal ends the measurement instead of being mended behind its back. Answers are only counted while the clock
+runs and every single result is looked at afterwards (`verify`): a result that is not `Applied` is a failure.
+
+What it costs: about 15 µs a frame of 64 on the client's core, so the server is what is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from bench import report
+from bench.deals import COMMANDS_PER_FRAME, Changes
+from stagewheel.protocol import frames
+from stagewheel.protocol.codec import Kind, encode_payload
+from stagewheel.protocol.messages import Answer, Applied, Hello, Refused, Welcome
+from stagewheel.protocol.socket import DealerSocket
+
+FRAMES_OUTSTANDING_MAX: Final = 128  # as many as the feeder of the ceiling
+FRAME_BYTES_MAX: Final = 1 << 20
+SILENCE_S: Final = 30.0
+SUBMIT: Final = frames.HEADERS[Kind.SUBMIT][:2] + COMMANDS_PER_FRAME.to_bytes(2, "big")
+ANSWER: Final = frames.HEADERS[Kind.ANSWER]
+
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+class Encoded(msgspec.Struct, array_like=True, gc=False):
+    """A Submit whose commands were encoded as one piece."""
+
+    seq: int
+    acknowledged: int
+    commands: msgspec.Raw
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """What one timed slice did."""
+
+    events: int
+    seconds: float
+
+    @property
+    def events_per_s(self) -> float:
+        return self.events / self.seconds
+
+
+class Feeder:
+    """One producer's session with the server at `address`, sending what `changes` draws."""
+
+    def __init__(self, address: str, changes: Changes) -> None:
+        self.changes = changes
+        self.sent = 0  # frames
+        self.answered = 0
+        self._ready: deque[msgspec.Raw] = deque()
+        self._answers: list[bytes] = []  # payloads not looked at yet
+        self._verified = 0  # frames whose results were all looked at
+        self._socket = DealerSocket(address, FRAME_BYTES_MAX)
+        self._hello()
+
+    @property
+    def events(self) -> int:
+        """Changes that were sent and answered."""
+        return self.answered * COMMANDS_PER_FRAME
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    # ---------------------------------------------------------------- measuring
+
+    def prepare(self, frame_count: int) -> None:
+        """Encode ahead, so that at least so many frames lie ready. Frames left over go first."""
+        while len(self._ready) < frame_count:
+            self._ready.append(self.changes.frame())
+
+    def feed(self, seconds: float, frame_count: int | None = None) -> Slice:
+        """Send within the window until time, prepared frames or `frame_count` are used up; ends with the last
+        answer.
+        """
+        first, ready = self.answered, self._ready
+        last = self.sent + (len(ready) if frame_count is None else frame_count)
+        with _NoCollection():
+            started_s = time.perf_counter()
+            until_s = started_s + seconds
+            while True:
+                while self.sent < last and self.sent - self.answered < FRAMES_OUTSTANDING_MAX:
+                    if time.perf_counter() >= until_s:
+                        break
+                    self._send(ready.popleft())
+                if self.sent == self.answered:
+                    break
+                self._receive(SILENCE_S)
+            taken_s = time.perf_counter() - started_s
+        self.verify()
+        return Slice((self.answered - first) * COMMANDS_PER_FRAME, taken_s)
+
+    def offer(self, events_per_s: float, seconds: float) -> list[float]:
+        """Open loop: a frame at every moment of a fixed schedule, whether or not earlier ones were answered.
+
+        Returns milliseconds from each frame's *scheduled* moment to its answer, so that what waited because
+        the server (or the window) was full counts in full.
+        """
+        gap_s = COMMANDS_PER_FRAME / events_per_s
+        count = max(1, int(seconds / gap_s))
+        self.prepare(count)
+        waiting: deque[float] = deque()
+        taken_ms: list[float] = []
+        with _NoCollection():
+            first_s, sent = time.perf_counter(), 0
+            while len(taken_ms) < count:
+                now_s = time.perf_counter()
+                due_s = first_s + sent * gap_s
+                room = sent < count and self.sent - self.answered < FRAMES_OUTSTANDING_MAX
+                if room and now_s >= due_s:
+                    self._send(self._ready.popleft())
+                    waiting.append(due_s)
+                    sent += 1
+                    continue
+                before = self.answered
+                self._receive(due_s - now_s if room else SILENCE_S, silence=not room)
+                now_s = time.perf_counter()
+                taken_ms += [(now_s - waiting.popleft()) * 1000 for _ in range(self.answered - before)]
+        self.verify()
+        return taken_ms
+
+    def verify(self) -> None:
+        """Look at every answer that came: in order, complete, each result Applied. Raises `Failed`."""
+        for payload in self._answers:
+            answer = _decode_answer(payload)
+            seq = self._verified * COMMANDS_PER_FRAME
+            if answer.seq != seq or len(answer.results) != COMMANDS_PER_FRAME:
+                raise report.Failed(
+                    f"an answer to {seq} with {COMMANDS_PER_FRAME} results was expected, there came one to "
+                    f"{answer.seq} with {len(answer.results)}"
+                )
+            for index, result in enumerate(answer.results):
+                if type(result) is not Applied:
+                    raise report.Failed(f"command {seq + index} was not applied: {result}")
+            self._verified += 1
+        self._answers.clear()
+
+    # ---------------------------------------------------------------- the line
+
+    def _send(self, commands: msgspec.Raw) -> None:
+        one = Encoded(self.sent * COMMANDS_PER_FRAME, self.answered * COMMANDS_PER_FRAME, commands)
+        if not self._socket.send_nowait(SUBMIT, encode_payload(one)):
+            raise report.Failed("the connection to the server is gone")
+        self.sent += 1
+
+    def _receive(self, wait_s: float, silence: bool = True) -> None:
+        """Take what came; if there is nothing, wait for it. `silence`: nothing at all is a failure."""
+        taken = self._socket.drain(FRAMES_OUTSTANDING_MAX)
+        if not taken:
+            if self._wait(wait_s) or not silence:
+                return
+            raise report.Failed(f"the server has not answered for {SILENCE_S:g} s")
+        for header, payload in taken:
+            if header != ANSWER:
+                raise report.Failed(f"not an answer: {_told(header, payload)}")
+            self._answers.append(payload)
+        self.answered += len(taken)
+
+    def _wait(self, wait_s: float) -> bool:
+        """Sleep until something may have come; False when time was up."""
+        if self._socket.readable():
+            return True
+        return bool(select.select([self._socket.fd], [], [], max(0.0, wait_s))[0])
+
+    def _hello(self) -> None:
+        deadline_s = time.monotonic() + SILENCE_S
+        while not self._socket.connected():
+            if not self._wait(deadline_s - time.monotonic()):
+                raise report.Failed("no server is there")
+        hello = Hello(1, 1, os.urandom(16), "stagewheel bench", "feed", os.urandom(16))
+        self._socket.send_nowait(*frames.encode(hello))
+        while not (taken := self._socket.drain(1)):
+            if not self._wait(deadline_s - time.monotonic()):
+                raise report.Failed("the server does not answer to Hello")
+        welcome = frames.decode(*taken[0])
+        if not isinstance(welcome, Welcome):
+            raise report.Failed(f"no Welcome: {_told(*taken[0])}")
+        if welcome.credit_commands < FRAMES_OUTSTANDING_MAX * COMMANDS_PER_FRAME:
+            raise report.Failed(f"the server gives a credit of {welcome.credit_commands} commands only")
+
+
+class _NoCollection:
+    """No pause of the feeder's own garbage collector is to be measured."""
+
+    def __enter__(self) -> None:
+        gc.collect()
+        gc.disable()
+
+    def __exit__(self, *_: Any) -> None:
+        gc.enable()
+
+
+def _told(header: bytes, payload: bytes) -> str:
+    message = frames.decode(header, payload)
+    return f"{message.code}: {message.message}" if isinstance(message, Refused) else repr(message)[:300]
