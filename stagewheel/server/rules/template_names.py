@@ -13,7 +13,7 @@ from jinja2 import nodes
 from stagewheel.server.core.scope import Scope, client_view, employee_view
 from stagewheel.server.rules.mistakes import listed, nearest
 from stagewheel.server.rules.names import ITEM_ATTRIBUTES, ITEM_KINDS, ROOTS_LATER, Names, Unknown, reader
-from stagewheel.server.rules.sandbox import ROUNDS, TEMPLATE_ROOTS, Rounds
+from stagewheel.server.rules.sandbox import CALLABLES, ROUNDS, TEMPLATE_ROOTS, Rounds
 
 SIMPLE_ROOTS: Final = ("now", "timezone")
 VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
@@ -39,7 +39,9 @@ def context_of(used: Used) -> Callable[[Scope], dict[str, Any]]:
     views = {root: VIEWS[root] for root in TEMPLATE_ROOTS if root in used.roots and root in VIEWS}
 
     def context(scope: Scope) -> dict[str, Any]:
-        made: dict[str, Any] = {root: view(scope) for root, view in views.items()}
+        made: dict[str, Any] = dict(CALLABLES)
+        for root, view in views.items():
+            made[root] = view(scope)
         made["timezone"] = scope.zone.key
         made[ROUNDS] = Rounds()
         if item:

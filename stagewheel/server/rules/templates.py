@@ -219,7 +219,7 @@ class Templates:
             parts: list[str] = []
             chars = 0
             try:
-                for part in make.root_render_func(make.new_context(context(scope))):
+                for part in make.root_render_func(make.new_context(context(scope), shared=True)):
                     parts.append(part)
                     chars += len(part)
                     if chars > chars_max:
@@ -243,7 +243,7 @@ class Templates:
 
         def value(scope: Scope) -> Any:
             try:
-                made = make.new_context(context(scope))
+                made = make.new_context(context(scope), shared=True)
                 for _ in make.root_render_func(made):
                     pass
             except Exception as error:  # as above
