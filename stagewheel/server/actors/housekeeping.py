@@ -1,10 +1,13 @@
 """What is forgotten after its time, a slice at a turn: producers long unused, and their answers.
 
-A producer's row is kept for `PRODUCER_KEPT_MS` after its last command; then a Submit of it is told `expired`.
+A producer's row is kept while it has a session, and for `PRODUCER_KEPT_MS` after its last command; then a
+Submit of it is told `expired`. (Where a clock is driven or runs fast, those days pass between two commands of
+a client that is still there.)
 """
 
 from typing import TYPE_CHECKING
 
+from stagewheel.server.actors.turn import producer_bytes
 from stagewheel.server.ingress.admission import decode_producer
 from stagewheel.server.limits import PRODUCER_KEPT_MS
 from stagewheel.server.store.keys import prefix_end
@@ -29,8 +32,11 @@ class Housekeeping:
         if turn.now_ms < self._next_ms:
             return
         rows = turn.transaction.range(Table.PRODUCERS, self._cursor, None, SLICE_ROWS)
-        for key, value in rows:
-            if decode_producer(value).last_used_ms < turn.now_ms - PRODUCER_KEPT_MS:
+        before_ms = turn.now_ms - PRODUCER_KEPT_MS
+        unused = [key for key, value in rows if decode_producer(value).last_used_ms < before_ms]
+        here = {producer_bytes(one) for one in turn.engine.sessions.producers()} if unused else set()
+        for key in unused:
+            if key not in here:
                 turn.batch.delete(Table.PRODUCERS, key)
                 turn.batch.delete_range(Table.ANSWERS, key, prefix_end(key))
         if len(rows) == SLICE_ROWS:

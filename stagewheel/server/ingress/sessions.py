@@ -80,6 +80,10 @@ class Sessions:
         """Where to send a producer's `Completed`; None: it asks again when it is back."""
         return self._route_of.get(producer)
 
+    def producers(self) -> list[bytes]:
+        """Every producer that has a session."""
+        return list(self._route_of)
+
     def hello(
         self,
         route: bytes,
