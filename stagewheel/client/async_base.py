@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 class Settles(Protocol):
-    """A ticket, a question or a feed: calls `on_settled` when there is something to take."""
+    """A ticket, a question or a feed: calls each of `on_settled` when there is something to take."""
 
-    on_settled: Callable[[], None] | None
+    on_settled: list[Callable[[], None]]
 
     @property
     def settled(self) -> bool:

@@ -42,12 +42,14 @@ class AsyncioClient(AsyncClient):
 
     async def _wait(self, thing: Settles, limit_s: float | None) -> None:
         settled = asyncio.Event()
-        thing.on_settled = settled.set
+        thing.on_settled.append(settled.set)
         try:
             async with asyncio.timeout(limit_s):
                 await settled.wait()
         except TimeoutError:
             pass
+        finally:
+            thing.on_settled.remove(settled.set)
 
     def close(self) -> None:
         """Whatever is outstanding ends with `Closed`; `open_client` does this at its end."""

@@ -1,7 +1,7 @@
 """What the three shells share, without IO: commands, questions and subscriptions over one session.
 
 Laws: a shell feeds what arrives and sends what `messages_to_send` says; users wait on things that settle
-(`SubmitTicket`, `Pending`, `Feed`), each of which calls `on_settled` once something is there to be taken.
+(`SubmitTicket`, `Pending`, `Feed`), each of which calls its `on_settled` when something is there to be taken.
 Questions and subscriptions survive a lost connection: after a Welcome they are sent again, a subscription
 from the last cursor it saw. Both are bounded; a question beyond the bound is refused.
 """
@@ -216,6 +216,6 @@ class ClientCore:
             _call(one.on_settled)
 
 
-def _call(on_settled: Callable[[], None] | None) -> None:
-    if on_settled is not None:
-        on_settled()
+def _call(on_settled: list[Callable[[], None]]) -> None:
+    for call in on_settled:
+        call()

@@ -1,6 +1,7 @@
 """What a user of a client waits for, besides tickets: a question, the session itself, a subscription.
 
-Each says whether it is `settled`, and calls `on_settled` when it is; a shell waits in its own way.
+Each says whether it is `settled`, and each of `on_settled` is called when it is; a shell waits in its own
+way.
 """
 
 import os
@@ -29,7 +30,7 @@ class Pending:
         self.id, self.query = id_, query
         self.reply: m.Reply | None = None
         self.error: StagewheelError | None = None
-        self.on_settled: Callable[[], None] | None = None
+        self.on_settled: list[Callable[[], None]] = []
         self.due_ms = 0  # when to ask, or to ask again
 
     @property
@@ -54,7 +55,7 @@ class Opening:
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
-        self.on_settled: Callable[[], None] | None = None
+        self.on_settled: list[Callable[[], None]] = []
 
     @property
     def error(self) -> StagewheelError | None:
@@ -81,7 +82,7 @@ class Feed:
         self.id = id_
         self.cursor = subscribe.cursor
         self.error: StagewheelError | None = None
-        self.on_settled: Callable[[], None] | None = None
+        self.on_settled: list[Callable[[], None]] = []
         self._subscribe = subscribe
         self._arrived: deque[tuple[int, Raw]] = deque()
         self._taken = 0  # since credit was last given

@@ -40,9 +40,12 @@ class TrioClient(AsyncClient):
 
     async def _wait(self, thing: Settles, limit_s: float | None) -> None:
         settled = trio.Event()
-        thing.on_settled = settled.set
-        with trio.move_on_after(float("inf") if limit_s is None else limit_s):
-            await settled.wait()
+        thing.on_settled.append(settled.set)
+        try:
+            with trio.move_on_after(float("inf") if limit_s is None else limit_s):
+                await settled.wait()
+        finally:
+            thing.on_settled.remove(settled.set)
 
     def close(self) -> None:
         """Whatever is outstanding ends with `Closed`; `open_client` does this at its end."""

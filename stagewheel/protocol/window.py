@@ -39,7 +39,7 @@ class SubmitTicket:
         self.open = count  # commands not settled
         self.unsent = count  # commands that never left
         self.error: StagewheelError | None = None
-        self.on_settled: Callable[[], None] | None = None
+        self.on_settled: list[Callable[[], None]] = []
 
     @property
     def settled(self) -> bool:

@@ -182,7 +182,9 @@ def test_closing_settles_everything_that_somebody_waits_for(core: ClientCore) ->
 
     ticket = core.submit([m.DeleteItem("a")])
     pending, feed = core.ask(m.StatisticsQuery()), core.subscribe()
-    ticket.on_settled, pending.on_settled, feed.on_settled = note("ticket"), note("pending"), note("feed")
+    ticket.on_settled.append(note("ticket"))
+    pending.on_settled.append(note("pending"))
+    feed.on_settled.append(note("feed"))
     core.close()
     assert settled == ["ticket", "pending", "feed"]
     for ask in (lambda: core.ask(m.StatisticsQuery()), core.subscribe, pending.outcome, ticket.outcome):

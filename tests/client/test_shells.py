@@ -1,10 +1,12 @@
 """One suite for the three shells, against the reference server over real sockets, restarts included."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from stagewheel.client import CommandFailed, Fenced, NotTaken, QueryRefused, TimedOut
 from stagewheel.errors import CallerError, OperatorError
@@ -150,6 +152,29 @@ def test_a_subscription_goes_on_after_a_restart_from_where_it_was(run: Run, serv
         assert seen == [(n + 1, f"i{n}") for n in range(2, 3000)]
 
     run(scenario)
+
+
+@pytest.mark.parametrize("shell", ["trio", "asyncio"])
+def test_several_tasks_may_wait_for_one_ticket_and_one_that_gives_up_disturbs_none(
+    served: Served, shell: str
+) -> None:
+    async def scenario(client: Any) -> None:
+        ticket = client.send(moves("a"))
+        if shell == "trio":
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ticket.results)
+                nursery.start_soon(ticket.results)
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await ticket.results()
+        else:
+            given_up = asyncio.create_task(ticket.results())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.gather(ticket.results(), ticket.results())
+        assert ticket.done
+
+    SHELLS[shell](scenario, served.address, timeout_s=5)
 
 
 def test_a_subscription_may_ask_for_one_item(run: Run) -> None:
