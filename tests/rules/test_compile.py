@@ -376,6 +376,7 @@ def test_several_files_are_merged_whatever_their_format() -> None:
         "b.json": '{"pipelines": {"deals": {"entity": "deal", "stages": [{"id": "new"}]}}, "ruleset": "r"}',
         "c.toml": '[workflows.w]\npipeline = "deals"\nsteps = [{do = "notify", text = "x"}]\n',
         "scenarios/one.yaml": "scenario: of another kind\nsteps: []\n",
+        "mapping.yaml": "pipeline: deals\nitem: case\n",
         "templates/a.txt.j2": "not looked at",
         "README.md": "nor this",
     }

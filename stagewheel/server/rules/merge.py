@@ -17,7 +17,8 @@ from stagewheel.server.rules.reader import read
 from stagewheel.server.rules.yaml import load
 
 ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
-OTHER_KINDS: Final = ("scenario", "mapping")
+# Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log.
+OTHER_KINDS: Final = (frozenset({"scenario"}), frozenset({"pipeline", "item"}))
 
 
 class Placed(Struct, frozen=True):
@@ -55,7 +56,7 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
         if not file.endswith(ENDINGS):
             continue
         value = load(file, files[file], log)
-        if value is None or (isinstance(value, dict) and any(kind in value for kind in OTHER_KINDS)):
+        if value is None or (isinstance(value, dict) and any(kind <= value.keys() for kind in OTHER_KINDS)):
             continue
         found = True
         _add(merged, value, Place(file), said, log)
