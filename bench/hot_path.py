@@ -83,7 +83,7 @@ def measure(folder: Path, args: argparse.Namespace, seconds: float) -> dict[str,
 
 def measure_rate(folder: Path, items: int, seconds: float, pairs: int, latency_rate: float) -> dict[str, Any]:
     """Rate, ratio and latency, of a server without senders."""
-    with _loaded(folder / "rate", items) as (served, feeder):
+    with loaded(folder / "rate", items) as (served, feeder):
         slice_s = seconds / pairs
         guess = _warm_up(feeder, slice_s)
         ours: list[float] = []
@@ -108,7 +108,7 @@ def measure_rate(folder: Path, items: int, seconds: float, pairs: int, latency_r
             "ceiling_events_per_s": round(statistics.median(theirs)),
             "ratio": round(statistics.median(ratios), 3),
             "us_per_event": round(1e6 / statistics.median(ours), 2),
-            "latency_ms": _percentiles(frames_ms, latency_rate),
+            "latency_ms": percentiles(frames_ms, latency_rate),
             "items_checked": checked,
             "spread": {
                 "pairs": pairs,
@@ -132,7 +132,7 @@ def measure_delivery(folder: Path, items: int, seconds: float, senders: int) -> 
     The deals are stored under a version of the ruleset that has no rules, so that each mail is one of a
     measured change.
     """
-    with _loaded(folder / "delivery", items, senders, rules_at_creation=False) as (served, feeder):
+    with loaded(folder / "delivery", items, senders, rules_at_creation=False) as (served, feeder):
         with served.client() as client:
             rate = _delivered(served, client, feeder, FRAMES_TO_GUESS // 4).events_per_s
             rounds: list[Slice] = []
@@ -179,7 +179,7 @@ def _mails(served: Served) -> int:
 
 
 @contextmanager
-def _loaded(
+def loaded(
     folder: Path, items: int, senders: int = 0, rules_at_creation: bool = True
 ) -> Iterator[tuple[Served, Feeder]]:
     """A server with the ruleset and its deals, and a feeder that has a session with it."""
@@ -228,7 +228,7 @@ def _spread(values: Sequence[float], digits: int) -> dict[str, float]:
     return {"min": round(min(values), digits or None), "max": round(max(values), digits or None)}
 
 
-def _percentiles(taken_ms: Sequence[float], events_per_s: float) -> dict[str, Any]:
+def percentiles(taken_ms: Sequence[float], events_per_s: float) -> dict[str, Any]:
     """Nearest rank."""
     ordered = sorted(taken_ms)
     ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
