@@ -33,8 +33,8 @@ START: Final = "2026-03-02T09:00:00+01:00"
 WEEKS_MS: Final = 14 * DAY_MS
 WEEKS_S: Final = 16.0
 WEEKS_S_MAX: Final = 40.0  # two weeks that took longer are not tried again
-PROBE_S: Final = 0.7  # the mail server's process starts in this time where nothing else runs
-SLOWER_MAX: Final = 2.5
+PROBE_S: Final = 0.8  # the mail server's process starts in this time where nothing else runs
+SLOWER_MAX: Final = 2.0
 SETTINGS: Final = """
 [channels.email]
 host = "127.0.0.1"
