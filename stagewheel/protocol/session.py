@@ -294,8 +294,8 @@ class ClientSession:
             self.state = State.CONNECTING
 
     def _heard(self, now_ms: int) -> None:
-        self._heard_ms, self._answer_wait_ms = now_ms, ANSWER_WAIT_MS
-        self._hold_until_ms = self._back_offs = 0
+        # A back-off that has begun goes on: the answer may be to a frame from before the refusal.
+        self._heard_ms, self._answer_wait_ms, self._back_offs = now_ms, ANSWER_WAIT_MS, 0
 
     def _back_off(self, code: str, now_ms: int) -> None:
         """Exponential, with half of it spread by producer and attempt, so that many clients do not come back
