@@ -112,7 +112,11 @@ class Served:
         self._process.stdin.write(msgspec.json.encode(self._start) + b"\n")
         self._process.stdin.flush()
         if wait:
-            self.wait_ready("shard-0")
+            try:
+                self.wait_ready("shard-0")
+            except BaseException:
+                self.kill_group()
+                raise
         return self
 
     def stop(self) -> int:
@@ -125,10 +129,11 @@ class Served:
 
     def kill(self, name: str = "") -> int:
         """SIGKILL for a child by its name, or for the supervisor; which process it was."""
+        assert self._process is not None, "the server was never started"
         pid = self.pids[name] if name else self.pid
         os.kill(pid, signal.SIGKILL)
         if not name:
-            self._reap()
+            self._process.wait(END_S)
         return pid
 
     def kill_group(self) -> None:
@@ -139,7 +144,8 @@ class Served:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass  # all have ended
-        self._reap()
+        self._process.wait(END_S)
+        self._close()
 
     def __enter__(self) -> Self:
         return self if self.running else self.start()
@@ -152,7 +158,6 @@ class Served:
                 self.stop()
         finally:
             self.kill_group()
-            self._close()
 
     # ---------------------------------------------------------------- what is waited for
 
@@ -200,10 +205,6 @@ class Served:
         self.pids[name] = ready.pids[name]
         if ready.store_id:
             self.listen, self.store_id = ready.listen, ready.store_id
-
-    def _reap(self) -> None:
-        assert self._process is not None, "only what was started is reaped"
-        self._process.wait(END_S)
 
     def _close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout) if self._process is not None else ():
