@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -21,6 +22,7 @@ from stagewheel.server.channels.base import (
     Unknown,
 )
 from stagewheel.server.channels.email import EmailSettings
+from stagewheel.server.senders.config import ChannelsConfig, check
 from tests.channels.peers import Content, Inbox, certificate, mail_server, scripted_server
 
 KEY = "0123456789abcdef" * 2
@@ -272,3 +274,27 @@ def test_settings_do_not_print_a_password_and_take_it_from_a_file_or_a_variable(
         EmailSettings(password_env="NOT_SET_ANYWHERE").secret()
     with pytest.raises(OperatorError, match="password_file"):
         EmailSettings(password_file=str(tmp_path / "missing")).secret()
+
+
+def test_settings_that_cannot_work_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OperatorError, match="spool"):
+        check(ChannelsConfig(EmailSettings(spool=str(tmp_path / "file"))))
+    with pytest.raises(OperatorError, match="ca_file"):
+        check(ChannelsConfig(EmailSettings(host="localhost", tls="tls", ca_file=str(tmp_path / "missing"))))
+    check(ChannelsConfig())
+
+
+@pytest.mark.parametrize(
+    ("section", "where"),
+    [
+        ("[email]\nhots = 'localhost'", "hots"),
+        ("[email]\npool_size = 0", "email.pool_size"),
+        ("[email]\ntls = 'ssl'", "email.tls"),
+        ("[webhook]\nallow_private = 'yes'", "webhook.allow_private"),
+        ("[sms]\nhost = 'localhost'", "sms"),
+    ],
+)
+def test_an_unknown_setting_or_a_wrong_value_is_refused_by_name(section: str, where: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=where):
+        msgspec.toml.decode(section, type=ChannelsConfig)

@@ -111,6 +111,11 @@ class Settings(Protocol):
     def pool(self) -> PoolSettings:
         """The settings of its pool."""
 
+    def check(self) -> None:
+        """Raises `OperatorError` for settings that can't work, so that `serve` can say so before it
+        starts.
+        """
+
     def open(self, store_id: str) -> Channel:
         """Build the channel; it connects to nobody yet. Raises `OperatorError` for settings that can't
         work.

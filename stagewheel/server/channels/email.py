@@ -41,21 +41,32 @@ class EmailSettings(PoolSettings, frozen=True, kw_only=True):
         """Its own: they stand in the same section."""
         return self
 
+    def check(self) -> None:
+        """Raises `OperatorError` for settings that can't work."""
+        if not self.host:
+            if os.path.exists(self.spool) and not os.path.isdir(self.spool):
+                raise OperatorError(f"channels.email: spool {self.spool} is a file; name a folder")
+            return
+        if self.username and self.tls == "none" and self.host not in _LOOPBACK:
+            raise OperatorError(
+                f"channels.email: a password would cross the network in clear to {self.host}; "
+                'set tls = "starttls" or tls = "tls"'
+            )
+        if self.ca_file and not os.path.isfile(self.ca_file):
+            raise OperatorError(f"channels.email: ca_file {self.ca_file} is not a file")
+        self.secret()
+
     def open(self, store_id: str) -> Channel:
         """An SMTP or a Maildir channel. The modules are imported here, so that a shard that only reads
         settings loads no mail library.
         """
+        self.check()
         if not self.host:
             from stagewheel.server.channels.spool import SpoolChannel
 
             return SpoolChannel(Path(self.spool), self.default_from, self.message_id_domain)
         from stagewheel.server.channels.smtp import SmtpChannel
 
-        if self.username and self.tls == "none" and self.host not in _LOOPBACK:
-            raise OperatorError(
-                f"channels.email: a password would cross the network in clear to {self.host}; "
-                'set tls = "starttls" or tls = "tls"'
-            )
         return SmtpChannel(self, self.port or _PORTS[self.tls], self.secret())
 
     def secret(self) -> str:

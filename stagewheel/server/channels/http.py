@@ -17,6 +17,7 @@ One client a host, since a pool of connections is keyed by address, and two name
 share a TLS connection that was checked for one of them.
 """
 
+import logging
 import ssl
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -65,6 +66,8 @@ class HttpChannel:
         )
         self._context = ssl.create_default_context()
         self._clients: OrderedDict[str, _Client] = OrderedDict()
+        # httpx logs every URL at level INFO, and URLs of webhooks hold secrets.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
 
     def group(self, content: Any) -> str:
         """The URL's host."""

@@ -20,7 +20,6 @@ from typing import Any
 
 import trio
 
-from stagewheel.errors import OperatorError
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
 from stagewheel.server.limits import SPOOL_BATCH_MAX, SPOOL_THREADS_MAX
@@ -146,12 +145,6 @@ class SpoolChannel:
 
     async def aclose(self) -> None:
         """There is nothing to close."""
-
-
-def check_folder(folder: Path) -> None:
-    """Raises `OperatorError` if the path can't be a Maildir, so that `serve` says it at the start."""
-    if folder.exists() and not folder.is_dir():
-        raise OperatorError(f"channels.email: spool {folder} is a file; name a folder")
 
 
 def _failed(error: OSError) -> Retry:

@@ -25,6 +25,9 @@ class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
         """Its own: they stand in the same section."""
         return self
 
+    def check(self) -> None:
+        """There is nothing that can't work."""
+
     def open(self, store_id: str) -> Channel:
         """A channel over HTTP."""
         from stagewheel.server.channels.http import HttpChannel

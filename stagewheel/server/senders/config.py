@@ -26,3 +26,9 @@ def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:
     """Each channel's name and settings."""
     for name in config.__struct_fields__:
         yield name, getattr(config, name)
+
+
+def check(config: ChannelsConfig) -> None:
+    """Raises `OperatorError`, which names the setting, for settings that can't work."""
+    for _, settings in sections(config):
+        settings.check()

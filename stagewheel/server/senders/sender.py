@@ -38,7 +38,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.channels.base import Delivered, Outcome, PoolSettings, RefusedForGood, Retry, Unknown
 from stagewheel.server.core import backoff
 from stagewheel.server.core.effects import OutboxRow
-from stagewheel.server.limits import SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
+from stagewheel.server.limits import REASON_LENGTH_MAX, SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
 from stagewheel.server.senders.ledger import Ledger
@@ -226,6 +226,7 @@ class SenderProcess:
             case Unknown(reason):
                 report.outcome, report.reason = "unknown", reason
                 report.delay_ms = self._draw(channel, attempt)
+        report.reason = report.reason[:REASON_LENGTH_MAX]
         self._ledger.report(report)
         self._link.nudge()
 
