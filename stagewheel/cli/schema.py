@@ -5,6 +5,7 @@ Struct leaves open (actions and steps are told apart by their `do`) is closed he
 and steps. Conditions are checked by `stagewheel check`, which knows the fields; the schema knows their shape.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -36,11 +37,10 @@ def ruleset_schema() -> Schema:
     made, definitions = msgspec.json.schema_components(documents, ref_template=REF)
     definitions = {name: dict(one) for name, one in definitions.items()}
     definitions["condition"] = _condition()
-    definitions["action"] = _one_of(
-        "do", {name: kind.__name__ for name, kind in ACTIONS.items()}, definitions
-    )
-    steps = {name: kind.__name__ for name, kind in {**ACTIONS, **STEPS}.items()}
-    definitions["step"] = _one_of("do", steps, definitions, dict(definitions_of(StepFrame)))
+    acts = _branches(ACTIONS, definitions)
+    as_steps = _branches(ACTIONS, definitions, _properties_of(StepFrame))
+    definitions["action"] = _told_apart(acts)
+    definitions["step"] = _told_apart({**as_steps, **_branches(STEPS, definitions)})
     for name, one in definitions.items():
         _close(name, one)
     return {"$schema": DIALECT, "title": "stagewheel ruleset", **made[0], "$defs": definitions}
@@ -50,7 +50,7 @@ def scenario_schema() -> Schema:
     """The schema of a scenario file."""
     documents: list[Any] = [ScenarioDoc, *(written.doc for written in WORDS.values())]
     made, definitions = msgspec.json.schema_components(documents, ref_template=REF)
-    words = {word: schema for word, schema in zip(WORDS, made[1:], strict=True)}
+    words: Schema = dict(zip(WORDS, made[1:], strict=True))
     for word in ("delete", "pause", "stop", "resume"):
         words[word] = {"anyOf": [words[word], {"type": "string"}]}
     properties = {**words, **{word: {} for word in OTHER_WORDS}}
@@ -61,23 +61,30 @@ def scenario_schema() -> Schema:
     return {"$schema": DIALECT, "title": "stagewheel scenario", **made[0], "$defs": definitions}
 
 
-def definitions_of(kind: Any) -> Schema:
+def _properties_of(kind: Any) -> Schema:
     """The properties of one Struct."""
     _, definitions = msgspec.json.schema_components([kind], ref_template=REF)
     properties: Schema = definitions[kind.__name__]["properties"]
     return properties
 
 
-def _one_of(key: str, kinds: dict[str, str], definitions: Schema, more: Schema | None = None) -> Schema:
-    """A mapping whose `key` says which Struct it is."""
-    branches = []
-    for name, struct in kinds.items():
-        properties = {**(more or {}), **definitions[struct]["properties"], key: {"const": name}}
-        required = sorted({*definitions[struct].get("required", ()), key})
-        branch = {"properties": _closed(properties), "required": required, "additionalProperties": False}
-        branches.append({"if": {"properties": {key: {"const": name}}}, "then": branch})
-    enum = {"type": "string", "enum": list(kinds)}
-    return {"type": "object", "properties": {key: enum}, "required": [key], "allOf": branches}
+def _branches(kinds: Mapping[str, Any], definitions: Schema, frame: Schema | None = None) -> Schema:
+    """The schema of each Struct by the word that `do` says; `frame` are properties that all of them have."""
+    branches: Schema = {}
+    for name, kind in kinds.items():
+        own = definitions[kind.__name__]
+        properties = {**(frame or {}), **own["properties"], "do": {"const": name}}
+        required = sorted({*own.get("required", ()), "do"})
+        shape = {"properties": _closed(properties), "required": required}
+        branches[name] = {**shape, "additionalProperties": False}
+    return branches
+
+
+def _told_apart(branches: Schema) -> Schema:
+    """A mapping whose `do` says which branch it is."""
+    told = [{"if": {"properties": {"do": {"const": name}}}, "then": one} for name, one in branches.items()]
+    words = {"do": {"type": "string", "enum": list(branches)}}
+    return {"type": "object", "properties": words, "required": ["do"], "allOf": told}
 
 
 def _close(name: str, definition: Schema) -> None:

@@ -43,8 +43,8 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
     tally = statistics["tally"]
     clock, now_ms = statistics["clock"], statistics["now_ms"]
     out = console()
-    up = span(max(0, now_ms - tally["started_ms"]))
-    out.print(f"clock {clock}: {moment(now_ms)}, up for {up}")
+    up = f", up for {span(max(0, now_ms - tally['started_ms']))}" if clock == "system" else ""
+    out.print(f"clock {clock}: {moment(now_ms)}{up}")
     out.print()
     out.print(
         table(["stored", "count"], [[text, _count(statistics[name])] for name, text in STORED], right="count")
