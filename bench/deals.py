@@ -64,13 +64,13 @@ RULES = """\
 """
 
 
-def ruleset(rules: bool = True) -> dict[str, str]:
+def ruleset(delay: str = DELAY, rules: bool = True) -> dict[str, str]:
     """The documents of the ruleset, by path; without `rules` only its stages."""
     text = HEAD
     for stage in STAGES:
         text += f"      - id: {stage}\n"
         if rules:
-            values = {"DELAY": DELAY, "STAGE": stage, "AMOUNT": str(AMOUNT_MAX)}
+            values = {"DELAY": delay, "STAGE": stage, "AMOUNT": str(AMOUNT_MAX)}
             part = RULES
             for name, value in values.items():
                 part = part.replace(name, value)

@@ -81,9 +81,16 @@ def measure(folder: Path, args: argparse.Namespace, seconds: float) -> dict[str,
 # ---------------------------------------------------------------- without senders
 
 
-def measure_rate(folder: Path, items: int, seconds: float, pairs: int, latency_rate: float) -> dict[str, Any]:
-    """Rate, ratio and latency, of a server without senders."""
-    with loaded(folder / "rate", items) as (served, feeder):
+def measure_rate(
+    folder: Path,
+    items: int,
+    seconds: float,
+    pairs: int,
+    latency_rate: float,
+    documents: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Rate, ratio and latency, of a server without senders. `documents`: another ruleset than the proof's."""
+    with loaded(folder / "rate", items, documents) as (served, feeder):
         slice_s = seconds / pairs
         guess = _warm_up(feeder, slice_s)
         ours: list[float] = []
@@ -132,7 +139,8 @@ def measure_delivery(folder: Path, items: int, seconds: float, senders: int) -> 
     The deals are stored under a version of the ruleset that has no rules, so that each mail is one of a
     measured change.
     """
-    with loaded(folder / "delivery", items, senders, rules_at_creation=False) as (served, feeder):
+    bare = deals.ruleset(rules=False)
+    with loaded(folder / "delivery", items, bare, deals.ruleset(), senders) as (served, feeder):
         with served.client() as client:
             rate = _delivered(served, client, feeder, FRAMES_TO_GUESS // 4).events_per_s
             rounds: list[Slice] = []
@@ -180,17 +188,24 @@ def _mails(served: Served) -> int:
 
 @contextmanager
 def loaded(
-    folder: Path, items: int, senders: int = 0, rules_at_creation: bool = True
+    folder: Path,
+    items: int,
+    documents: dict[str, str] | None = None,
+    documents_later: dict[str, str] | None = None,
+    senders: int = 0,
 ) -> Iterator[tuple[Served, Feeder]]:
-    """A server with the ruleset and its deals, and a feeder that has a session with it."""
+    """A server with the ruleset and its deals, and a feeder that has a session with it.
+
+    `documents_later` are published when the deals are stored.
+    """
     watched = random.Random(29).sample(range(items), min(items, WATCHED))
     changes = Changes(items, watched)
     with Served(folder, senders=senders, settings=SPOOL_SETTINGS) as served:
         with served.client() as client:
-            client.put_ruleset(deals.RULESET, deals.ruleset(rules=rules_at_creation))
+            client.put_ruleset(deals.RULESET, documents or deals.ruleset())
             _store(client, deals.creations(items))
-            if not rules_at_creation:
-                client.put_ruleset(deals.RULESET, deals.ruleset())
+            if documents_later is not None:
+                client.put_ruleset(deals.RULESET, documents_later)
         with Feeder(served.address, changes) as feeder:
             yield served, feeder
 

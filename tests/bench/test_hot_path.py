@@ -31,14 +31,10 @@ def test_a_short_run_gives_every_figure_and_checks_all_it_sent(capsys: pytest.Ca
     assert result["machine"]["fdatasync_4k_us"] > 0
 
 
-def test_there_is_no_figure_when_the_server_decided_something_else(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deals, "DELAY", "2d")  # the ruleset's mails wait for two days, not for one
-    assert command.main([*SHORT, "--senders", "0", "--json", "-"]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "no figure: what waits for deal:" in said.err
+def test_there_is_no_figure_when_the_server_decided_something_else(tmp_path: Path) -> None:
+    two_days = deals.ruleset(delay="2d")  # the proof wants mails that wait for one
+    with pytest.raises(report.Failed, match="what waits for deal:"):
+        hot_path.measure_rate(tmp_path, 100, 0.2, pairs=1, latency_rate=3000.0, documents=two_days)
 
 
 def test_a_deal_that_somebody_else_moved_is_noticed(tmp_path: Path) -> None:
