@@ -209,9 +209,7 @@ class Engine:
     def next_timers(self, turn: Turn, until_ms: int) -> list[tuple[int, bytes, bytes]]:
         """The timers that are due, within their share. Virtual time takes one moment's at a time."""
         now_ms = until_ms
-        if self.clock.exact:
-            turn.flush()
-        self.timers.refill(now_ms, lambda s, e, limit: turn.transaction.range(Table.TIMERS, s, e, limit))
+        self.timers.refill(now_ms, turn.timer_rows)
         if self.clock.exact:
             first = self.timers.peek()
             if first is None or first[0] > until_ms:

@@ -223,6 +223,7 @@ class Turn:
 
     def _unpark(self, value: bytes) -> None:
         """A delivery has waited for its next attempt: back to the end of its channel's outbox."""
+        self.flush()  # a driven clock may have parked it in this very turn
         number, channel = read_u64(value), value[8:].decode()
         row = self.transaction.get(Table.PARKED, u64(number))
         if row is None:
@@ -273,6 +274,11 @@ class Turn:
             # again.
             self.batch.delete(table, u64(report.number))
             self.engine.handout.gone(*place)
+
+    def timer_rows(self, start: bytes, end: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Rows of the timer table, those of this turn included."""
+        self.flush()
+        return self.transaction.range(Table.TIMERS, start, end, limit)
 
     def advance(self, until_ms: int) -> None:
         """Virtual time: everything due until then happens at its own moment, in order."""
