@@ -55,12 +55,13 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
     roots = row.roots
     return Scope(
         item,
+        item.fields,
         pipeline.entity if pipeline is not None else "",
         _employees(roots),
         _zone(item, pipeline.zone if pipeline is not None else None),
         row.at_ms,
         trigger=roots.get("trigger") or {},
-        variables=roots.get("vars") or {},
+        vars=roots.get("vars") or {},
         previous=roots.get("previous") or {},
     )
 

@@ -124,9 +124,13 @@ class SenderProcess:
         _log.info("the session with the shard is over")
 
     def speak(self) -> None:
-        """Reports and offers that are due."""
-        for message in self._ledger.due(_now_ms()):
+        """Reports, offers and questions that are due."""
+        now_ms = _now_ms()
+        for message in self._ledger.due(now_ms):
             self._link.send(message)
+        for number in self._versions.to_ask(now_ms):
+            # The version's number is the query's id: there is one question a version at a time.
+            self._link.send(Query(number, SourceQuery(number)))
 
     async def received(self, message: Message) -> None:
         """Jobs, the commit of reports, texts of versions."""
@@ -166,9 +170,7 @@ class SenderProcess:
     def _begin(self, job: Job, row: OutboxRow) -> None:
         version = self._versions.get(row.version)
         if version is None:
-            # The version's number is the query's id: one question a version at a time.
-            if self._versions.wait_for(row.version, job, row):
-                self._link.send(Query(row.version, SourceQuery(row.version)))
+            self._versions.wait_for(row.version, job, row)
             return
         task = render(row, job.number, version, self._store_id, self._wall)
         if isinstance(task, RefusedForGood):
