@@ -102,14 +102,16 @@ def scope(
     zone: ZoneInfo = ROME,
 ) -> Scope:
     """What a decision about such a deal sees."""
+    made = item(fields, client, responsible)
     return Scope(
-        item(fields, client, responsible),
+        made,
+        made.fields,
         "deal",
         EMPLOYEES,
         zone,
         now_ms,
         trigger=trigger or {},
-        variables=variables or {},
+        vars=variables or {},
         previous=previous or {},
     )
 

@@ -95,11 +95,12 @@ def test_a_sender_finds_the_same_addresses_from_what_the_row_carries() -> None:
         4: Employee(4, "D"),
     }
     made = email("to: supervisor")
-    in_turn = Scope(item(responsible=1), "deal", chain, ROME, 0)
+    deal = item(responsible=1)
+    in_turn = Scope(deal, deal.fields, "deal", chain, ROME, 0)
     assert made.people is not None
     carried = {*made.people(in_turn), 1}
     assert carried == {1, 2, 3}
-    at_sender = Scope(item(responsible=1), "deal", {i: chain[i] for i in carried}, ROME, 0)
+    at_sender = Scope(deal, deal.fields, "deal", {i: chain[i] for i in carried}, ROME, 0)
     assert rendered(made, at_sender) == rendered(made, in_turn)
     assert rendered(made, at_sender).to == ("ines@example.com",)
 

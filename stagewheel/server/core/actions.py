@@ -7,10 +7,10 @@ exception.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, SentToItem
@@ -38,7 +38,7 @@ DONE, SKIPPED, FAILED, SENDING, MOVING, WAITS = "done", "skipped", "failed", "se
 NOT_YET = Raw(b"")
 
 
-class Acted(NamedTuple):
+class Acted(Struct, gc=False, frozen=True):
     """What came of an action. `values` are its results (`previous.*`, or a workflow's new variables)."""
 
     outcome: str
@@ -46,7 +46,7 @@ class Acted(NamedTuple):
     values: dict[str, Any] | None = None
 
 
-class Asked(NamedTuple):
+class Asked(Struct, gc=False, frozen=True):
     """Who asks for an action: the rule or workflow, its step and what its condition saw."""
 
     rule: str
@@ -103,7 +103,7 @@ def _change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
         return Acted(FAILED, f"stage {stage} is not in pipeline {pipeline}")
     if stage == d.item.stage and pipeline == d.item.pipeline:
         return Acted(DONE, "no change")
-    d.moves.append(Move(pipeline, stage, *asked))
+    d.moves.append(Move(pipeline, stage, asked.rule, asked.step, asked.seen, asked.workflow))
     return ACTED_MOVING
 
 

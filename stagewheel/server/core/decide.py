@@ -24,7 +24,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.core import workflow
-from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, Deciding
+from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, Deciding, begin
 from stagewheel.server.core.delivery import reported, retried
 from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
 from stagewheel.server.core.entry import begin_entry, leave_stage, step_due, stop_automation
@@ -47,7 +47,7 @@ def decide(
     (9.1).
     """
     if isinstance(item, Item):
-        d = Deciding(item, facts, now_ms, depth)
+        d = begin(item, facts, now_ms, depth)
         result = HANDLERS[type(message)](d, message)
         if isinstance(result, Failed):
             return Decision(None, None, result, [], None)
@@ -101,7 +101,7 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
         updated_ms=now_ms,
         more=more,
     )
-    d = Deciding(born, facts, now_ms, depth)
+    d = begin(born, facts, now_ms, depth)
     d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)

@@ -6,13 +6,10 @@ for `steps`, which is copied first); a row of the outbox shows the item as it wa
 that the common case encodes once.
 """
 
-import copy
-from collections import deque
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from stagewheel.protocol.journal import Did, FieldsChanged, Record, StepEnded
 from stagewheel.protocol.messages import Result
@@ -26,7 +23,7 @@ from stagewheel.server.core.scope import Scope
 BUILT_IN_WRITABLE = frozenset({"title", "responsible", "client", "observers", "timezone", "source"})
 
 
-class Move(NamedTuple):
+class Move(Struct, gc=False):
     """A change of stage that a rule or workflow wants; kept to the end of the list (2.8)."""
 
     pipeline: str
@@ -37,60 +34,41 @@ class Move(NamedTuple):
     workflow: bool = False
 
 
-class Changed(NamedTuple):
+class Changed(Struct, gc=False):
     """A rule or workflow changed fields: triggers and waiting workflows are still to see it (2.10)."""
 
     names: tuple[str, ...]
 
 
-class Resume(NamedTuple):
+class Resume(Struct, gc=False):
     """A workflow goes on at an operation, once what is before it in the queue is done."""
 
     instance: int
     at: int
 
 
-class Deciding:
-    """See the module. `plan` is that of the present entry's version."""
+class Deciding(Struct, gc=False):
+    """See the module; made by `begin`. `plan` is that of the present entry's version.
 
-    __slots__ = (
-        "causes",
-        "depth",
-        "did",
-        "dispatched",
-        "effects",
-        "entered",
-        "facts",
-        "item",
-        "moves",
-        "now_ms",
-        "open_rows",
-        "plan",
-        "prev",
-        "resumed",
-        "scope",
-        "steps",
-    )
+    A Struct and not a plain class, since it is made for every message and msgspec fills it in C.
+    """
 
-    def __init__(self, item: Item, facts: Facts, now_ms: int, depth: int) -> None:
-        self.item = item = copy.copy(item)
-        self.steps: list[Step] = item.steps.copy()
-        item.steps = self.steps
-        self.facts = facts
-        self.now_ms = now_ms
-        self.depth = depth
-        self.prev = item.head
-        self.did: list[Did] = []
-        self.effects: list[Effect] = []
-        self.dispatched = 0
-        self.open_rows: list[OutboxRow] = []
-        self.moves: list[Move] = []
-        self.causes: deque[Changed | Resume] = deque()
-        self.entered = False
-        self.resumed = False
-        version = facts.versions.get(item.version)
-        self.plan: PipelinePlan | None = version.pipelines.get(item.pipeline) if version is not None else None
-        self.scope = self._make_scope()
+    item: Item
+    steps: list[Step]  # the very list that `item.steps` is
+    facts: Facts
+    now_ms: int
+    depth: int
+    plan: PipelinePlan | None
+    scope: Scope
+    prev: int
+    did: list[Did] = []
+    effects: list[Effect] = []
+    dispatched: int = 0
+    open_rows: list[OutboxRow] = []
+    moves: list[Move] = []
+    causes: list[Changed | Resume] = []
+    entered: bool = False
+    resumed: bool = False
 
     # ---------------------------------------------------------------- reading
 
@@ -108,20 +86,6 @@ class Deciding:
         """The plan of the present stage as this entry keeps it; None when no version knows it."""
         return self.plan.stages.get(self.item.stage) if self.plan is not None else None
 
-    def zone(self) -> ZoneInfo:
-        """The item's zone, else its pipeline's (3.2)."""
-        own = self.item.more.timezone if self.item.more is not None else ""
-        if own:
-            return parse_zone(own)
-        return self.plan.zone if self.plan is not None else parse_zone("UTC")
-
-    def _make_scope(self) -> Scope:
-        item, plan = self.item, self.plan
-        if plan is not None and item.more is None:
-            return Scope(item, plan.entity, self.facts.employees, plan.zone, self.now_ms)
-        entity = plan.entity if plan is not None else ""
-        return Scope(item, entity, self.facts.employees, self.zone(), self.now_ms, self.more.trigger)
-
     # ---------------------------------------------------------------- changing
 
     def use_plan(self, version: int, plan: PipelinePlan) -> None:
@@ -131,7 +95,7 @@ class Deciding:
 
     def renew_scope(self) -> None:
         """After plan, zone or the entry's trigger changed."""
-        self.scope = self._make_scope()
+        self.scope = _scope(self.item, self.plan, self.facts, self.now_ms)
 
     def set_more(self, **changes: Any) -> None:
         """Change rare values; the common item goes back to having none."""
@@ -149,23 +113,22 @@ class Deciding:
     def set_values(self, values: dict[str, Any], rule: str = "") -> tuple[str, ...]:
         """Set fields and built-in values; None empties. Returns the names that really changed, journalled."""
         old = self.item.fields
-        changed = {}
-        for name, value in values.items():
-            before = self._built_in(name) if name in BUILT_IN_WRITABLE else old.get(name)
-            if before != value:
-                changed[name] = value
-        if not changed:
-            return ()
         if self.open_rows:
             self.freeze_rows()
-        fields = {**old}
-        for name, value in changed.items():
+        changed, fields = {}, old.copy()
+        for name, value in values.items():
             if name in BUILT_IN_WRITABLE:
-                self._set_built_in(name, value)
-            elif value is None:
-                fields.pop(name, None)
-            else:
-                fields[name] = value
+                if self._built_in(name) != value:
+                    self._set_built_in(name, value)
+                    changed[name] = value
+            elif old.get(name) != value:
+                changed[name] = value
+                if value is None:
+                    del fields[name]
+                else:
+                    fields[name] = value
+        if not changed:
+            return ()
         self.item.fields = self.scope.fields = fields
         self.did.append(FieldsChanged(_as_data(changed), rule))
         return tuple(changed)
@@ -219,6 +182,29 @@ class Deciding:
             for open_row in self.open_rows:
                 open_row.item = raw
         return Decision(item, row, result, self.effects, record, self.entered, self.resumed)
+
+
+def begin(item: Item, facts: Facts, now_ms: int, depth: int) -> Deciding:
+    """A sheet for one decision about this item, which stays as it is."""
+    item = item.__copy__()  # type: ignore[attr-defined]  # what copy.copy calls, without looking for it
+    steps = item.steps = item.steps.copy()
+    version = facts.versions.get(item.version)
+    plan = version.pipelines.get(item.pipeline) if version is not None else None
+    if plan is not None and item.more is None:
+        scope = Scope(item, item.fields, plan.entity, facts.employees, plan.zone, now_ms)
+    else:
+        scope = _scope(item, plan, facts, now_ms)
+    return Deciding(item, steps, facts, now_ms, depth, plan, scope, item.head)
+
+
+def _scope(item: Item, plan: PipelinePlan | None, facts: Facts, now_ms: int) -> Scope:
+    """The zone is the item's own, else its pipeline's (3.2)."""
+    more = item.more or NOTHING_MORE
+    zone = plan.zone if plan is not None else parse_zone("UTC")
+    if more.timezone:
+        zone = parse_zone(more.timezone)
+    entity = plan.entity if plan is not None else ""
+    return Scope(item, item.fields, entity, facts.employees, zone, now_ms, more.trigger)
 
 
 def _as_data(values: dict[str, Any]) -> dict[str, Any]:

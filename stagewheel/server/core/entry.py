@@ -97,9 +97,10 @@ def start_rules(d: Deciding) -> None:
     if stage is None or (d.item.more is not None and not d.automatic):
         return
     entered_ms = d.item.entered_ms
-    for rule in stage.rules:
-        if not rule.after_previous or rule.index == 0:
-            run_chain(d, stage, rule.index, entered_ms, None)
+    for rule in stage.heads:
+        acted = _begin(d, rule, entered_ms, None)
+        if rule.chained and _goes_on(d, stage, rule, acted):
+            run_chain(d, stage, rule.index + 1, d.now_ms, acted.values)
 
 
 def run_chain(

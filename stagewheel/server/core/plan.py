@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from stagewheel.server.core.calendar import Duration
 from stagewheel.server.core.scope import Scope
@@ -171,6 +172,11 @@ class StagePlan(Struct, frozen=True):
     final: str  # "" | success | failure
     rules: tuple[RulePlan, ...]
     field_rules: dict[str, tuple[int, ...]]
+    heads: tuple[RulePlan, ...] = ()  # the first rule of each chain; follows from `rules`
+
+    def __post_init__(self) -> None:
+        heads = tuple(rule for rule in self.rules if not rule.after_previous or rule.index == 0)
+        force_setattr(self, "heads", heads)
 
 
 class PipelinePlan(Struct, frozen=True):

@@ -16,48 +16,22 @@ from stagewheel.server.core.item import Item
 EMPTY: Mapping[str, Any] = {}
 
 
-class Scope:
+class Scope(msgspec.Struct, gc=False):
     """The roots: item (`item`, `fields`), `client`, `responsible`, `vars`, `trigger`, `previous`, `was`,
     `now_ms`.
     """
 
-    __slots__ = (
-        "employees",
-        "entity",
-        "fields",
-        "item",
-        "now_ms",
-        "previous",
-        "trigger",
-        "vars",
-        "version",
-        "was",
-        "zone",
-    )
-
-    def __init__(
-        self,
-        item: Item,
-        entity: str,
-        employees: dict[int, Employee],
-        zone: ZoneInfo,
-        now_ms: int,
-        trigger: Mapping[str, Any] = EMPTY,
-        variables: Mapping[str, Any] = EMPTY,
-        previous: Mapping[str, Any] = EMPTY,
-        was: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        self.item = item
-        self.fields = item.fields
-        self.entity = entity
-        self.employees = employees
-        self.zone = zone
-        self.now_ms = now_ms
-        self.trigger = trigger
-        self.vars = variables
-        self.previous = previous
-        self.was = was
-        self.version = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
+    item: Item
+    fields: dict[str, Any]
+    entity: str
+    employees: dict[int, Employee]
+    zone: ZoneInfo
+    now_ms: int
+    trigger: Mapping[str, Any] = EMPTY
+    vars: Mapping[str, Any] = EMPTY
+    previous: Mapping[str, Any] = EMPTY
+    was: Mapping[str, Any] = EMPTY
+    version: int = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
 
     @property
     def client(self) -> Client | None:

@@ -18,7 +18,7 @@ def settle(d: Deciding) -> None:
         if d.moves:
             _move(d)
             continue
-        cause = d.causes.popleft()
+        cause = d.causes.pop(0)
         if isinstance(cause, Changed):
             workflow.fields_changed(d, cause.names)
             plan = d.facts.newest(d.item.pipeline)
