@@ -176,7 +176,7 @@ async def test_a_connection_lost_after_the_request_leaves_the_outcome_unknown() 
 
 async def test_a_silence_after_the_request_leaves_the_outcome_unknown() -> None:
     async with server(lambda _: b"") as (url, _, _):
-        assert isinstance(await deliver(Content(url), timeout_s=0.05), Unknown)
+        assert isinstance(await deliver(Content(url), timeout_s=0.5), Unknown)
 
 
 async def test_a_body_that_breaks_off_or_never_ends_changes_nothing_of_the_status() -> None:

@@ -164,9 +164,9 @@ async def test_a_connection_lost_after_the_text_leaves_the_outcome_unknown() -> 
 
 async def test_a_silence_before_the_text_is_tried_again_and_one_after_it_is_unknown() -> None:
     async with scripted_server(script(RCPT=b"")) as port:
-        assert isinstance(await deliver(port, timeout_s=0.05), Retry)
+        assert isinstance(await deliver(port, timeout_s=0.5), Retry)
     async with scripted_server(script(TEXT=b"")) as port:
-        assert isinstance(await deliver(port, timeout_s=0.05), Unknown)
+        assert isinstance(await deliver(port, timeout_s=0.5), Unknown)
 
 
 @pytest.mark.parametrize("greeting", [None, b"554 go away\r\n", b"421 busy\r\n", b"nonsense\r\n"])
