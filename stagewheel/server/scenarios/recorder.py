@@ -128,7 +128,8 @@ class Recorder:
 def _detail(channel: str, task: Task) -> dict[str, Any]:
     """What a real channel would tell the next rule."""
     if isinstance(task.content, EmailContent):
-        return {"message_id": f"<{task.delivery.key}@scenario>", "address": task.content.to[0]}
+        message_id = f"<{task.delivery.key}@scenario>"
+        return {"message_id": message_id, "address": task.content.to[0], "status": "250 taken"}
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 
