@@ -131,10 +131,23 @@ class Served:
         """SIGKILL for a child by its name, or for the supervisor; which process it was."""
         assert self._process is not None, "the server was never started"
         pid = self.pids[name] if name else self.pid
+        if name:
+            assert pid in group_members(self.pid), f"{name} has ended by itself; it said: {self.said()}"
         os.kill(pid, signal.SIGKILL)
         if not name:
             self._process.wait(END_S)
         return pid
+
+    def starting(self) -> list[int]:
+        """The children that did not say yet that they are ready, or were not heard yet."""
+        return sorted(set(group_members(self.pid)) - {self.pid, *self.pids.values()})
+
+    def kill_starting(self) -> None:
+        """SIGKILL for those; returns when they have ended, so that none is taken for alive."""
+        killed = self.starting()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_ended(lambda: [pid for pid in killed if pid in group_members(self.pid)])
 
     def kill_group(self) -> None:
         """SIGKILL for the supervisor and all its children at once."""
@@ -163,7 +176,12 @@ class Served:
 
     def wait_ready(self, name: str, other_than: int = 0, timeout_s: float = READY_S) -> int:
         """Wait until the child of this name is ready, in a process other than `other_than`; which it is."""
-        self._hear(lambda: self.pids.get(name, other_than) != other_than, timeout_s, f"{name} is not ready")
+
+        def lives() -> bool:
+            pid = self.pids.get(name, other_than)
+            return pid != other_than and pid in group_members(self.pid)
+
+        self._hear(lives, timeout_s, f"{name} is not ready")
         return self.pids[name]
 
     def wait_group_ended(self, timeout_s: float = END_S) -> None:
