@@ -30,7 +30,12 @@ def main() -> int:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         campaign = Campaign(
-            folder, asked.seed, senders=asked.senders, mistakes=tuple(asked.plant), items=asked.items
+            folder,
+            asked.seed,
+            senders=asked.senders,
+            items=asked.items,
+            mistakes=tuple(asked.plant),
+            say=lambda line: print(line, file=sys.stderr),
         )
         report = campaign.run(kills, batches)
     print(told(report))

@@ -4,8 +4,8 @@
       └── log, fsynced ──▶ checker ◀── journal, queries ──┘ ◀── mails ──┘
 
 Whom a kill meets: the whole group, the shard, the senders, or the supervisor (whose children must end
-with it). When: at a random moment, while a process starts, or while commands are accepted and not applied yet.
-Both come from the seed; what the scheduler makes of them does not: a seed names a plan, and no run.
+with it). When: at a random moment, while a process starts, or while commands are accepted and not yet
+applied. Both come from the seed; what the scheduler makes of them does not: a seed names a plan, and no run.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -87,16 +88,25 @@ class Campaign:
     """One server, one load, and who kills."""
 
     def __init__(
-        self, folder: Path, seed: int, *, senders: int = 1, mistakes: tuple[str, ...] = (), items: int = 20
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        senders: int = 1,
+        items: int = 20,
+        mistakes: tuple[str, ...] = (),
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self.seed = seed
+        self._say = say
         self.items = items
         self.kills: Counter[str] = Counter()
         self.killed_between = 0
         self._dice = random.Random(seed)
         self._log = folder / "load.jsonl"
         self._undecided = Undecided(self._log)
+        self._senders = [f"sender-{number}" for number in range(senders)]
         self._sink: Sink = start_sink()
         email = EmailSettings(
             host="127.0.0.1",
@@ -126,13 +136,13 @@ class Campaign:
         with self._sink, self.served as served:
             with served.client() as client:
                 client.put_ruleset(RULESET, {"rules.yaml": RULES})
-            first = served.wait_ready("shard-0")
+            first = {name: served.wait_ready(name) for name in ["shard-0", *self._senders]}
             load = self._start_load(batches)
             try:
                 for kill in kills:
                     self._kill(load, *kill)
                 if deaths:
-                    served.wait_ready("shard-0", other_than=first)
+                    served.wait_ready("shard-0", other_than=first["shard-0"])
                 if not batches:
                     load.terminate()
                 assert load.wait(LOAD_END_S) == 0, "the load ended early; its error stands above"
@@ -176,16 +186,14 @@ class Campaign:
 
     def _kill(self, load: "subprocess.Popen[bytes]", who: str, when: str) -> None:
         """One kill, and what begins again after it."""
-        served = self.served
+        began, served = time.monotonic(), self.served
         self._live(load, self._dice.uniform(*LIVE_S))
         if when == BETWEEN:
             deadline = time.monotonic() + ACCEPTED_S
             while not self._undecided.look() and time.monotonic() < deadline:
                 self._live(load, LOOK_S)
-        names = {SHARD: ["shard-0"], SENDERS: [name for name in served.pids if name != "shard-0"]}.get(
-            who, []
-        )
-        gone = [(name, self._kill_one(who, name)) for name in names or [""]]
+        names = {SHARD: ["shard-0"], SENDERS: self._senders}.get(who, [])
+        gone = {name: self._kill_one(who, name) for name in names or [""]}
         if when == STARTING:
             self._begin_again(who, wait=False)
             while not served.starting():
@@ -198,10 +206,9 @@ class Campaign:
         self.kills[f"{who} {when}"] += 1
         self.killed_between += self._undecided.look() > 0
         self._begin_again(who, wait=True)
-        for name, pid in gone if names else []:
-            served.wait_ready(name, other_than=pid)
-        for number in range(served.config.senders):
-            served.wait_ready(f"sender-{number}")
+        for name in ["shard-0", *self._senders]:
+            served.wait_ready(name, other_than=gone.get(name, 0))
+        self._say(f"{self.kills.total():3} {who} {when}; all is up after {time.monotonic() - began:.1f} s")
 
     def _kill_one(self, who: str, name: str) -> int:
         if who == GROUP:
