@@ -7,7 +7,7 @@ whole turn is thrown away, with its sheet.
 """
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -75,6 +75,8 @@ class Turn:
     def __init__(self, engine: "Engine", transaction: Transaction, now_ms: int) -> None:
         self.engine = engine
         self.transaction = transaction
+        self.counters = engine.counters
+        self.facts = engine.reference.facts
         self.now_ms = now_ms
         self.batch = Batch()
         self.items: dict[bytes, Item | Tombstone | None] = {}
@@ -111,16 +113,16 @@ class Turn:
 
     def deliver(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
         """A message reaches its item: it is decided now, unless the item is paused or has a backlog."""
-        engine = self.engine
         if key not in self.items:
             self.load({key})
         item = self.items[key]
         paused = type(item) is Item and item.more is not None and item.more.hold == "paused"
-        passes = type(message) is HoldItem or (paused and type(message) is DeleteItem)
-        if (paused or key in engine.backlog.counts) and not passes:
-            if paused:
-                engine.backlog.pause(key)
-            return self.keep(key, message, owed, depth)
+        if paused or key in self.engine.backlog.counts:
+            passes = type(message) is HoldItem or (paused and type(message) is DeleteItem)
+            if not passes:
+                if paused:
+                    self.engine.backlog.pause(key)
+                return self.keep(key, message, owed, depth)
         return self.decide(key, item, message, depth)
 
     def keep(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
@@ -137,8 +139,7 @@ class Turn:
 
     def decide(self, key: bytes, item: Item | Tombstone | None, message: ItemMessage, depth: int) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
-        facts = self.engine.reference.facts
-        counters = self.engine.counters
+        facts, counters = self.facts, self.counters
         facts.position, facts.outbox_next = counters.position, counters.outbox
         try:
             decision = decide(item, message, facts, self.now_ms, depth)
@@ -153,8 +154,7 @@ class Turn:
         return decision.result
 
     def _collect(self, key: bytes, decision: Decision) -> None:
-        engine, counters, batch = self.engine, self.engine.counters, self.batch
-        row, item, record = decision.row, decision.item, decision.record
+        counters, row, item, record = self.counters, decision.row, decision.item, decision.record
         if row is not None:
             self.rows[key] = row
             self.items[key] = item if item is not None else decode_row(row)
@@ -164,20 +164,23 @@ class Turn:
             counters.position = position + 1
             if decision.entered and item is not None:
                 stage_row = stage_prefix(item.pipeline, item.stage) + u64(position)
-                batch.puts[STAGES].append((stage_row, key))
+                self.batch.puts[STAGES].append((stage_row, key))
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
-                row_key = timer_key(effect.due_ms, key, effect.step)
-                batch.puts[TIMERS].append((row_key, b""))
-                engine.timers.add(effect.due_ms, row_key, b"")
+                due_ms = effect.due_ms
+                row_key = timer_key(due_ms, key, effect.step)
+                self.batch.puts[TIMERS].append((row_key, b""))
+                self.engine.timers.add(due_ms, row_key, b"")
             elif isinstance(effect, DispatchAction):
-                counters.outbox = effect.number + 1
-                encoded = (u64(effect.number), encode_payload(effect.row))
-                batch.appends[OUTBOX_TABLES[effect.channel]].append(encoded)
+                number = effect.number
+                counters.outbox = number + 1
+                self.batch.appends[OUTBOX_TABLES[effect.channel]].append(
+                    (u64(number), encode_payload(effect.row))
+                )
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
-            engine.backlog.resume(key)
+            self.engine.backlog.resume(key)
 
     # ---------------------------------------------------------------- sources
 
@@ -196,7 +199,7 @@ class Turn:
             if command.dedupe_key or type(command) in special:
                 results.append(engine.special_command(self, command, owed))
             else:
-                results.append(self.item_command(cast(ItemCommand, command), owed))
+                results.append(self.item_command(command, owed))  # type: ignore[arg-type]  # `special` has the rest
 
     def item_command(self, command: ItemCommand, owed: Owed) -> Result:
         """A command for an item."""

@@ -16,7 +16,7 @@ from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, SentToItem
 from stagewheel.protocol.messages import CreateItem
 from stagewheel.server.core.deciding import Changed, Deciding, Move
-from stagewheel.server.core.effects import OutboxRow, SendToItem
+from stagewheel.server.core.effects import DispatchAction, OutboxRow, SendToItem
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.limits import DEPTH_MAX, ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.plan import (
@@ -88,7 +88,10 @@ def _send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
         NOT_YET,
         roots,
     )
-    number = d.dispatch(action.channel, row)
+    number = d.facts.outbox_next + d.dispatched
+    d.dispatched += 1
+    d.effects.append(DispatchAction(action.channel, number, row))
+    d.open_rows.append(row)
     d.did.append(Dispatched(asked.rule, asked.step, action.channel, number, asked.seen))
     return ACTED_SENDING
 

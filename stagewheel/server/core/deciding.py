@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from stagewheel.protocol.journal import Did, FieldsChanged, Record, StepEnded
 from stagewheel.protocol.messages import Result
 from stagewheel.server.core.calendar import parse_zone
-from stagewheel.server.core.effects import Decision, DispatchAction, Effect, OutboxRow
+from stagewheel.server.core.effects import Decision, Effect, OutboxRow
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import NOTHING_MORE, Item, More, Step, encode_item
 from stagewheel.server.core.plan import PipelinePlan, StagePlan
@@ -149,14 +149,6 @@ class Deciding(Struct, gc=False):
     def next_step(self) -> int:
         """A step number that was never used."""
         self.item.step_no = number = self.item.step_no + 1
-        return number
-
-    def dispatch(self, channel: str, row: OutboxRow) -> int:
-        """Put an action into the outbox; returns its number."""
-        number = self.facts.outbox_next + self.dispatched
-        self.dispatched += 1
-        self.effects.append(DispatchAction(channel, number, row))
-        self.open_rows.append(row)
         return number
 
     def end_step(

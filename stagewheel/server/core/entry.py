@@ -9,7 +9,7 @@ begun.
 from collections.abc import Mapping
 from typing import Any
 
-from stagewheel.protocol.journal import Entered, Held
+from stagewheel.protocol.journal import Entered, Held, StepEnded
 from stagewheel.server.core.actions import (
     ACTED_DONE,
     DONE,
@@ -32,7 +32,7 @@ from stagewheel.server.core.rearm import due_of, start_wait
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.workflow import cancel_all, end_with_stage
 
-SKIP_WAIT = Acted(WAITS)
+SKIP_WAIT, ACTED_SKIPPED = Acted(WAITS), Acted(SKIPPED)
 
 
 def begin_entry(
@@ -49,15 +49,15 @@ def begin_entry(
     automatic: bool = False,
 ) -> None:
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
-    item = d.item
+    item, more = d.item, d.item.more
     from_stage, from_pipeline = item.stage, item.pipeline
     if d.open_rows:
         d.freeze_rows()
     if d.steps:
         leave_stage(d, "left stage")
-    if item.more is not None and item.more.instances:
+    if more is not None and more.instances:
         end_with_stage(d)
-    if item.more is not None or payload or automatic:
+    if more is not None or payload or automatic:
         _carry_on(d, dict(payload), automatic)
     item.pipeline, item.stage = plan.id, stage
     item.entry += 1
@@ -132,11 +132,12 @@ def _goes_on(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> boo
 
 def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] | None) -> Acted:
     """A rule's wait begins, or there is none and it is decided at once."""
-    number = d.next_step()
+    item, wait = d.item, rule.wait
+    number = item.step_no = item.step_no + 1
     if rule.disabled:
         d.end_step(rule.id, number, DONE, "disabled")
         return ACTED_DONE
-    if rule.wait is None:
+    if wait is None:
         return _decide_step(d, rule, number, previous, True)
     seen: list[Any] = []
     if rule.check_entry and rule.condition is not None:
@@ -144,19 +145,19 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
         if not rule.condition.holds(d.scope, seen):
             return _skip(d, rule, number, "condition", seen)
     try:
-        due_ms = due_of(d, rule.wait, base_ms, rule.after_previous)
+        due_ms = due_of(d, wait, base_ms, rule.after_previous)
     except ValueError as error:
         d.end_step(rule.id, number, FAILED, str(error))
         return Acted(FAILED)
     if due_ms is None:
-        if rule.wait.if_empty == "wait":
+        if wait.if_empty == "wait":
             start_wait(d, rule, Step(number, rule.index, WAITING_FIELD, 0, previous), seen)
             return SKIP_WAIT
         return _empty(d, rule, number, previous)
     if due_ms > d.now_ms:
         start_wait(d, rule, Step(number, rule.index, WAITING, due_ms, previous), seen)
         return SKIP_WAIT
-    if rule.wait.skip_if_past and due_ms < d.now_ms:
+    if wait.skip_if_past and due_ms < d.now_ms:
         return _skip(d, rule, number, "moment has passed")
     return _late(d, rule, number, due_ms) or _decide_step(d, rule, number, previous, rule.check_due)
 
@@ -170,8 +171,8 @@ def _late(d: Deciding, rule: RulePlan, number: int, due_ms: int) -> Acted | None
 
 
 def _skip(d: Deciding, rule: RulePlan, number: int, reason: str, seen: list[Any] | None = None) -> Acted:
-    d.end_step(rule.id, number, SKIPPED, reason, seen)
-    return Acted(SKIPPED)
+    d.did.append(StepEnded(rule.id, number, SKIPPED, reason, seen or []))
+    return ACTED_SKIPPED
 
 
 def _empty(d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None) -> Acted:
@@ -187,19 +188,21 @@ def _decide_step(
 ) -> Acted:
     """The wait is over: condition, repeat policy, action, outcome (2.3)."""
     seen: list[Any] = []
+    condition, repeats = rule.condition, rule.repeat_once or rule.repeat_every_ms
     d.scope.previous = previous or EMPTY
-    if check and rule.condition is not None and not rule.condition.holds(d.scope, seen):
+    if check and condition is not None and not condition.holds(d.scope, seen):
         return _skip(d, rule, number, "condition", seen)
-    if rule.repeat_once or rule.repeat_every_ms:
+    if repeats:
         last = d.more.repeat.get(rule.id)
         if last is not None and (rule.repeat_once or d.now_ms - last[1] < rule.repeat_every_ms):
             return _skip(d, rule, number, "repeat", seen)
     acted = perform(d, rule.action, Asked(rule.id, number, seen))
-    if acted.outcome == SENDING:
+    outcome = acted.outcome
+    if outcome == SENDING:
         d.steps.append(Step(number, rule.index, STATE_SENDING, d.now_ms, previous))
-    elif acted.outcome != MOVING:
-        d.end_step(rule.id, number, acted.outcome, acted.reason, seen)
-    if (rule.repeat_once or rule.repeat_every_ms) and acted.outcome != FAILED:
+    elif outcome != MOVING:
+        d.did.append(StepEnded(rule.id, number, outcome, acted.reason, seen))
+    if repeats and outcome != FAILED:
         count = d.more.repeat.get(rule.id, (0, 0))[0]
         d.set_more(repeat={**d.more.repeat, rule.id: (count + 1, d.now_ms)})
     return acted
@@ -244,14 +247,15 @@ def cancel_rest(d: Deciding, stage: StagePlan, index: int, reason: str) -> None:
 def leave_stage(d: Deciding, reason: str) -> None:
     """Every step that waits ends (1.2 a); one whose action is on its way is closed by its report (1.7)."""
     stage = d.stage_plan()
+    rules = stage.rules if stage is not None else ()
     for step in d.steps:
         if stage is None:
             d.end_step(str(step.rule), step.no, "cancelled", reason)
             continue
-        rule = stage.rules[step.rule]
-        if step.state != STATE_SENDING:
-            d.end_step(rule.id, step.no, "cancelled", reason)
-        if rule.chained and (step.state != STATE_SENDING or rule.wait_delivery):
+        rule, is_sending = rules[step.rule], step.state == STATE_SENDING
+        if not is_sending:
+            d.did.append(StepEnded(rule.id, step.no, "cancelled", reason))
+        if rule.chained and (not is_sending or rule.wait_delivery):
             cancel_rest(d, stage, rule.index + 1, reason)
     d.steps = d.item.steps = []
 
