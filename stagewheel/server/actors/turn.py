@@ -297,6 +297,7 @@ class Turn:
             if not due:
                 break
             self.now_ms = max(self.now_ms, due[0][0])
+            self.flush()  # a batch deletes before it puts, and these rows may be of this very turn
             self.timers(due)
         self.now_ms = max(self.now_ms, until_ms)
 
