@@ -1,0 +1,125 @@
+"""Each fact of the journal has a sentence, and a sentence says why."""
+
+from typing import Any, get_args
+
+import pytest
+
+from stagewheel.cli.describe import SENTENCES, Describer
+from stagewheel.cli.output import moment
+from stagewheel.protocol import journal as j
+from stagewheel.server.core.plan import Version
+from stagewheel.server.rules.compile import compile_ruleset
+
+RULES = """
+ruleset: r
+entities: {deal: {fields: {amount: number, stars: number}}}
+pipelines:
+  deals:
+    entity: deal
+    stages:
+      - id: new
+        rules:
+          - id: ask
+            when: {all: [{title: {filled: true}}, {amount: {gt: 10}}]}
+            action: {do: notify, text: hi}
+      - id: won
+        triggers: [{id: t, on: app, code: go, when: {trigger.stars: {gte: 3}}}]
+workflows:
+  w: {pipeline: deals, steps: [{do: stop, when: {amount: {is_not: 3}}, reason: enough}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def version() -> Version:
+    return compile_ruleset({"r.yaml": RULES}, 1)[0]
+
+
+def told(version: Version | None, fact: Any) -> tuple[str, str]:
+    """The one sentence of a fact, and why."""
+    record = j.Record("deal:1", 0, 0, "deals", 1, "Test", [fact])
+    (line,) = Describer(lambda number: version).lines(record)
+    return line.text, line.why
+
+
+def test_every_kind_of_fact_has_a_sentence() -> None:
+    assert set(SENTENCES) == set(get_args(j.Did))
+
+
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (j.ItemCreated("deals", "Oak", "web"), "created in deals: Oak, from web"),
+        (j.ItemCreated("deals", ""), "created in deals: (no title)"),
+        (j.FieldsChanged({"a": 1, "b": None}, "r"), "changed by r: a = 1, b = empty"),
+        (j.Entered("", "new", 1), "entered stage new (entry 1)"),
+        (
+            j.Entered("new", "won", 2, 7, trigger="t"),
+            "entered stage won from new by trigger t, on behalf of employee 7 (entry 2)",
+        ),
+        (
+            j.Entered("new", "a", 3, rule="r", pipeline="q"),
+            "entered stage a of pipeline q from new by r (entry 3)",
+        ),
+        (j.StepWaits("r", 1, 86_400_000), f"r waits until {moment(86_400_000)}"),
+        (j.StepWaits("r", 1, 0), "r waits until its date field is filled"),
+        (j.StepEnded("r", 1, "done"), "r: done"),
+        (j.StepEnded("r", 1, "cancelled", "left stage"), "r: cancelled, left stage"),
+        (j.Dispatched("r", 1, "email", 4), "r: email on its way (number 4)"),
+        (j.DeliveryTried("r", 1, 2, "busy", 1_000), f"r: attempt 2 failed, next at {moment(1_000)}: busy"),
+        (j.DeliveryTried("r", 1, 0, "dead letter retried", 0), "r: dead letter retried"),
+        (j.Notified("r", [7, 8], "hi"), "r: told employees 7, 8: hi"),
+        (j.HistoryAdded("r", "late", "robot"), "r: history (robot): late"),
+        (j.EventSeen("app", "go", "t"), "event app go: trigger t moves the item"),
+        (j.EventSeen("app", "go"), "event app go: no trigger moves the item"),
+        (j.WorkflowStarted("w", 1, "created"), "workflow w started (created)"),
+        (j.WorkflowStepped("w", 1, 0, "pause", "waits", "60000"), f"w, pause: waits until {moment(60_000)}"),
+        (j.WorkflowStepped("w", 1, 0, "if", "done", "false"), "w, if: does not hold"),
+        (j.WorkflowStepped("w", 1, 0, "again", "done", "round 2"), "w, again: round 2"),
+        (j.WorkflowEnded("w", 1, "stopped", "enough"), "workflow w stopped: enough"),
+        (j.Held("stopped", "loop detected", 0), "automation stopped: loop detected"),
+        (j.ItemDeleted(), "deleted"),
+        (j.DeadLettered("r", 1, 5, "550"), "r: given up, kept as dead letter 5: 550"),
+        (j.SentToItem("deal:2", "CreateItem", "r"), "CreateItem sent to item deal:2 by r"),
+        (j.NothingChanged(), "nothing changed"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_a_fact_in_words(version: Version, fact: Any, text: str) -> None:
+    assert told(version, fact)[0] == text
+
+
+def test_a_rule_that_was_skipped_says_which_test_saw_what(version: Version) -> None:
+    fact = j.StepEnded("ask", 1, "skipped", "condition", [0, "Oak", 1, 5])
+    assert told(version, fact) == (
+        "ask: skipped, its condition does not hold",
+        "title was 'Oak' (asked: filled True); amount was 5 (asked: above 10)",
+    )
+
+
+def test_a_trigger_that_did_not_move_says_why(version: Version) -> None:
+    fact = j.EventSeen("app", "go", "", [["t", "condition", [0, 2]]])
+    assert told(version, fact)[1] == "t: condition: trigger.stars was 2 (asked: at least 3)"
+
+
+def test_a_workflow_that_stopped_says_why(version: Version) -> None:
+    fact = j.WorkflowStepped("w", 1, 0, "stop", "done", "true", [0, 4])
+    assert told(version, fact) == ("w, stop: holds", "amount was 4 (asked: is not 3)")
+
+
+@pytest.mark.parametrize("seen", [[0, 1], [99, 1], []])
+def test_without_the_version_a_sentence_does_without_its_why(seen: list[Any]) -> None:
+    assert told(None, j.StepEnded("ask", 1, "skipped", "condition", seen))[1] == ""
+
+
+def test_what_the_version_does_not_know_is_not_guessed(version: Version) -> None:
+    assert told(version, j.StepEnded("ask", 1, "skipped", "condition", [99, 1]))[1] == ""
+    assert told(version, j.StepEnded("gone", 1, "skipped", "condition", [0, 1]))[1] == ""
+
+
+def test_an_action_that_went_out_is_told_once(version: Version) -> None:
+    facts: list[Any] = [
+        j.Dispatched("w", 1, "email", 4),
+        j.WorkflowStepped("w", 1, 0, "send_email", "sending"),
+    ]
+    record = j.Record("deal:1", 0, 0, "deals", 1, "Test", facts)
+    assert len(Describer(lambda number: version).lines(record)) == 1
