@@ -17,6 +17,7 @@ from msgspec import Struct
 from stagewheel.errors import OperatorError
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig
+from stagewheel.server.senders.config import check as check_channels
 
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107
 CLOCKS = ("system", "replay")
@@ -78,6 +79,7 @@ def _check(config: ServerConfig) -> None:
         raise OperatorError("listen: at least one address")
     for address in config.listen:
         check_address(address)
+    check_channels(config.channels)
 
 
 def check_address(address: str) -> None:

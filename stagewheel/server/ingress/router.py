@@ -10,6 +10,7 @@ second. Queries and catching up have at most `QUERY_US` between two turns.
 import gc
 import time
 from collections import deque
+from collections.abc import Iterator
 
 import trio
 
@@ -18,6 +19,7 @@ from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.messages import (
     Credit,
     Hello,
+    Job,
     Jobs,
     Pull,
     Query,
@@ -37,6 +39,7 @@ from stagewheel.server.limits import (
     JOBS_FRAME_MAX,
     QUERIES_WAITING_MAX,
     QUERY_US,
+    SENDER_FRAME_BYTES_MAX,
     TURN_BYTES_MAX,
     TURN_COMMANDS_MAX,
     TURN_FRAMES_MAX,
@@ -56,7 +59,7 @@ class Router:
         self.subscriptions = Subscriptions()
         self.queries: deque[tuple[bytes, Query]] = deque()
         self.senders: dict[bytes, bytes] = {}  # name of a sender -> the route of its present session
-        self._frames: list[tuple[bytes, bytes, bytes]] = []  # refusals of this round, sent with the answers
+        self._frames: list[tuple[bytes, bytes, bytes]] = []  # refusals of this round
         self._taken: list[tuple[bytes, ReportsTaken]] = []
         self._left: list[tuple[bytes, Submit, int]] = []  # Submits that the last turn had no time for
         self._turns_since_collect = 0
@@ -81,11 +84,11 @@ class Router:
         inbound = self._drain()
         due_ms = self.engine.next_due_ms()
         is_due = due_ms is not None and self.engine.clock.wall_seconds_until(due_ms) <= 0
-        if inbound.hellos or inbound.submits or inbound.reports or is_due:
-            self._turn(inbound)
         for frame in self._frames:
             self.socket.send_nowait(*frame)
         self._frames.clear()
+        if inbound.hellos or inbound.submits or inbound.reports or is_due:
+            self._turn(inbound)
         self._hand_out()
         self._between_turns()
         return bool(self.queries or self._left) or is_due or self.socket.readable() or self._lagging()
@@ -214,10 +217,8 @@ class Router:
         finally:
             snapshot.close()
         for route, jobs in given:
-            for at in range(0, len(jobs), JOBS_FRAME_MAX):
-                if not self.socket.send_nowait(route, *encode(Jobs(jobs[at : at + JOBS_FRAME_MAX]))):
-                    handout.lose(route)
-                    break
+            if not all(self.socket.send_nowait(route, *encode(Jobs(part))) for part in _frames_of(jobs)):
+                handout.lose(route)
 
     def _lagging(self) -> bool:
         return len(self.subscriptions) > 0 and self.subscriptions.lagging(self.engine.counters.position - 1)
@@ -235,3 +236,18 @@ class Router:
                     self._send_or_lose(route, journal)
             finally:
                 snapshot.close()
+
+
+def _frames_of(jobs: list[Job]) -> Iterator[list[Job]]:
+    """Jobs in frames that a sender takes: neither too many nor too large."""
+    part: list[Job] = []
+    size_bytes = 0
+    for job in jobs:
+        row_bytes = len(job.row)
+        if part and (len(part) == JOBS_FRAME_MAX or size_bytes + row_bytes > SENDER_FRAME_BYTES_MAX // 2):
+            yield part
+            part, size_bytes = [], 0
+        part.append(job)
+        size_bytes += row_bytes
+    if part:
+        yield part
