@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from stagewheel.cli.demo_sample import FIRST, Lead, expected, template_of
-from stagewheel.cli.output import progress
+from stagewheel.cli.output import beside, progress
 from stagewheel.cli.sink import Sink
 from stagewheel.client.blocking import Client
 from stagewheel.errors import OperatorError
@@ -59,6 +59,7 @@ class Watch:
         started = time.monotonic()
         with progress("{task.description}") as bar:
             task = bar.add_task("day 0", total=len(self._leads), note="")
+            self._out = beside(bar, self._out)
             self._fed_ms = self._apply([lead.create() for lead in self._leads])
             self.fed_s = time.monotonic() - started
             self._say(f"{len(self._leads)} leads came in")

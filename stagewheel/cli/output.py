@@ -63,10 +63,15 @@ def progress(described: str = "{task.description}") -> Progress:
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=Console(stderr=True, highlight=False),
         transient=False,
         disable=not sys.stderr.isatty(),
     )
+
+
+def beside(bar: Progress, out: Console) -> Console:
+    """Where to print while a bar is shown: through the bar, if both would go to the same screen."""
+    return bar.console if out.is_terminal and not bar.disable else out
 
 
 def moment(at_ms: int) -> str:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from stagewheel.cli.output import console, counted, emit, json_option, progress
+from stagewheel.cli.output import beside, console, counted, emit, json_option, progress
 from stagewheel.errors import CallerError
 from stagewheel.server.rules import yaml
 from stagewheel.server.rules.mistakes import Log
@@ -69,7 +69,7 @@ def command(paths: tuple[str, ...], junit: str | None, quiet: bool, as_json: boo
             played.append(one)
             bar.advance(task)
             if not as_json and not (quiet and one.holds):
-                show(out, one)
+                show(beside(bar, out), one)
     failed = sum(not one.holds for one in played)
     if junit is not None:
         _write_junit(Path(junit), played)
