@@ -82,5 +82,6 @@ class _Ready:
         elif role == "shard":
             again = " again" if self.told else ""
             at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-            console().print(f"{at} ready{again} at {', '.join(addresses)}; data in {self.config.data}")
+            where = f"{', '.join(addresses)}; data in {self.config.data}"
+            console().print(f"{at} ready{again} at {where}", markup=False, soft_wrap=True)
             self.told = True
