@@ -254,7 +254,9 @@ def run_turn(tables: Tables, taken: Taken, number: int) -> tuple[int, list[tuple
 
 
 def serve(folder: Path, url: str, parent: Connection) -> None:
-    """The null server's process: turns until the feeder says stop, then tells how many there were."""
+    """The null server's process: turns until the feeder says stop, then tells how many there were, and the
+    seconds of processor time that they took.
+    """
     tables = Tables(folder)
     context = zmq.Context()
     socket = context.socket(zmq.ROUTER)
@@ -263,6 +265,7 @@ def serve(folder: Path, url: str, parent: Connection) -> None:
     gc.disable()
     parent.send("ready")
     number, turns, stopped = 0, 0, False
+    before_s = time.process_time()
     while not stopped:
         socket.poll(1000)
         taken, stopped = drain(socket)
@@ -272,7 +275,7 @@ def serve(folder: Path, url: str, parent: Connection) -> None:
             for reply in replies:
                 socket.send_multipart(reply)
         del taken
-    parent.send(turns)
+    parent.send((turns, time.process_time() - before_s))
     socket.close(linger=1000)
     context.term()
     tables.env.close()
@@ -350,7 +353,7 @@ def run_ceiling(
                 socket.connect(url)
                 answered, taken_s = feed(socket, frames, seconds)
                 socket.send(STOP)
-                turns = ours.recv()
+                turns, cpu_s = ours.recv()
             server.join()
         finally:
             server.kill()
@@ -363,6 +366,7 @@ def run_ceiling(
         "seconds": round(taken_s, 3),
         "events_per_s": round(done / taken_s),
         "us_per_event": round(taken_s / done * 1e6, 2),
+        "cpu_us_per_event": round(cpu_s / done * 1e6, 2),
         "events_per_turn": round(done / turns, 1),
     }
 

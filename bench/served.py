@@ -41,6 +41,12 @@ class Served:
         """Where mails arrive when the settings name no mail server."""
         return self.folder / "data" / "spool" / "new"
 
+    def cpu_s(self, name: str = "shard-0") -> float:
+        """Seconds of processor time that one of its processes has used, in steps of the kernel's clock."""
+        _, _, fields = Path(f"/proc/{self.pids[name]}/stat").read_text().rpartition(")")
+        user, system = fields.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def client(self, timeout_s: float = 60.0) -> Client:
         """A client of it."""
         return Client(self.address, timeout_s=timeout_s)
