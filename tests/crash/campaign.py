@@ -94,6 +94,7 @@ class Campaign:
         *,
         senders: int = 1,
         items: int = 20,
+        clock_rate: float = CLOCK_RATE,
         mistakes: tuple[str, ...] = (),
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -117,7 +118,7 @@ class Campaign:
         )
         self.served = Served(
             folder,
-            clock_rate=CLOCK_RATE,
+            clock_rate=clock_rate,
             senders=senders,
             channels=ChannelsConfig(email=email),
             child="tests.crash.planted" if mistakes else "",

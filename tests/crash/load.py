@@ -93,6 +93,7 @@ class Load:
         self._numbers = dict.fromkeys(self.items, 0)
         self._stage = dict.fromkeys(self.items, STAGES[0])
         self._paused: dict[str, int] = {}  # item -> the batch after which it is resumed
+        self._touched: set[str] = set()  # items that were ever paused
         self._open: dict[int, Ticket] = {}
         self._answered: set[int] = set()  # of the open ones
         self._client = Client(address, NAME, timeout_s=PATIENCE_S)
@@ -104,12 +105,17 @@ class Load:
         while not self.stopping and (not batches or self.sent < batches):
             self.wait_news(UNANSWERED_MAX)
             self.send(self._batch())
-        for item in list(self._paused):
-            self.send([self._resume(item)])
         self.stopping = False
+        self._resume_all()
         while self._open:
-            self.wait_news(0)
+            if self.wait_news(0):
+                self._resume_all()  # the client broke, and with it perhaps what would have resumed an item
         self._client.close()
+
+    def _resume_all(self) -> None:
+        """Whatever was paused once: a mistake may lose even an answered resumption."""
+        if self._touched:
+            self.send([self._command(item, RESUME) for item in sorted(self._touched)])
 
     def send(self, batch: list[tuple[Meant, AnyCommand]]) -> None:
         """Log the intent, then send."""
@@ -117,14 +123,14 @@ class Load:
         self.log.write(Sent(self.sent, [meant for meant, _ in batch]))
         self._open[self.sent] = self._client.send([command for _, command in batch], wait_applied=True)
 
-    def wait_news(self, unanswered_max: int) -> None:
-        """Log what came; wait while too many batches are unanswered (0: while any is open)."""
-        self._look()
+    def wait_news(self, unanswered_max: int) -> bool:
+        """Log what came; wait while too many batches are unanswered (0: while any is open). Did it break?"""
+        broken = self._look()
         if unanswered_max == 0 and self._open:
             self._client.wait(self._has_news, lambda: f"{len(self._open)} batches are open")
         elif len(self._open) - len(self._answered) >= unanswered_max:
             self._client.wait(lambda: self.stopping or self._has_news(), lambda: "no batch is answered")
-        self._look()
+        return self._look() or broken
 
     # ---------------------------------------------------------------- what is sent
 
@@ -135,6 +141,7 @@ class Load:
         if len(self._paused) < PAUSED_MAX and self.dice.random() < 0.15:
             item = self.dice.choice(self.items)
             if item not in self._paused:
+                self._touched.add(item)
                 self._paused[item] = self.sent + self.dice.randint(5, 25)
                 return [self._command(item, PAUSE)]
         choice = self.dice.choice
@@ -169,7 +176,7 @@ class Load:
             for batch, ticket in self._open.items()
         )
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         """Log new results, each once; a client that gave up is followed by another one of the same name."""
         broken = False
         for batch, ticket in list(self._open.items()):
@@ -188,6 +195,7 @@ class Load:
         if broken:
             self._client.close()
             self._client = Client(self.address, NAME, timeout_s=PATIENCE_S)
+        return broken
 
 
 def said(result: Result | None) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from stagewheel.protocol.messages import UpdateItem
+from stagewheel.protocol.messages import RaiseEvent, UpdateItem
 from stagewheel.server import app
 from stagewheel.server.actors import engine as engine_module
 from stagewheel.server.actors import turn as turn_module
@@ -105,12 +105,13 @@ def dies_before_commit() -> None:
 
 
 def dies_after_commit() -> None:
-    """SIGKILL between a commit and its answers."""
+    """SIGKILL between a commit and its answers; one is of an event, which shows when it comes twice."""
     turn = Engine.turn
 
     def turn_and_die(self: Engine, inbound: Any) -> Any:
         outbound = turn(self, inbound)
-        if inbound.submits and self.tally.submits >= DYING_TURN:
+        commands = [type(command) for _, submit, _ in inbound.submits for command in submit.commands]
+        if RaiseEvent in commands and self.tally.submits >= DYING_TURN:
             die_once("after-commit")
         return outbound
 

@@ -26,12 +26,10 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
-import trio
 
 from stagewheel.client.blocking import Client
 from stagewheel.errors import StagewheelError
 from stagewheel.protocol.journal import Fact, Record
-from stagewheel.server.app import Supervisor
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.config import ServerConfig, shard_address
 from stagewheel.server.senders.config import ChannelsConfig
@@ -294,29 +292,31 @@ def records(client: Client, key: str) -> Iterator[Record]:
 
 def main() -> int:
     """The life of the supervisor."""
+    # Imported here: tests, and programs that only look, need none of it.
+    import trio
+
+    from stagewheel.server.app import Supervisor
+
+    async def serve(supervisor: Supervisor) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_with_test)
+            await supervisor.run()
+            nursery.cancel_scope.cancel()
+
+    async def end_with_test() -> None:
+        """The standard input stays open as long as the test lives."""
+        await trio.lowlevel.wait_readable(sys.stdin.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     command = (sys.executable, "-m", start.child or "stagewheel.server.app", *start.arguments)
+    supervisor = Supervisor(start.config, lambda ready: print(json.dumps(ready), flush=True), command)
     try:
-        trio.run(
-            _serve, Supervisor(start.config, lambda ready: print(json.dumps(ready), flush=True), command)
-        )
+        trio.run(serve, supervisor)
     except StagewheelError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-async def _serve(supervisor: Supervisor) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_with_test)
-        await supervisor.run()
-        nursery.cancel_scope.cancel()
-
-
-async def _end_with_test() -> None:
-    """The standard input stays open as long as the test lives."""
-    await trio.lowlevel.wait_readable(sys.stdin.fileno())
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
