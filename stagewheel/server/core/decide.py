@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.core import workflow
+from stagewheel.server.core.calendar import MOMENT_MS_MAX
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, Deciding, begin
 from stagewheel.server.core.delivery import reported, retried
 from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
@@ -113,6 +114,8 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
 def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
     if not m.item or len(m.item.encode()) > ITEM_KEY_BYTES_MAX:
         return Failed("bad_value", f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes")
+    if not 0 <= m.entered_at_ms <= MOMENT_MS_MAX:
+        return Failed("bad_value", "entered_at_ms: milliseconds since 1970, and a moment that a calendar has")
     version = facts.active.get(m.pipeline)
     if version is None:
         return Failed("unknown_pipeline", f"no active ruleset has pipeline {m.pipeline!r}")

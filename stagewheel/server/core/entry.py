@@ -27,7 +27,7 @@ from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.limits import AUTOMATIC_ENTRIES_MAX, DAY_MS, DEPTH_MAX
-from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
+from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version, Wait
 from stagewheel.server.core.rearm import due_of, start_wait
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.workflow import cancel_all, end_with_stage
@@ -219,15 +219,23 @@ def step_due(d: Deciding, fired: TimerFired) -> bool:
     rule = stage.rules[step.rule]
     wait = rule.wait
     assert wait is not None, "only a rule with a wait has a timer"
-    if step.state == PASSED:
-        acted = _skip(d, rule, step.no, "moment has passed")
-    elif wait.of and wait.follow and due_of(d, wait, step.due_ms, False) is None:
-        acted = _empty(d, rule, step.no, step.previous)
-    else:
-        late = _late(d, rule, step.no, step.due_ms)
-        acted = late or _decide_step(d, rule, step.no, step.previous, rule.check_due)
-    continue_chain(d, stage, rule, acted)
+    continue_chain(d, stage, rule, _wait_over(d, rule, wait, step))
     return True
+
+
+def _wait_over(d: Deciding, rule: RulePlan, wait: Wait, step: Step) -> Acted:
+    """What a step comes to whose moment is here."""
+    if step.state == PASSED:
+        return _skip(d, rule, step.no, "moment has passed")
+    try:
+        empty = wait.of and wait.follow and due_of(d, wait, step.due_ms, False) is None
+    except ValueError as error:
+        d.end_step(rule.id, step.no, FAILED, str(error))
+        return Acted(FAILED)
+    if empty:
+        return _empty(d, rule, step.no, step.previous)
+    late = _late(d, rule, step.no, step.due_ms)
+    return late or _decide_step(d, rule, step.no, step.previous, rule.check_due)
 
 
 def continue_chain(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> None:

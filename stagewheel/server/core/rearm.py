@@ -26,7 +26,7 @@ def due_of(d: Deciding, wait: Wait, base_ms: int, chained: bool) -> int | None:
     if value is None or value == "":
         return None
     due_ms = calendar.due_from_field(value, d.scope.zone, wait.duration, wait.sign, wait.time)
-    return max(due_ms, base_ms) if chained else due_ms
+    return max(due_ms, base_ms if chained else 1)  # a timer's row knows no moment before 1970
 
 
 def start_wait(d: Deciding, rule: RulePlan, step: Step, seen: list[object]) -> None:
@@ -57,7 +57,10 @@ def _follow(d: Deciding, rule: RulePlan, step: Step) -> Step:
     assert wait is not None, "only a rule with a wait looks at a field"
     if not wait.follow and step.state == WAITING:
         return step
-    due_ms = due_of(d, wait, d.item.entered_ms, rule.after_previous)
+    try:
+        due_ms = due_of(d, wait, d.item.entered_ms, rule.after_previous)
+    except ValueError:
+        due_ms = d.now_ms  # the timer finds that no calendar has this moment, and fails the step
     if due_ms is None:
         if wait.if_empty != "wait":
             due_ms = d.now_ms  # the timer finds the field empty and applies `if_empty`
