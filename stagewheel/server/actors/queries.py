@@ -1,6 +1,7 @@
 """Answers to queries, from one short snapshot each. Everything is paged; nothing here writes."""
 
 import platform
+import struct
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from stagewheel.protocol.codec import decode_record
+from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.messages import (
     AnyQuery,
     DeadLettersQuery,
@@ -51,8 +53,8 @@ def answer(engine: "Engine", query: Query) -> Reply | Refused:
     snapshot = engine.store.snapshot()
     try:
         rows, cursor = ANSWERS[type(query.query)](engine, snapshot, query.query)
-    except ValueError as error:
-        return Refused("bad_query", str(error), query=query.id)
+    except (ValueError, struct.error) as error:  # the second: a number or a name that no key can hold
+        return Refused("bad_query", f"{REFUSED['bad_query']} ({error})", query=query.id)
     finally:
         snapshot.close()
     return Reply(query.id, rows, cursor)

@@ -32,6 +32,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.subscriptions import Subscriptions
 from stagewheel.server.limits import (
@@ -180,6 +181,8 @@ class Router:
         session = self.engine.sessions.get(route, self.engine.now_ms())
         if session is None or self.senders.get(session.producer) != route:
             self._refuse(route, Refused("hello_first", "say Hello as a sender first"))
+        elif isinstance(message, Pull) and message.channel not in OUTBOX_TABLES:
+            self._refuse(route, Refused("malformed", f"there is no channel {message.channel!r}"))
         elif isinstance(message, Pull):
             self.engine.handout.pull(route, message.channel, message.credit)
         else:
