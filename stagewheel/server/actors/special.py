@@ -51,6 +51,8 @@ def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
     result = (
         special(turn, command, owed) if special else turn.item_command(cast("ItemCommand", command), owed)
     )
+    if isinstance(result, Failed) and result.code == "mailbox_full":
+        return result  # nothing was taken, and it may be sent again
     # An accepted command is not final yet: its duplicate is told `applied` without an entry.
     kept = Applied() if isinstance(result, Accepted) else result
     expires = u64(turn.now_ms + DEDUPE_KEPT_MS)
@@ -82,9 +84,14 @@ def _put_ruleset(turn: "Turn", command: PutRuleset, owed: "Owed") -> Result:
     return answer
 
 
-def _retry_dead_letter(turn: "Turn", command: RetryDeadLetter, owed: "Owed") -> Result:
+def _letter(turn: "Turn", number: int) -> bytes | None:
+    """The dead letter's row, one of this turn included."""
     turn.flush()
-    row = turn.transaction.get(Table.DEAD, u64(command.number))
+    return turn.transaction.get(Table.DEAD, u64(number)) if number > 0 else None
+
+
+def _retry_dead_letter(turn: "Turn", command: RetryDeadLetter, owed: "Owed") -> Result:
+    row = _letter(turn, command.number)
     if row is None:
         return NO_LETTER
     letter = decode_dead_letter(row)
@@ -94,8 +101,7 @@ def _retry_dead_letter(turn: "Turn", command: RetryDeadLetter, owed: "Owed") -> 
 
 
 def _drop_dead_letter(turn: "Turn", command: DropDeadLetter, owed: "Owed") -> Result:
-    turn.flush()
-    if turn.transaction.get(Table.DEAD, u64(command.number)) is None:
+    if _letter(turn, command.number) is None:
         return NO_LETTER
     turn.batch.delete(Table.DEAD, u64(command.number))
     return Applied()
