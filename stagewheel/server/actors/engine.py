@@ -155,6 +155,7 @@ class Engine:
             transaction.abort()
             self._failed(inbound)
             raise
+        self.handout.turn_ended(committed=True)
         if isinstance(self.clock, VirtualClock | ReplayClock):
             self.clock.advance_to(turn.now_ms)
         self.tally.turns += 1
@@ -195,6 +196,7 @@ class Engine:
     def _failed(self, inbound: Inbound) -> None:
         """Nothing was stored: drop every in-memory counter of the turn."""
         self.tally.turns_failed += 1
+        self.handout.turn_ended(committed=False)
         for route, _ in inbound.hellos:
             self.sessions.drop(route)
         self.reload()
@@ -288,6 +290,8 @@ class Engine:
 
     def _repeat(self, turn: Turn, route: bytes, key: bytes, seq: int) -> None:
         """The stored answer once more, byte for byte. One of this very turn is on its way already."""
+        if turn.answers:
+            turn.flush()  # a late result of this very turn may belong to it
         row = turn.transaction.get(Table.ANSWERS, key)
         if row is not None:
             turn.frames.append((route, HEADERS[Kind.ANSWER], row))

@@ -41,6 +41,7 @@ class HandOut:
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = defaultdict(Lane)
+        self._going: list[tuple[str, int, bytes]] = []  # what this turn took out of the hands of a session
 
     def pull(self, route: bytes, channel: str, credit: int) -> None:
         """A sender offers to take more."""
@@ -57,8 +58,16 @@ class HandOut:
             lane.returned = sorted([*lane.returned, *back])
 
     def gone(self, channel: str, number: int) -> None:
-        """The row left the outbox."""
-        self.lanes[channel].taken.pop(number, None)
+        """The row leaves the outbox, if the turn is committed."""
+        route = self.lanes[channel].taken.pop(number, None)
+        if route is not None:
+            self._going.append((channel, number, route))
+
+    def turn_ended(self, committed: bool) -> None:
+        """Without a commit the rows are still there, and still with those who had them."""
+        for channel, number, route in () if committed else self._going:
+            self.lanes[channel].taken[number] = route
+        self._going.clear()
 
     def is_taken(self, channel: str, number: int) -> bool:
         """Does a sender have the row?"""
