@@ -154,7 +154,7 @@ def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     if wrong:
         return Failed("bad_field", wrong)
     changed = d.set_values(values)
-    if changed and d.steps:
+    if changed and d.steps and d.plan is not None and d.plan.waits_for_fields:
         rearm(d, changed)
     return changed
 
@@ -164,12 +164,10 @@ def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
     if d.item.more is not None:
         workflow.fields_changed(d, changed)
     plan = d.facts.newest(d.item.pipeline)
-    if plan is None:
+    if plan is None or not plan.sees_changes:
         return
     if "field_changed" in plan.triggers:
         look(d, "field_changed", "", {"fields": list(changed)}, changed=changed)
-    if not plan.workflows_on_change:
-        return
     started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
     start_workflows(d, tuple(started), "changed")
 

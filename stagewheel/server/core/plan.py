@@ -191,6 +191,14 @@ class PipelinePlan(Struct, frozen=True):
     workflows_on_create: tuple[str, ...]
     workflows_on_change: tuple[tuple[str, tuple[str, ...]], ...]  # (workflow, fields; none = any)
     workflows_on_event: tuple[tuple[str, str, str], ...]  # (workflow, event type, code)
+    sees_changes: bool = True  # may a trigger or a workflow start follow a changed field? From the others.
+    waits_for_fields: bool = True  # does any rule wait for a date field?
+
+    def __post_init__(self) -> None:
+        sees = bool(self.workflows_on_change) or "field_changed" in self.triggers
+        force_setattr(self, "sees_changes", sees)
+        waits = any(stage.field_rules for stage in self.stages.values())
+        force_setattr(self, "waits_for_fields", waits)
 
 
 class FieldPlan(Struct, frozen=True):

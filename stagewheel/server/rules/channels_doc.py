@@ -76,6 +76,11 @@ class Recipient(Struct, frozen=True):
 
     def lacks(self, scope: Scope) -> str:
         """Why there is nobody to write to, or ""."""
+        client = scope.item.client
+        if self.client and client is not None:
+            for address in client.emails:  # the common case, without building a list
+                if address.address and self.type in (AUTO, address.type):
+                    return ""
         if self.addresses(scope):
             return ""
         kind = "e-mail address" if self.type == AUTO else f"e-mail address of type {self.type}"

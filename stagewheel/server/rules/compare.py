@@ -196,6 +196,8 @@ def number(value: Any) -> float | int | None:
 
 def money(value: Any) -> tuple[float | int, str] | None:
     """(amount, currency) of a number or of {amount, currency}; the currency of a plain number is ""."""
+    if type(value) is int:
+        return value, ""
     currency = ""
     if isinstance(value, dict):
         currency = value.get("currency") or ""
