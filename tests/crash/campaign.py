@@ -3,9 +3,9 @@
     load ──commands──▶ server (supervisor, shard, senders) ──mails──▶ mail sink
       └── log, fsynced ──▶ checker ◀── journal, queries ──┘ ◀── mails ──┘
 
-Whom a kill meets: the whole group, the shard, the senders, or the supervisor (whose children must end
-with it). When: at a random moment, while a process starts, or while commands are accepted and not yet
-applied. Both come from the seed; what the scheduler makes of them does not: a seed names a plan, and no run.
+Whom a kill meets: the whole group, the shard, the senders, or the supervisor, whose children must end with
+it. When: at a random moment, while a process starts, or while commands are accepted and not yet applied. Both
+come from the seed; what the scheduler makes of them does not: a seed names a plan, and no run.
 """
 
 import json
@@ -28,7 +28,7 @@ from tests.crash.judge import Mail
 from tests.crash.load import RULES, RULESET
 from tests.crash.log import Undecided
 from tests.crash.look import wait_quiet
-from tests.server.harness import ROOT, Served
+from tests.server.harness import ROOT, Served, group_members, wait_ended
 
 CLOCK_RATE: Final = 20.0
 LIVE_S: Final = (0.05, 1.0)  # the server is left alone for a random time between two kills
@@ -105,6 +105,7 @@ class Campaign:
         self.kills: Counter[str] = Counter()
         self.killed_between = 0
         self._dice = random.Random(seed)
+        self._orphaned: list[int] = []  # groups whose supervisor was killed
         self._log = folder / "load.jsonl"
         self._undecided = Undecided(self._log)
         self._senders = [f"sender-{number}" for number in range(senders)]
@@ -209,6 +210,8 @@ class Campaign:
         self._begin_again(who, wait=True)
         for name in ["shard-0", *self._senders]:
             served.wait_ready(name, other_than=gone.get(name, 0))
+        wait_ended(lambda: [pid for group in self._orphaned for pid in group_members(group)])
+        self._orphaned.clear()
         self._say(f"{self.kills.total():3} {who} {when}; all is up after {time.monotonic() - began:.1f} s")
 
     def _kill_one(self, who: str, name: str) -> int:
@@ -217,7 +220,10 @@ class Campaign:
             return 0
         pid = self.served.kill(name)
         if who == SUPERVISOR:
-            self.served.wait_group_ended()  # its children end with it, without having been told
+            # Its children end with it. Senders end what is under way first: they may meet the next server.
+            senders = {self.served.pids.get(sender) for sender in self._senders}
+            wait_ended(lambda: [one for one in group_members(pid) if one not in senders])
+            self._orphaned.append(pid)
         return pid
 
     def _begin_again(self, who: str, wait: bool) -> None:
