@@ -214,9 +214,9 @@ class Turn:
 
     def timers(self, due: list[tuple[int, bytes, bytes]]) -> None:
         """Fire timers: an ordinary message to the item, and the row goes in the same commit."""
-        tally, deletes = self.engine.tally, self.batch.deletes[Table.TIMERS]
+        tally = self.engine.tally
         for due_ms, row_key, value in due:
-            deletes.append(row_key)
+            self.batch.deletes[TIMERS].append(row_key)  # named anew: whoever reads may have flushed the batch
             tally.fired(self.now_ms - due_ms)
             if row_key[8] == PARKED_LEAD:
                 self._unpark(value)
