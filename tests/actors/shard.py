@@ -34,6 +34,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.reference import Compile
+from stagewheel.server.core.plan import Version
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.memory import MemoryStore
 from stagewheel.server.store.tables import TABLES, Table
@@ -69,6 +70,17 @@ pipelines:
 """
 
 
+_compiled: dict[tuple[str, int], tuple[Version, list[Any]]] = {}
+
+
+def compiled(files: dict[str, str], number: int) -> tuple[Version, list[Any]]:
+    """`compile_ruleset`, once for each text: a version never changes, and many tests have the same."""
+    key = (repr(files), number)
+    if key not in _compiled:
+        _compiled[key] = compile_ruleset(files, number)
+    return _compiled[key]
+
+
 class HandClock:
     """Real time, as far as the engine can tell; a test moves it, also back."""
 
@@ -95,7 +107,7 @@ class Sent(Struct):
 class Shard:
     """An engine and what tests ask of it."""
 
-    def __init__(self, rules: str = RULES, compile_: Compile = compile_ruleset) -> None:
+    def __init__(self, rules: str = RULES, compile_: Compile = compiled) -> None:
         self.clock = HandClock()
         self.store = MemoryStore()
         self.compile = compile_

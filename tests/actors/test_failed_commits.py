@@ -7,6 +7,7 @@ from stagewheel.protocol.messages import (
     Accepted,
     Address,
     Answer,
+    AnyCommand,
     Applied,
     Client,
     Employee,
@@ -44,7 +45,11 @@ def fill_disk(shard: Shard) -> None:
 def test_nothing_of_a_failed_turn_stays_and_the_same_submit_is_applied_once(shard: Shard, peer: Peer) -> None:
     peer.submit(deal("d:1"))
     before, counters = shard.stored(), shard.engine.counters.__copy__()  # type: ignore[attr-defined]
-    commands = [setn("d:1", 1), deal("d:2", "nag"), PutEmployee("", employee=Employee(5, "Rosa"))]
+    commands: list[AnyCommand] = [
+        setn("d:1", 1),
+        deal("d:2", "nag"),
+        PutEmployee("", employee=Employee(5, "Rosa")),
+    ]
     fill_disk(shard)
     assert refusal(peer.send(peer.next_seq, *commands)) == "storage_full"
     assert shard.stored() == before

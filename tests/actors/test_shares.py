@@ -1,0 +1,197 @@
+"""Each source has its share of a turn; what does not fit comes with a later one, in order. Time only grows."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagewheel.protocol.journal import Entered, FieldsChanged, StepEnded
+from stagewheel.protocol.messages import Accepted, Applied, Completed, Failed, HoldItem, Published, UpdateItem
+from stagewheel.server.actors import engine as engine_module
+from stagewheel.server.actors.engine import Inbound
+from stagewheel.server.limits import MAILBOX_ROWS_MAX
+from stagewheel.server.store.tables import Table
+from tests.actors.shard import (
+    DAY_MS,
+    MINUTE_MS,
+    MONDAY_NINE_MS,
+    RULES,
+    Peer,
+    Shard,
+    completed,
+    deal,
+    read,
+    setn,
+)
+
+HOUR_MS = 60 * MINUTE_MS
+
+
+@pytest.fixture
+def shard() -> Shard:
+    return Shard()
+
+
+@pytest.fixture
+def peer(shard: Shard) -> Peer:
+    return Peer(shard, b"peer")
+
+
+def numbers(shard: Shard, key: str) -> list[int]:
+    return [
+        did.fields["n"]
+        for _, record in shard.records
+        if record.item == key
+        for did in record.did
+        if isinstance(did, FieldsChanged)
+    ]
+
+
+def test_what_a_turn_has_no_time_for_comes_back_and_is_applied_in_order(
+    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.submit(deal("d:1"))
+    monkeypatch.setattr(engine_module, "TURN_DECIDE_US", 0)
+    inbound = Inbound([], [peer.frame(1 + n, [setn("d:1", n)]) for n in range(5)], [])
+    answered = []
+    for expected_left in (4, 3, 2, 1, 0):
+        outbound = shard.turn(inbound)
+        answered += [one.message.seq for one in read(outbound)]
+        assert len(outbound.left) == expected_left
+        inbound = Inbound([], outbound.left, [])
+    assert answered == [1, 2, 3, 4, 5]
+    assert numbers(shard, "d:1") == [0, 1, 2, 3, 4]
+
+
+def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(
+    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "TURN_TIMERS_MAX", 4)
+    for n in range(10):
+        peer.submit(deal(f"d:{9 - n}", "nag"))
+        shard.clock.moment_ms += 1
+    shard.clock.moment_ms += 2 * HOUR_MS
+    shard.records.clear()
+    fired: list[str] = []
+    for expected in (4, 4, 2):
+        outbound = shard.turn(Inbound([], [peer.frame(peer.next_seq, [setn("d:0", len(fired))])], []))
+        assert len(read(outbound)) == 1, "commands are answered in the same turns"
+        peer.next_seq += 1
+        due = [record.item for _, _, record in outbound.records if record.cause == "TimerFired"]
+        assert len(due) == expected
+        fired += due
+    assert fired == [f"d:{9 - n}" for n in range(10)]
+    assert shard.count(Table.TIMERS) == 0
+
+
+def test_mailboxes_take_their_share_and_no_item_starves_another(
+    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.submit(*[deal(f"d:{n}") for n in range(3)])
+    peer.submit(*[HoldItem(f"d:{n}", mode="pause") for n in range(3)])
+    for n in range(3):
+        peer.submit(*[setn(f"d:{n}", number) for number in range(100)])
+    shard.settle()
+    peer.submit(*[HoldItem(f"d:{n}", mode="resume") for n in range(3)])
+    monkeypatch.setattr(engine_module, "TURN_MAILBOX_MAX", 120)
+    shard.turn()
+    assert len(numbers(shard, "d:1")) == 56, "after 64 of the first item comes the next"
+    shard.settle()
+    assert [numbers(shard, f"d:{n}") for n in range(3)] == [list(range(100))] * 3
+    assert shard.count(Table.MAILBOX) == 0
+    assert shard.engine.backlog.counts == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["set", "pause", "resume", "turn", "restart"]))))
+@settings(max_examples=40)
+def test_an_items_messages_are_applied_in_the_order_in_which_they_were_sent(
+    steps: list[tuple[int, str]],
+) -> None:
+    shard = Shard()
+    peer = Peer(shard, b"peer")
+    peer.submit(deal("d:0"), deal("d:1"))
+    sent: dict[int, list[int]] = {0: [], 1: []}
+    for number, (at, what) in enumerate(steps):
+        if what == "set":
+            assert peer.submit(setn(f"d:{at}", number))[0] in (Applied(1), Accepted())
+            sent[at].append(number)
+        elif what == "turn":
+            shard.turn()
+        elif what == "restart":
+            shard.restart()
+            peer.hello()
+        else:
+            peer.submit(HoldItem(f"d:{at}", mode=what))
+    peer.submit(HoldItem("d:0", mode="resume"), HoldItem("d:1", mode="resume"))
+    shard.settle()
+    assert {at: numbers(shard, f"d:{at}") for at in (0, 1)} == sent
+    assert shard.count(Table.MAILBOX) == 0
+
+
+def test_a_full_mailbox_refuses_the_command_alone_and_its_dedupe_key_may_come_again(
+    shard: Shard, peer: Peer
+) -> None:
+    peer.submit(deal("d:1"), deal("d:2"), HoldItem("d:1", mode="pause"))
+    peer.submit(*[setn("d:1", 0)] * 250)
+    shard.engine.backlog.counts[b"d:1"] = MAILBOX_ROWS_MAX  # as if the others had come as well
+    full, other = peer.submit(UpdateItem("d:1", fields={"n": 8}, dedupe_key="k"), setn("d:2", 1))
+    assert isinstance(full, Failed)
+    assert (full.code, other) == ("mailbox_full", Applied(1))
+    shard.engine.reload()
+    assert peer.submit(UpdateItem("d:1", fields={"n": 8}, dedupe_key="k")) == [Accepted()]
+    peer.submit(HoldItem("d:1", mode="resume"))
+    shard.settle()
+    assert shard.item("d:1").fields == {"n": 8}
+
+
+def test_time_never_runs_backwards_also_not_over_a_reload_or_a_restart(shard: Shard, peer: Peer) -> None:
+    shard.clock.moment_ms += DAY_MS
+    peer.submit(deal("d:1", "nag"))
+    shard.clock.moment_ms = MONDAY_NINE_MS  # the wall clock was set back
+    assert shard.engine.now_ms() == MONDAY_NINE_MS + DAY_MS
+    peer.submit(setn("d:1", 1))
+    shard.engine.reload()
+    assert shard.engine.now_ms() == MONDAY_NINE_MS + DAY_MS
+    shard.restart()
+    assert shard.engine.now_ms() == MONDAY_NINE_MS + DAY_MS
+    welcome = peer.hello()
+    assert welcome.now_ms == MONDAY_NINE_MS + DAY_MS
+    peer.submit(setn("d:1", 2))
+    moments = [record.at_ms for _, record in shard.records]
+    assert moments == sorted(moments)
+    shard.wait(HOUR_MS)
+    assert shard.item("d:1").waiting != [], "an hour on the clock that was set back is not yet due"
+    shard.wait(DAY_MS)
+    assert shard.item("d:1").waiting == []
+
+
+def test_a_timer_is_never_early_and_its_row_is_gone_once_it_fired(shard: Shard, peer: Peer) -> None:
+    peer.submit(deal("d:1", "nag"))
+    due_ms = MONDAY_NINE_MS + HOUR_MS
+    shard.wait(HOUR_MS - 1)
+    shard.turn()
+    assert [w.due_ms for w in shard.item("d:1").waiting] == [due_ms]
+    shard.wait(1)
+    [at_ms] = [r.at_ms for _, r in shard.records for did in r.did if isinstance(did, StepEnded)]
+    assert at_ms == due_ms
+    assert shard.count(Table.TIMERS) == 0
+
+
+def test_messages_to_other_items_are_decided_in_later_turns_and_reported_to_nobody(
+    shard: Shard, peer: Peer
+) -> None:
+    sent = peer.send(0, *[deal(f"d:{n}", "ordered", fields={"n": n}) for n in range(3)])
+    assert shard.count(Table.MAILBOX) == 3
+    sent += shard.settle()
+    assert completed(sent) == []
+    assert not any(isinstance(one.message, Completed) for one in sent)
+    orders = [record for _, record in shard.records if record.pipeline == "orders"]
+    assert len(orders) == 3
+    assert all(isinstance(did, Entered) for record in orders for did in record.did[1:])
+
+
+def test_a_turn_with_nothing_to_do_commits_nothing(shard: Shard, peer: Peer) -> None:
+    assert isinstance(shard.publish(RULES), Published)
+    shard.turn()  # housekeeping looked around
+    before = shard.store.statistics().last_transaction
+    shard.turn()
+    assert shard.store.statistics().last_transaction == before
