@@ -1,4 +1,4 @@
-"""Each source has its share of a turn; what does not fit comes with a later one, in order. Time only grows."""
+"""Each source has its share of a turn; what does not fit comes later, in order; time only grows."""
 
 import pytest
 from hypothesis import given, settings
