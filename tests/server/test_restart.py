@@ -1,10 +1,11 @@
 """A server's processes end and begin again: whichever dies and however, what was acknowledged stays."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from stagewheel.protocol.journal import StepEnded, StepWaits
+from stagewheel.protocol.journal import SentToItem, StepEnded, StepWaits
 from stagewheel.protocol.messages import Address, Applied, Client, CreateItem, UpdateItem
 from tests.server.harness import Served, facts, group_members, wait_for
 
@@ -20,6 +21,9 @@ pipelines:
           - {id: greet, action: {do: send_email, subject: "To {{ item.key }}", body: Hello}}
           - {id: soon, run: {after: 10s}, action: {do: add_history, text: "ten seconds"}}
           - {id: far, run: {after: 9d}, action: {do: add_history, text: "nine days"}}
+      - id: won
+        rules:
+          - {id: twin, action: {do: create_from, pipeline: leads, title: "After {{ item.key }}"}}
 """
 ADA = Client("Ada", [Address("ada@example.com")])
 
@@ -72,3 +76,16 @@ def test_a_second_server_on_the_folder_ends_with_a_word_and_the_first_goes_on(tm
         assert second.wait_exit() == 1
         assert client.statistics()["python_threads"] == 1
         assert served.running
+
+
+def test_a_wall_clock_that_was_set_back_holds_up_no_message_that_waits(tmp_path: Path) -> None:
+    ahead_ms = time.time_ns() // 1_000_000 + 86_400_000
+    with Served(tmp_path, senders=0, clock_start_ms=ahead_ms) as served, served.client() as client:
+        client.put_ruleset("restarts", {"rules.yaml": RULES})
+        client.submit([CreateItem("lead:1", pipeline="leads")])
+        before_ms = client.statistics()["now_ms"]
+    with Served(tmp_path, senders=0) as served, served.client() as client:
+        assert client.change_stage("lead:1", "won") == Applied(2)
+        [twin] = facts(client, "lead:1", SentToItem)
+        wait_for(client, lambda: client.item(twin.item))
+        assert client.statistics()["now_ms"] >= before_ms, "it stands still until the clock has caught up"

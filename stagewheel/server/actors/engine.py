@@ -128,7 +128,7 @@ class Engine:
     def next_due_ms(self) -> int | None:
         """When there is something to do without anybody asking; None: nothing is planned."""
         if self.backlog.has_work():
-            return self.now_ms()
+            return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
         return self.timers.next_due_ms()
 
     # ---------------------------------------------------------------- the turn
