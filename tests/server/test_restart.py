@@ -7,7 +7,7 @@ import pytest
 
 from stagewheel.protocol.journal import SentToItem, StepEnded, StepWaits
 from stagewheel.protocol.messages import Address, Applied, Client, CreateItem, UpdateItem
-from tests.server.harness import Served, facts, group_members, wait_for
+from tests.server.harness import Served, facts, group_members, records, wait_for
 
 RULES = """
 ruleset: restarts
@@ -83,7 +83,7 @@ def test_a_wall_clock_that_was_set_back_holds_up_no_message_that_waits(tmp_path:
     with Served(tmp_path, senders=0, clock_start_ms=ahead_ms) as served, served.client() as client:
         client.put_ruleset("restarts", {"rules.yaml": RULES})
         client.submit([CreateItem("lead:1", pipeline="leads")])
-        before_ms = client.statistics()["now_ms"]
+        before_ms = max(record.at_ms for record in records(client, "lead:1"))
     with Served(tmp_path, senders=0) as served, served.client() as client:
         assert client.change_stage("lead:1", "won") == Applied(2)
         [twin] = facts(client, "lead:1", SentToItem)
