@@ -101,7 +101,6 @@ class Engine:
         self.special = SPECIAL
         self.timers = NearWindow()
         self.counters = counters_row.Counters()
-        self.journal_written = 0
         self.reload()
         self.tally.started_ms = self.now_ms()
 
@@ -112,7 +111,6 @@ class Engine:
         snapshot = self.store.snapshot()
         try:
             self.counters = counters_row.load(snapshot)
-            self.journal_written = self.counters.position - 1
             self.reference.load(snapshot)
             self.backlog.load(snapshot)
             self.timers.reset(

@@ -36,7 +36,7 @@ NO_LETTER = Failed("unknown_dead_letter", "no dead letter has this number; it wa
 
 
 def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
-    """The result of a command that `turn.item_command` does not take by itself."""
+    """The result of a command that is not simply delivered to its item."""
     if not command.dedupe_key:
         return SPECIAL[type(command)](turn, command, owed)
     if len(command.dedupe_key.encode()) > DEDUPE_KEY_BYTES_MAX:
@@ -49,7 +49,9 @@ def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
         return known
     special = SPECIAL.get(type(command))
     result = (
-        special(turn, command, owed) if special else turn.item_command(cast("ItemCommand", command), owed)
+        special(turn, command, owed)
+        if special
+        else turn.deliver(command.item.encode(), cast("ItemCommand", command), owed)
     )
     if isinstance(result, Failed) and result.code == "mailbox_full":
         return result  # nothing was taken, and it may be sent again

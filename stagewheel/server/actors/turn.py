@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from stagewheel.protocol.codec import Kind, encode_payload, encode_record
+from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
@@ -36,6 +36,7 @@ from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
 from stagewheel.server.core.item import Item, Tombstone, decode_row
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
-ITEMS, TIMERS, STAGES = Table.ITEMS, Table.TIMERS, Table.STAGES  # an enum's member costs 120 ns to name
+ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
 ItemCommand = CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem
@@ -78,7 +79,9 @@ class Turn:
         self.counters = engine.counters
         self.facts = engine.reference.facts
         self.now_ms = now_ms
-        self.batch = Batch()
+        self.backlog = engine.backlog.counts
+        self.add_timer = engine.timers.add
+        self._new_batch()
         self.items: dict[bytes, Item | Tombstone | None] = {}
         self.rows: dict[bytes, bytes] = {}  # item rows that changed
         self.records: list[tuple[int, bytes, Record]] = []
@@ -90,17 +93,28 @@ class Turn:
         self.decided_count = 0
         self.wrote = False
 
+    def _new_batch(self) -> None:
+        """Begin to collect; what every decision appends to is named once."""
+        self.batch = Batch()
+        self.append_journal = self.batch.appends[Table.JOURNAL].append
+        self.put_timer = self.batch.puts[TIMERS].append
+        self.put_stage = self.batch.puts[Table.STAGES].append
+
     # ---------------------------------------------------------------- loading
 
     def load(self, keys: set[bytes]) -> None:
-        """Decode the rows of these items, in one ordered read; what is loaded already is newer."""
-        missing = sorted(keys - self.items.keys())
-        if not missing:
+        """Decode the rows of these items, in one ordered read; what is loaded already is newer.
+
+        A key that no item can have is not looked for.
+        """
+        fresh = keys - self.items.keys()
+        if not fresh:
             return
         items, reference = self.items, self.engine.reference
         versions = reference.facts.versions
-        items.update(dict.fromkeys(missing))
-        for key, row in self.transaction.getmulti(ITEMS, missing):
+        items.update(dict.fromkeys(fresh))
+        readable = sorted(key for key in fresh if 0 < len(key) <= ITEM_KEY_BYTES_MAX)
+        for key, row in self.transaction.getmulti(ITEMS, readable):
             item = items[key] = decode_row(row)
             if type(item) is Item:
                 if item.version not in versions:
@@ -117,7 +131,7 @@ class Turn:
             self.load({key})
         item = self.items[key]
         paused = type(item) is Item and item.more is not None and item.more.hold == "paused"
-        if paused or key in self.engine.backlog.counts:
+        if paused or key in self.backlog:
             passes = type(message) is HoldItem or (paused and type(message) is DeleteItem)
             if not passes:
                 if paused:
@@ -160,23 +174,21 @@ class Turn:
             self.items[key] = item if item is not None else decode_row(row)
         if record is not None:
             position = counters.position
-            self.records.append((position, encode_record(record), record))
+            number, encoded = u64(position), encode_payload(record)
             counters.position = position + 1
+            self.records.append((position, encoded, record))
+            self.append_journal((number, encoded))
             if decision.entered and item is not None:
-                stage_row = stage_prefix(item.pipeline, item.stage) + u64(position)
-                self.batch.puts[STAGES].append((stage_row, key))
+                self.put_stage((stage_prefix(item.pipeline, item.stage) + number, key))
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
-                due_ms = effect.due_ms
-                row_key = timer_key(due_ms, key, effect.step)
-                self.batch.puts[TIMERS].append((row_key, b""))
-                self.engine.timers.add(due_ms, row_key, b"")
+                row_key = timer_key(effect.due_ms, key, effect.step)
+                self.put_timer((row_key, b""))
+                self.add_timer(effect.due_ms, row_key, b"")
             elif isinstance(effect, DispatchAction):
-                number = effect.number
-                counters.outbox = number + 1
-                self.batch.appends[OUTBOX_TABLES[effect.channel]].append(
-                    (u64(number), encode_payload(effect.row))
-                )
+                counters.outbox = effect.number + 1
+                outbox = self.batch.appends[OUTBOX_TABLES[effect.channel]]
+                outbox.append((u64(effect.number), encode_payload(effect.row)))
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
@@ -189,9 +201,9 @@ class Turn:
         engine = self.engine
         exact, special = engine.clock.exact, engine.special
         results, producer, seq = one.results, one.producer, one.submit.seq
-        answer_row = answer_key(producer_bytes(producer), seq)
-        self.admitted[answer_row] = one
-        self.load({command.item.encode() for command in one.submit.commands if command.item})
+        self.admitted[answer_key(producer_bytes(producer), seq)] = one
+        keys = [command.item.encode() for command in one.submit.commands]
+        self.load(set(keys))
         for index, command in enumerate(one.submit.commands):
             if exact and command.at_ms > self.now_ms:
                 self.advance(command.at_ms)
@@ -199,14 +211,7 @@ class Turn:
             if command.dedupe_key or type(command) in special:
                 results.append(engine.special_command(self, command, owed))
             else:
-                results.append(self.item_command(command, owed))  # type: ignore[arg-type]  # `special` has the rest
-
-    def item_command(self, command: ItemCommand, owed: Owed) -> Result:
-        """A command for an item."""
-        key = command.item.encode()
-        if not key or key[0] == PARKED_LEAD:
-            return Failed("bad_value", "the command names no item, or one whose key begins with a zero byte")
-        return self.deliver(key, command, owed)
+                results.append(self.deliver(keys[index], command, owed))  # type: ignore[arg-type]  # not special
 
     def is_over(self) -> bool:
         """Has the turn decided for as long as it may? Virtual time has no hurry."""
@@ -337,17 +342,12 @@ class Turn:
         if self.rows:
             batch.puts[Table.ITEMS] = list(self.rows.items())
             self.rows = {}
-        written = self.engine.journal_written
-        fresh = [(u64(p), raw) for p, raw, _ in self.records if p > written]
-        if fresh:
-            batch.appends[Table.JOURNAL] = fresh
-            self.engine.journal_written = self.records[-1][0]
         if self.answers:
             batch.puts[Table.ANSWERS] += [(k, encode_payload(a)) for k, a in self.answers.items()]
             self.answers = {}
         if not batch.is_empty():
             self.transaction.apply(batch)
-            self.batch = Batch()
+            self._new_batch()
             self.wrote = True
 
 

@@ -112,8 +112,9 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
 
 
 def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
-    if not m.item or len(m.item.encode()) > ITEM_KEY_BYTES_MAX:
-        return Failed("bad_value", f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes")
+    if not 0 < len(m.item.encode()) <= ITEM_KEY_BYTES_MAX or m.item[0] == "\0":
+        why = f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes and does not begin with a zero byte"
+        return Failed("bad_value", why)
     if not 0 <= m.entered_at_ms <= MOMENT_MS_MAX:
         return Failed("bad_value", "entered_at_ms: milliseconds since 1970, and a moment that a calendar has")
     version = facts.active.get(m.pipeline)
