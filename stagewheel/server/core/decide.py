@@ -35,7 +35,7 @@ from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, It
 from stagewheel.server.core.item import Item, More, Tombstone, encode_tombstone
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.rearm import rearm
-from stagewheel.server.core.settle import settle, start_workflows
+from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
 
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
@@ -54,6 +54,8 @@ def decide(
             return Decision(None, None, result, [], None)
         if d.moves or d.causes:
             settle(d)
+            if type(result) is Applied:
+                result = Applied(d.item.entry)  # after all that it caused
         if type(message) is DeleteItem:
             return _bury(d, result)
         return d.finish(result, type(message).__name__)
@@ -106,6 +108,7 @@ def _create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, de
     d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)
+    end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)
     return d.finish(Applied(d.item.entry), "CreateItem")
@@ -169,6 +172,7 @@ def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
         return
     if "field_changed" in plan.triggers:
         look(d, "field_changed", "", {"fields": list(changed)}, changed=changed)
+        end_list(d)
     started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
     start_workflows(d, tuple(started), "changed")
 
@@ -206,6 +210,7 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
         begin_entry(d, version, plan, stage, by=m.by)
     elif not changed:
         d.did.append(NothingChanged())
+    end_list(d)
     if changed:
         _fields_seen(d, changed)
     return Applied(item.entry)
@@ -213,6 +218,7 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
 
 def _event(d: Deciding, m: RaiseEvent) -> Result:
     answer = look(d, m.type, m.code, m.payload)
+    end_list(d)
     plan = d.facts.newest(d.item.pipeline)
     if plan is not None and plan.workflows_on_event:
         started = [

@@ -29,6 +29,12 @@ def settle(d: Deciding) -> None:
             workflow.resume(d, cause)
 
 
+def end_list(d: Deciding) -> None:
+    """A list of rules is through: the move that it wanted comes before what its message does next (2.8)."""
+    while d.moves:
+        _move(d)
+
+
 def _move(d: Deciding) -> None:
     """The first move of the list wins, the others are superseded (2.8)."""
     moves, d.moves = d.moves, []
