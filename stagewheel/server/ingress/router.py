@@ -47,6 +47,7 @@ from stagewheel.server.limits import (
 )
 
 WATCHDOG_S = 1.0
+AFTER_FAILURE_S = 0.2  # what is due stays due: look again soon, not at once
 DRAIN_FRAMES = 16
 COLLECT_AFTER_TURNS = 500
 
@@ -64,6 +65,7 @@ class Router:
         self._taken: list[tuple[bytes, ReportsTaken]] = []
         self._left: list[tuple[bytes, Submit, int]] = []  # Submits that the last turn had no time for
         self._turns_since_collect = 0
+        self._failed = False  # the last turn could not be committed: the disk is full
 
     async def run(self) -> None:
         """Until cancelled; the cancellation is seen between two turns only."""
@@ -73,7 +75,9 @@ class Router:
         try:
             while True:
                 busy = self.step()
-                if busy:
+                if self._failed:
+                    await trio.sleep(AFTER_FAILURE_S)
+                elif busy:
                     await trio.lowlevel.checkpoint()
                 else:
                     await self._sleep()
@@ -193,6 +197,7 @@ class Router:
 
     def _turn(self, inbound: Inbound) -> None:
         outbound = self.engine.turn(inbound)
+        self._failed = not outbound.committed
         self._left = outbound.left
         send = self.socket.send_nowait
         for route, header, payload in outbound.frames:
