@@ -2,6 +2,7 @@
 proof that its checker sees what it is there for.
 """
 
+import faulthandler
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_a_shard_that_dies_at_the_worst_moment_keeps_every_promise(tmp_path: Pat
 
 @pytest.mark.slow
 def test_after_many_kills_at_random_moments_every_promise_was_kept(tmp_path: Path) -> None:
+    faulthandler.cancel_dump_traceback_later()  # minutes are what it takes; its own waits are all bounded
     report = Campaign(tmp_path, seed=16, senders=2).run(plan(16, LONG_KILLS))
     assert report.complaints == []
     assert report.kill_count == LONG_KILLS
