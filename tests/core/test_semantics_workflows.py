@@ -1,0 +1,198 @@
+"""Workflows over restarts (6.2), and how many run in one item (6.5)."""
+
+from stagewheel.protocol.journal import HistoryAdded, Record, WorkflowEnded, WorkflowStarted
+from stagewheel.protocol.messages import Applied, Hello, StartWorkflow
+from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.scenarios.drive import PRODUCER, ROUTE, Drive
+from stagewheel.server.store.memory import MemoryStore
+from stagewheel.server.store.tables import Table
+from tests.actors.shard import Peer, Shard, deal
+from tests.core.play import DAY_MS, MONDAY_NINE_MS, Play, deals
+
+HELLO = Inbound([(ROUTE, Hello(1, 1, PRODUCER, "scenario", instance=bytes(16)))], [], [])
+
+
+class RestartingDrive(Drive):
+    """Before each turn the engine is killed, and a new one started on what was committed."""
+
+    restarts = 0
+
+    def _turn(self, inbound: Inbound) -> None:
+        if not inbound.hellos:
+            store = self.engine.store
+            assert isinstance(store, MemoryStore)
+            self.engine = Engine(store.reopen(), self.clock, compile_ruleset)
+            super()._turn(HELLO)
+            self.restarts += 1
+        super()._turn(inbound)
+
+
+class RestartingPlay(Play):
+    """A play whose engine does not outlive a turn."""
+
+    def __init__(self, rules: str) -> None:
+        super().__init__()
+        self.drive: RestartingDrive = RestartingDrive(
+            MONDAY_NINE_MS, compile_ruleset, self.recorder, self._seen
+        )
+        self.publish(rules)
+
+
+EVERY_KIND = deals(
+    "- {id: new}\n- {id: work, rules: [{id: r, action: {do: add_history, text: rule of work}}]}",
+    """
+    workflows:
+      w:
+        pipeline: deals
+        start: {on_event: app, code: begin}
+        vars: {n: 0}
+        steps:
+          - {do: send_email, from: office@example.com, subject: "first of {{ trigger.who }}", body: B}
+          - do: while
+            when: {vars.n: {lt: 3}}
+            steps:
+              - {do: pause, for: 1d}
+              - {do: send_email, from: office@example.com, subject: "round {{ vars.n }}", body: B}
+              - {do: add_history, text: "{{ vars.n }} by {{ previous.address }}"}
+              - {do: set, vars: {n: "{{ vars.n + 1 }}"}}
+          - {do: change_stage, stage: work}
+          - {do: set_fields, fields: {size: "{{ vars.n * 10 }}"}}
+          - {do: pause, until: due}
+          - do: if
+            branches:
+              - when: {size: {is: 30}}
+                steps: [{do: webhook, url: "https://shop.example.com/{{ item.size }}"}]
+          - {do: add_history, text: "end of {{ trigger.who }}"}
+    """,
+)
+
+
+def through_all_steps(play: Play) -> list[str]:
+    play.create()
+    play.channel("email", retry="451 later", times=1, after="5m")
+    play.event("begin", who="Ada")
+    play.wait(5 * DAY_MS)
+    play.update(due="2026-03-20")
+    play.update(due="2026-03-18")
+    play.wait(20 * DAY_MS)
+    return play.effects()
+
+
+def of_items(play: Play) -> list[Record]:
+    return [record for record in play.records if record.item]
+
+
+def test_s6_2_a_workflow_survives_a_restart_at_every_step() -> None:
+    straight, broken = Play(EVERY_KIND), RestartingPlay(EVERY_KIND)
+    effects = through_all_steps(straight)
+    assert effects[-2:] == ["webhook https://shop.example.com/30", "history end of Ada"]
+    assert [end.outcome for end in straight.did(WorkflowEnded)] == ["done"]
+    assert through_all_steps(broken) == effects
+    assert of_items(broken) == of_items(straight)
+    assert broken.drive.restarts > 20
+
+
+def test_s6_2_a_wait_is_a_timer_in_the_store() -> None:
+    shard = Shard(
+        deals(
+            "- {id: new}",
+            """
+            workflows:
+              w:
+                pipeline: deals
+                start: on_create
+                steps: [{do: pause, for: 1d}, {do: add_history, text: x}]
+            """,
+        )
+    )
+    Peer(shard, b"peer").submit(deal("d:1"))
+    assert shard.count(Table.TIMERS) == 1
+    shard.restart()
+    assert shard.engine.next_due_ms() == MONDAY_NINE_MS + DAY_MS
+    shard.wait(DAY_MS)
+    assert texts(shard) == ["x"]
+    assert shard.count(Table.TIMERS) == 0
+
+
+def test_s6_2_a_workflow_that_yields_after_many_steps_goes_on_after_a_restart() -> None:
+    shard = Shard(
+        deals(
+            "- {id: new}",
+            """
+            workflows:
+              w:
+                pipeline: deals
+                start: on_create
+                vars: {n: 0}
+                steps:
+                  - {do: while, when: {vars.n: {lt: 100}}, steps: [{do: set, vars: {n: "{{ vars.n + 1 }}"}}]}
+                  - {do: add_history, text: "{{ vars.n }}"}
+            """,
+        )
+    )
+    Peer(shard, b"peer").submit(deal("d:1"))
+    assert texts(shard) == []
+    turns = 0
+    while (due_ms := shard.engine.next_due_ms()) is not None:
+        assert due_ms <= shard.clock.moment_ms, "it yields to others and does not wait"
+        shard.restart()
+        shard.turn()
+        turns += 1
+    assert texts(shard) == ["100"]
+    assert turns > 0
+
+
+def texts(shard: Shard) -> list[str]:
+    return [did.text for _, record in shard.records for did in record.did if isinstance(did, HistoryAdded)]
+
+
+CROWD = deals(
+    "- {id: new}",
+    """
+    workflows:
+      w:
+        pipeline: deals
+        if_running: parallel
+        vars: {days: 1}
+        steps:
+          - do: if
+            branches: [{when: {vars.days: {is: 1}}, steps: [{do: pause, for: 1d}]}]
+            else: [{do: pause, for: 9d}]
+          - {do: add_history, text: "after {{ vars.days }}"}
+    """,
+)
+
+
+def test_s6_5_the_33rd_instance_is_refused_and_journalled() -> None:
+    play = Play(CROWD)
+    play.create()
+    for number in range(33):
+        days = 1 if number == 0 else 9
+        assert play.submit(StartWorkflow("deal:1", workflow="w", vars={"days": days})) == Applied(1)
+    assert len(play.did(WorkflowStarted)) == len(play.waiting()) == 32
+    [refused] = play.did(WorkflowEnded)
+    assert (refused.workflow, refused.outcome) == ("w", "failed")
+    assert refused.reason == "32 instances run already"
+
+
+def test_s6_5_when_one_of_32_has_ended_another_may_start() -> None:
+    play = Play(CROWD)
+    play.create()
+    for number in range(32):
+        play.submit(StartWorkflow("deal:1", workflow="w", vars={"days": 1 if number == 0 else 9}))
+    play.wait(DAY_MS)
+    assert play.effects() == ["history after 1"]
+    play.submit(StartWorkflow("deal:1", workflow="w", vars={"days": 9}))
+    assert len(play.did(WorkflowStarted)) == 33
+    assert len(play.waiting()) == 32
+
+
+def test_s6_5_the_instances_of_another_item_do_not_count() -> None:
+    play = Play(CROWD)
+    for key in ("deal:1", "deal:2"):
+        play.create(key)
+        for _ in range(32):
+            play.submit(StartWorkflow(key, workflow="w"))
+    assert play.did(WorkflowEnded, "deal:2") == []
+    assert len(play.waiting("deal:2")) == 32
