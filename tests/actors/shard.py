@@ -4,9 +4,11 @@ and peers that say Hello, submit and read their frames.
 The clock is not `exact`: as in `serve`, what is due is taken in the turn's shares.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from stagewheel.protocol.frames import decode
 from stagewheel.protocol.journal import Record
@@ -34,7 +36,8 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.reference import Compile
-from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan import Condition, Version
+from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.memory import MemoryStore
 from stagewheel.server.store.tables import TABLES, Table
@@ -79,6 +82,28 @@ def compiled(files: dict[str, str], number: int) -> tuple[Version, list[Any]]:
     if key not in _compiled:
         _compiled[key] = compile_ruleset(files, number)
     return _compiled[key]
+
+
+def compiled_with(look: Callable[[Scope], None]) -> Compile:
+    """A compiler whose plans call `look` before each condition of a rule, with what the condition sees."""
+
+    def watched(condition: Condition) -> Condition:
+        def holds(scope: Scope, seen: list[Any]) -> bool:
+            look(scope)
+            return condition.holds(scope, seen)
+
+        return Condition(holds, condition.tests)
+
+    def compile_(files: dict[str, str], number: int) -> tuple[Version, list[Any]]:
+        version, warnings = compile_ruleset(files, number)
+        for pipeline in version.pipelines.values():
+            for stage in pipeline.stages.values():
+                for rule in stage.rules:
+                    if rule.condition is not None:
+                        force_setattr(rule, "condition", watched(rule.condition))
+        return version, warnings
+
+    return compile_
 
 
 class HandClock:

@@ -19,6 +19,8 @@ from stagewheel.protocol.messages import (
     VersionsQuery,
 )
 from stagewheel.server.actors.engine import Inbound
+from stagewheel.server.actors.housekeeping import Housekeeping
+from stagewheel.server.actors.turn import Turn
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import MINUTE_MS, PLENTY, RULES, Peer, Shard, completed, deal, read, refusal, setn
 
@@ -149,21 +151,23 @@ def test_a_row_whose_report_was_not_stored_is_still_in_its_senders_hands(shard: 
     assert shard.item("d:1").waiting == []
 
 
-def test_a_turn_that_fails_with_a_bug_is_thrown_away_whole_and_the_engine_goes_on(
-    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    peer.submit(deal("d:1"))
-    before = shard.stored()
+class Broken(Housekeeping):
+    """A bug at the end of a turn."""
 
-    def broken(turn: object) -> None:
+    def sweep(self, turn: Turn) -> None:
         raise ZeroDivisionError("planted")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(shard.engine.housekeeping, "sweep", broken)
-        with pytest.raises(ZeroDivisionError):
-            shard.turn(Inbound([], [peer.frame(peer.next_seq, [setn("d:1", 1)])], []))
+
+def test_a_turn_that_fails_with_a_bug_is_thrown_away_whole_and_the_engine_goes_on(
+    shard: Shard, peer: Peer
+) -> None:
+    peer.submit(deal("d:1"))
+    before, inbound = shard.stored(), Inbound([], [peer.frame(peer.next_seq, [setn("d:1", 1)])], [])
+    shard.engine.housekeeping = Broken()
+    with pytest.raises(ZeroDivisionError):
+        shard.turn(inbound)
     assert shard.stored() == before
-    outbound = shard.turn(Inbound([], [peer.frame(peer.next_seq, [setn("d:1", 1)])], []))
-    [sent] = read(outbound)
+    shard.engine.housekeeping = Housekeeping()
+    [sent] = read(shard.turn(inbound))
     assert sent.message == Answer(1, [Applied(1)])
     assert [position for position, _ in shard.records] == [1, 2]

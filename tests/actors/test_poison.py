@@ -5,15 +5,12 @@
 from typing import Any
 
 import pytest
-from msgspec.structs import force_setattr
 
 from stagewheel.protocol.journal import FieldsChanged, HistoryAdded
 from stagewheel.protocol.messages import Applied, ChangeStage, Failed, HoldItem, ItemQuery, PoisonQuery
-from stagewheel.server.core.plan import Condition, Version
 from stagewheel.server.core.scope import Scope
-from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.tables import Table
-from tests.actors.shard import Peer, Shard, completed, deal, setn
+from tests.actors.shard import Peer, Shard, compiled_with, completed, deal, setn
 
 BOOM = 13
 
@@ -24,24 +21,12 @@ class Bug:
     def __init__(self, lives: int = 1_000_000) -> None:
         self.lives = lives
         self.count = 0
+        self.compile = compiled_with(self._look)
 
-    def compile(self, files: dict[str, str], number: int) -> tuple[Version, list[Any]]:
-        version, warnings = compile_ruleset(files, number)
-        for pipeline in version.pipelines.values():
-            for stage in pipeline.stages.values():
-                for rule in stage.rules:
-                    if rule.condition is not None:
-                        force_setattr(rule, "condition", self._broken(rule.condition))
-        return version, warnings
-
-    def _broken(self, condition: Condition) -> Condition:
-        def holds(scope: Scope, seen: list[Any]) -> bool:
-            if scope.fields.get("n") == BOOM and self.count < self.lives:
-                self.count += 1
-                raise ZeroDivisionError("planted")
-            return condition.holds(scope, seen)
-
-        return Condition(holds, condition.tests)
+    def _look(self, scope: Scope) -> None:
+        if scope.fields.get("n") == BOOM and self.count < self.lives:
+            self.count += 1
+            raise ZeroDivisionError("planted")
 
 
 def stand(bug: Bug) -> tuple[Shard, Peer]:

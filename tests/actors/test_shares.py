@@ -1,14 +1,18 @@
 """Each source has its share of a turn; what does not fit comes later, in order; time only grows."""
 
+import time
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagewheel.protocol.journal import Entered, FieldsChanged, StepEnded
 from stagewheel.protocol.messages import Accepted, Applied, Completed, Failed, HoldItem, Published, UpdateItem
-from stagewheel.server.actors import engine as engine_module
 from stagewheel.server.actors.engine import Inbound
-from stagewheel.server.limits import MAILBOX_ROWS_MAX
+from stagewheel.server.actors.mailbox import SLICE_ROWS
+from stagewheel.server.core.scope import Scope
+from stagewheel.server.limits import MAILBOX_ROWS_MAX, TURN_DECIDE_US, TURN_MAILBOX_MAX, TURN_TIMERS_MAX
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import (
     DAY_MS,
@@ -17,6 +21,7 @@ from tests.actors.shard import (
     RULES,
     Peer,
     Shard,
+    compiled_with,
     completed,
     deal,
     read,
@@ -46,57 +51,56 @@ def numbers(shard: Shard, key: str) -> list[int]:
     ]
 
 
-def test_what_a_turn_has_no_time_for_comes_back_and_is_applied_in_order(
-    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    peer.submit(deal("d:1"))
-    monkeypatch.setattr(engine_module, "TURN_DECIDE_US", 0)
-    inbound = Inbound([], [peer.frame(1 + n, [setn("d:1", n)]) for n in range(5)], [])
-    answered = []
-    for expected_left in (4, 3, 2, 1, 0):
+def test_what_a_turn_has_no_time_for_comes_back_and_is_applied_in_order() -> None:
+    def slow(scope: Scope) -> None:
+        until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
+        while time.perf_counter_ns() < until_ns:
+            pass
+
+    shard = Shard(compile_=compiled_with(slow))
+    peer = Peer(shard, b"peer")
+    inbound = Inbound([], [peer.frame(n, [deal(f"d:{n}", "fragile")]) for n in range(4)], [])
+    answered: list[int] = []
+    for expected_left in (3, 2, 1, 0):
         outbound = shard.turn(inbound)
         answered += [one.message.seq for one in read(outbound)]
         assert len(outbound.left) == expected_left
         inbound = Inbound([], outbound.left, [])
-    assert answered == [1, 2, 3, 4, 5]
-    assert numbers(shard, "d:1") == [0, 1, 2, 3, 4]
+    assert answered == [0, 1, 2, 3]
+    assert [record.item for _, record in shard.records] == [f"d:{n}" for n in range(4)]
 
 
-def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(
-    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module, "TURN_TIMERS_MAX", 4)
-    for n in range(10):
-        peer.submit(deal(f"d:{9 - n}", "nag"))
+def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(shard: Shard, peer: Peer) -> None:
+    count = 2 * TURN_TIMERS_MAX + 100
+    for n in range(count):
         shard.clock.moment_ms += 1
+        peer.submit(deal(f"d:{count - n}", "nag"))
     shard.clock.moment_ms += 2 * HOUR_MS
-    shard.records.clear()
     fired: list[str] = []
-    for expected in (4, 4, 2):
-        outbound = shard.turn(Inbound([], [peer.frame(peer.next_seq, [setn("d:0", len(fired))])], []))
+    for expected in (TURN_TIMERS_MAX, TURN_TIMERS_MAX, 100):
+        outbound = shard.turn(Inbound([], [peer.frame(peer.next_seq, [setn("d:1", len(fired))])], []))
         assert len(read(outbound)) == 1, "commands are answered in the same turns"
         peer.next_seq += 1
         due = [record.item for _, _, record in outbound.records if record.cause == "TimerFired"]
         assert len(due) == expected
         fired += due
-    assert fired == [f"d:{9 - n}" for n in range(10)]
+    assert fired == [f"d:{count - n}" for n in range(count)]
     assert shard.count(Table.TIMERS) == 0
 
 
-def test_mailboxes_take_their_share_and_no_item_starves_another(
-    shard: Shard, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    peer.submit(*[deal(f"d:{n}") for n in range(3)])
-    peer.submit(*[HoldItem(f"d:{n}", mode="pause") for n in range(3)])
-    for n in range(3):
-        peer.submit(*[setn(f"d:{n}", number) for number in range(100)])
+def test_mailboxes_take_their_share_and_no_item_starves_another(shard: Shard, peer: Peer) -> None:
+    keys = [f"d:{n}" for n in range(20)]
+    peer.submit(*[deal(key) for key in keys])
+    peer.submit(*[HoldItem(key, mode="pause") for key in keys])
+    for key in keys:
+        peer.submit(*[setn(key, number) for number in range(100)])
     shard.settle()
-    peer.submit(*[HoldItem(f"d:{n}", mode="resume") for n in range(3)])
-    monkeypatch.setattr(engine_module, "TURN_MAILBOX_MAX", 120)
-    shard.turn()
-    assert len(numbers(shard, "d:1")) == 56, "after 64 of the first item comes the next"
+    peer.submit(*[HoldItem(key, mode="resume") for key in keys])
+    decided = shard.turn().records
+    assert len(decided) == TURN_MAILBOX_MAX
+    assert Counter(record.item for _, _, record in decided) == dict.fromkeys(keys[:16], SLICE_ROWS)
     shard.settle()
-    assert [numbers(shard, f"d:{n}") for n in range(3)] == [list(range(100))] * 3
+    assert [numbers(shard, key) for key in keys] == [list(range(100))] * 20
     assert shard.count(Table.MAILBOX) == 0
     assert shard.engine.backlog.counts == {}
 
