@@ -159,3 +159,14 @@ def test_a_reader_sends_no_commands_and_gets_no_row(shard: Shard) -> None:
     reader = Peer(shard, b"reader", role="read")
     assert refusal(reader.send(0, deal("d:1"))) == "forbidden"
     assert shard.count(Table.PRODUCERS) == before
+
+
+def test_an_answer_that_is_acknowledged_in_the_turn_of_its_late_result_is_forgotten_all_the_same(
+    shard: Shard, peer: Peer
+) -> None:
+    peer.submit(deal("d:1"), HoldItem("d:1", mode="pause"), setn("d:1", 1))
+    peer.submit(HoldItem("d:1", mode="resume"))
+    kept = shard.count(Table.ANSWERS)
+    outbound = shard.turn(Inbound([], [(peer.route, Submit(4, 4, [setn("d:1", 2)]), 10)], []))
+    assert completed(read(outbound)) == [(0, 2, Applied(1))]
+    assert shard.count(Table.ANSWERS) == kept + 1 - 2

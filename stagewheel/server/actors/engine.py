@@ -280,6 +280,8 @@ class Engine:
     def _admit(self, turn: Turn, key: bytes, verdict: Admit, one: Admitted) -> None:
         """Decide a Submit, and forget the answers that its producer has."""
         if verdict.trim_below > verdict.trim_from:
+            if turn.answers:
+                turn.flush()  # a batch deletes before it puts, and late results of this turn would come back
             start, end = answer_key(key, verdict.trim_from), answer_key(key, verdict.trim_below)
             turn.batch.delete_range(Table.ANSWERS, start, end)
         self.tally.submits += 1
