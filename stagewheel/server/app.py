@@ -87,8 +87,10 @@ def store_id(store: Store) -> str:
 
 def _say(what: dict[str, Any]) -> None:
     """One line of JSON for the supervisor."""
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    try:
+        os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # it is gone, which the lifeline tells in a moment
 
 
 def last_moment(store: Store) -> int:
