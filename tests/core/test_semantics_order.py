@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stagewheel.protocol.journal import Entered, FieldsChanged, HistoryAdded, WorkflowStarted
+from stagewheel.protocol.journal import Entered, FieldsChanged, HistoryAdded, WorkflowEnded, WorkflowStarted
 from stagewheel.protocol.messages import Applied, Moved, NotMoved, RaiseEvent, UpdateItem
 from tests.actors.shard import Peer, Shard, deal
 from tests.core.play import DAY_MS, HOUR_MS, Play, deals
@@ -160,6 +160,51 @@ def test_s2_10_workflows_that_an_item_starts_at_its_creation_see_where_its_rules
     )
     play.create()
     assert play.effects() == ["history started in work"]
+
+
+def moving(*targets: str, more: str = "") -> Play:
+    """Workflows that all start at the creation; each moves the item and says where it is then."""
+    flows = "".join(
+        f"  to_{target}: {{pipeline: deals, start: on_create, {more}steps: [\n"
+        f"    {{do: change_stage, stage: {target}}},"
+        f' {{do: add_history, text: "to {target}: {{{{ item.stage }}}}"}}]}}\n'
+        for target in targets
+    )
+    play = Play(deals("- {id: new}\n- {id: work}\n- {id: won}", f"workflows:\n{flows}"))
+    play.create()
+    return play
+
+
+def test_s2_10_of_two_workflows_that_move_the_item_each_moves_it_in_its_turn() -> None:
+    play = moving("work", "won")
+    assert [entered.to_stage for entered in play.did(Entered)] == ["new", "work", "won"]
+    assert play.effects() == ["history to work: work", "history to won: won"]
+
+
+def test_s2_10_a_workflow_that_ended_with_the_stage_moves_nothing_any_more() -> None:
+    play = moving("work", "won", more="until: stage_change, ")
+    assert [entered.to_stage for entered in play.did(Entered)] == ["new", "work"]
+    assert [(end.outcome, end.reason) for end in play.did(WorkflowEnded)] == [("cancelled", "left stage")] * 2
+
+
+def test_s2_10_what_a_workflow_changed_is_seen_before_it_moves_the_item() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+            - id: work
+              triggers: [{id: t, on: field_changed, fields: [size], when: {stage: {is: new}}}]
+            - id: won
+            """,
+            """
+            workflows:
+              w: {pipeline: deals, start: on_create, steps: [
+                {do: set_fields, fields: {size: 1}}, {do: change_stage, stage: won}]}
+            """,
+        )
+    )
+    play.create()
+    assert [entered.to_stage for entered in play.did(Entered)] == ["new", "work", "won"]
 
 
 def test_s2_10_workflows_that_an_event_starts_see_where_its_trigger_and_its_rules_moved_it() -> None:

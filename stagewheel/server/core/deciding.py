@@ -41,10 +41,11 @@ class Changed(Struct, gc=False):
 
 
 class Resume(Struct, gc=False):
-    """A workflow goes on at an operation, once what is before it in the queue is done."""
+    """A workflow moves the item and goes on at an operation, once what is before it in the queue is done."""
 
     instance: int
     at: int
+    move: Move
 
 
 class Deciding(Struct, gc=False):

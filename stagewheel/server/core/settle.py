@@ -25,7 +25,11 @@ def settle(d: Deciding) -> None:
             if plan is not None and "field_changed" in plan.triggers:
                 payload = {"fields": list(cause.names)}
                 look(d, "field_changed", "", payload, changed=cause.names, automatic=True)
-        else:
+        elif any(instance.number == cause.instance for instance in d.more.instances):
+            to = cause.move
+            if (to.pipeline, to.stage) != (d.item.pipeline, d.item.stage):
+                d.moves = [to]
+                end_list(d)
             workflow.resume(d, cause)
 
 

@@ -286,7 +286,8 @@ def _act(d: Deciding, run: Running, at: int, op: Act) -> Walked:
         _end(d, run.number, run.plan.id, FAILED, acted.reason)
         return ENDED
     if acted.outcome == MOVING:
-        d.causes.append(Resume(run.number, at + 1))
+        # Not a move of a list of rules, which supersedes others (2.8): it waits its turn (2.10).
+        d.causes.append(Resume(run.number, at + 1, d.moves.pop()))
         return -1, Token(at + 1, step, QUEUED)
     if acted.values is not None:
         _keep_values(run, op, acted.values)
