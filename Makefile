@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install demo test test-slow check crash format bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test       the tests, short forms (make test-slow: the long forms)"
 	@echo "make check      format, lint, types, and the laws of the house"
 	@echo "make format     put the code into the one format, and mend what lint can mend"
+	@echo "make crash      SIGKILL a loaded server 36 times and look whether every promise was kept"
 	@echo "make bench      every benchmark"
 	@echo "make install    the environment in .venv, with all the tools"
 	@echo "make clean      remove .venv and what tools left behind"
@@ -28,7 +29,7 @@ demo: .venv/.installed-demo
 	@$(BIN)/stagewheel demo
 
 test: .venv/.installed-dev
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-slow: .venv/.installed-dev
 	@$(BIN)/python -m pytest -q -m slow
@@ -42,6 +43,9 @@ check: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+crash: .venv/.installed-dev
+	@$(BIN)/python -m tests.crash --kills 36
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m bench all

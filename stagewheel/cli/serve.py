@@ -12,9 +12,9 @@ import trio
 
 from stagewheel.cli.output import console, emit, json_option
 from stagewheel.errors import OperatorError
-from stagewheel.server.app import Supervisor
 from stagewheel.server.config import ServerConfig, load, shard_address
 from stagewheel.server.core.calendar import parse_datetime, parse_zone
+from stagewheel.server.supervisor import Supervisor
 
 
 @click.command()

@@ -25,6 +25,7 @@ from stagewheel.server.core import decide as deciding
 from stagewheel.server.ingress import admission
 from stagewheel.server.ingress.admission import Admit, Repeat
 from stagewheel.server.ingress.router import Router
+from stagewheel.server.supervisor import Role
 from stagewheel.server.timers.near import NearWindow, Read
 
 LOST_WINDOW_MS: Final = 60_000  # of the server's clock
@@ -171,10 +172,10 @@ def die_once(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def knows_folder(run_shard: Callable[[app.Role], None]) -> Callable[[app.Role], None]:
+def knows_folder(run_shard: Callable[[Role], None]) -> Callable[[Role], None]:
     """A shard's life, with the data folder known to what was planted."""
 
-    def run(role: app.Role) -> None:
+    def run(role: Role) -> None:
         global folder
         folder = Path(role.config.data)
         run_shard(role)

@@ -295,7 +295,7 @@ def main() -> int:
     # Imported here: tests, and programs that only look, need none of it.
     import trio
 
-    from stagewheel.server.app import Supervisor
+    from stagewheel.server.supervisor import Supervisor
 
     async def serve(supervisor: Supervisor) -> None:
         async with trio.open_nursery() as nursery:
