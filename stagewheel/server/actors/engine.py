@@ -89,6 +89,7 @@ class Engine:
         self.store = store
         self.clock = clock
         self.clock_name = clock_name
+        self.followed = True  # whether anybody wants the records of a turn
         self.shards = shards or []
         self.free_bytes_min = free_bytes_min
         self.reference = Reference(compile_ruleset)

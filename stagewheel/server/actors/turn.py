@@ -111,6 +111,9 @@ class Turn:
         if not fresh:
             return
         items, reference = self.items, self.engine.reference
+        for key in fresh & self.rows.keys():
+            items[key] = decode_row(self.rows[key])  # decided in this turn and let go
+            fresh.discard(key)
         versions = reference.facts.versions
         items.update(dict.fromkeys(fresh))
         readable = sorted(key for key in fresh if 0 < len(key) <= ITEM_KEY_BYTES_MAX)
@@ -176,7 +179,8 @@ class Turn:
             position = counters.position
             number, encoded = u64(position), encode_payload(record)
             counters.position = position + 1
-            self.records.append((position, encoded, record))
+            if self.engine.followed:
+                self.records.append((position, encoded, record))
             self.append_journal((number, encoded))
             if decision.entered and item is not None:
                 self.put_stage((stage_prefix(item.pipeline, item.stage) + number, key))
@@ -212,6 +216,8 @@ class Turn:
                 results.append(engine.special_command(self, command, owed))
             else:
                 results.append(self.deliver(keys[index], command, owed))  # type: ignore[arg-type]  # not special
+        # Let go while warm: what a whole turn keeps has left the processor's cache by its end.
+        self.items.clear()
 
     def is_over(self) -> bool:
         """Has the turn decided for as long as it may? Virtual time has no hurry."""

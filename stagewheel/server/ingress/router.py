@@ -196,6 +196,7 @@ class Router:
     # ---------------------------------------------------------------- giving
 
     def _turn(self, inbound: Inbound) -> None:
+        self.engine.followed = len(self.subscriptions) > 0
         outbound = self.engine.turn(inbound)
         self._failed = not outbound.committed
         self._left = outbound.left
