@@ -2,7 +2,7 @@
 
 A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the
 one that was asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means
-by default.
+by default. `all` runs every one with its defaults and keeps each result under `bench/results/`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     name = first.parse_known_args(argv[:1])[0].name
     if name not in known:
         asked = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-        asked.add_argument("name", choices=known)
+        asked.add_argument("name", choices=[*known, "all"])
         asked.parse_args(argv[:1])
     benchmark = cast(Benchmark, importlib.import_module(f"bench.{name}"))
     parser = argparse.ArgumentParser(prog=f"python -m bench {benchmark.NAME}", description=benchmark.__doc__)
@@ -56,7 +56,20 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     return benchmark, parser.parse_args(argv[1:])
 
 
+def run_all() -> int:
+    """Every benchmark with its defaults; how many had no figure."""
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    failed = 0
+    for name in names():
+        print(f"{name} …", file=sys.stderr)
+        failed += main([name, "--json", str(results / f"{name}.json")])
+    return failed
+
+
 def main(argv: list[str]) -> int:
+    if argv == ["all"]:
+        return run_all()
     benchmark, args = parse(argv)
     try:
         result = benchmark.run(args)
