@@ -41,7 +41,7 @@ class Versions:
         self._waiting.setdefault(number, []).append((job, row))
 
     def to_ask(self, now_ms: int) -> list[int]:
-        """Versions to ask the shard for now."""
+        """Versions that it is time to ask the shard for."""
         due = [
             number
             for number in self._waiting
