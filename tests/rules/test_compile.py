@@ -93,12 +93,10 @@ def test_s2_1_rules_that_say_after_previous_join_the_chain_above_them() -> None:
         ("check: due", {"check_entry": False, "check_due": True}),
         ("on_skip: continue", {"on_skip_continue": True}),
         ("on_failure: continue", {"on_failure_continue": True}),
-        ("on_leave: withdraw", {"on_leave_withdraw": True}),
         ("repeat: once", {"repeat_once": True, "repeat_every_ms": 0}),
         ("repeat: {every: 7d}", {"repeat_once": False, "repeat_every_ms": 7 * 86_400_000}),
         ("wait: false", {"wait_delivery": False}),
         ("disabled: true", {"disabled": True}),
-        ("run: {at: due}, again_on_change: true", {"again_on_change": True}),
         ("name: x", {"check_entry": False, "check_due": True, "wait_delivery": True, "disabled": False}),
     ],
 )

@@ -93,6 +93,7 @@ STAGE = """\
 - id: b
   runs: {after: 1d}  #! unknown key 'runs' of a rule; did you mean 'run'?
   hours: company  #! 'hours' is not supported yet
+  on_leave: withdraw  #! 'on_leave' is not supported yet
   action: {do: notfy, text: x}  #! unknown action 'notfy'; did you mean 'notify'?
 - id: c
   run: {after: 1x}  #! unknown unit 'x'
@@ -129,7 +130,7 @@ STAGE = """\
   when: {any: [{size: {gt: 1}}, {nam: {is: x}}]}  #! unknown field 'nam' of deal; did you mean 'name'?
   action: {do: send_email, subject: x, body: y, track: {}}  #! 'track' is not supported yet
 - id: n
-  again_on_change: true  #! 'again_on_change' needs a rule that runs by a date field
+  again_on_change: true  #! 'again_on_change' is not supported yet
   action: {do: send_email, subject: x, body: y, from: me}  #! expected 'auto' or an e-mail address
 - id: o
   repeat: {every: 7 days}  #! '7' is no duration

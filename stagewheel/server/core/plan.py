@@ -142,11 +142,9 @@ class RulePlan(Struct, frozen=True):
     chained: bool = False  # the rule below joins this one's chain
     on_skip_continue: bool = False
     on_failure_continue: bool = False
-    on_leave_withdraw: bool = False
     repeat_once: bool = False
     repeat_every_ms: int = 0
     wait_delivery: bool = True
-    again_on_change: bool = False
     disabled: bool = False
 
 

@@ -67,10 +67,6 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
     every_ms = 0
     if isinstance(doc.repeat, RepeatEveryDoc):
         every_ms = length_ms(duration_of(doc.repeat.every, place / "repeat" / "every", work.log))
-    if doc.again_on_change and (wait is None or not wait.of):
-        work.log.mistake(
-            place / "again_on_change", "'again_on_change' needs a rule that runs by a date field"
-        )
     if action is None:
         return None
     return RulePlan(
@@ -85,11 +81,9 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
         chained=chained,
         on_skip_continue=doc.on_skip == "continue",
         on_failure_continue=doc.on_failure == "continue",
-        on_leave_withdraw=doc.on_leave == "withdraw",
         repeat_once=doc.repeat == "once",
         repeat_every_ms=every_ms,
         wait_delivery=doc.wait,
-        again_on_change=doc.again_on_change,
         disabled=doc.disabled,
     )
 

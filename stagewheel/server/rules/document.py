@@ -75,7 +75,7 @@ class RuleDoc(Doc):
     """A rule of a stage."""
 
     what: ClassVar[str] = "a rule"
-    later: ClassVar[frozenset[str]] = frozenset({"hours", "steps", "caps"})
+    later: ClassVar[frozenset[str]] = frozenset({"hours", "steps", "caps", "on_leave", "again_on_change"})
     id: Id
     action: Action
     name: str = ""
@@ -85,10 +85,8 @@ class RuleDoc(Doc):
     after_previous: bool = False
     on_skip: Literal["stop", "continue"] = "stop"
     on_failure: Literal["stop", "continue"] = "stop"
-    on_leave: Literal["deliver", "withdraw"] = "deliver"
     repeat: Literal["always", "once"] | RepeatEveryDoc = "always"
     wait: bool = True
-    again_on_change: bool = False
     disabled: bool = False
 
 
