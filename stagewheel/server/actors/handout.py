@@ -69,10 +69,6 @@ class HandOut:
             self.lanes[channel].taken[number] = route
         self._going.clear()
 
-    def is_taken(self, channel: str, number: int) -> bool:
-        """Does a sender have the row?"""
-        return number in self.lanes[channel].taken
-
     def hand_out(self, reads: Reads) -> list[tuple[bytes, list[Job]]]:
         """Jobs for every session with credit."""
         out: list[tuple[bytes, list[Job]]] = []

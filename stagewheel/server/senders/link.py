@@ -71,11 +71,6 @@ class Link:
         self._nudged = False
         self._sleep: trio.CancelScope | None = None
 
-    @property
-    def in_session(self) -> bool:
-        """Does a session stand, as far as is known?"""
-        return self._session is not None
-
     def nudge(self) -> None:
         """There is something to say."""
         if not self._nudged:
