@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from stagewheel.cli.output import moment
 from stagewheel.protocol import journal as j
-from stagewheel.server.core.plan import Condition, Version
+from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan_actions import Condition
 
 VALUE_CHARS_MAX: Final = 60
 WORDS: Final[Mapping[str, str]] = MappingProxyType(

@@ -12,7 +12,9 @@ import click
 import msgspec
 
 from stagewheel.cli.output import emit
-from stagewheel.server.rules.document import ACTIONS, STEPS, RulesetDoc, StepFrame, TriggerDoc
+from stagewheel.server.rules.document import RulesetDoc, TriggerDoc
+from stagewheel.server.rules.document_actions import ACTIONS
+from stagewheel.server.rules.document_steps import STEPS, StepFrame
 from stagewheel.server.rules.events import EVENTS, SETTINGS
 from stagewheel.server.scenarios.document import OTHER_WORDS, ScenarioDoc
 from stagewheel.server.scenarios.written import WORDS

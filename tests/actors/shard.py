@@ -36,7 +36,8 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.reference import Compile
-from stagewheel.server.core.plan import Condition, Version
+from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.memory import MemoryStore

@@ -10,7 +10,8 @@ import pytest
 from stagewheel.cli.main import main
 from stagewheel.cli.schema import ruleset_schema, scenario_schema
 from stagewheel.server.rules import yaml
-from stagewheel.server.rules.document import ACTIONS, STEPS
+from stagewheel.server.rules.document_actions import ACTIONS
+from stagewheel.server.rules.document_steps import STEPS
 from stagewheel.server.rules.mistakes import Log
 from tests.conftest import REPOSITORY
 

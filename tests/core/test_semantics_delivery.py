@@ -22,7 +22,8 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.core.effects import decode_outbox_row
-from stagewheel.server.core.plan import Condition, Version
+from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.tables import Table

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from stagewheel.protocol.messages import Address, Client, Employee
 from stagewheel.server.core.item import Item, More
-from stagewheel.server.core.plan import Condition, EntityPlan, Version
+from stagewheel.server.core.plan import EntityPlan, Version
+from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.conditions import compile_condition

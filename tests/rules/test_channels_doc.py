@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stagewheel.protocol.messages import Client, Employee
-from stagewheel.server.core.plan import ChannelPlan
+from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.templates import TemplateFailed

@@ -7,25 +7,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from stagewheel.server.core.calendar import Duration
-from stagewheel.server.core.plan import (
-    Act,
-    Branch,
+from stagewheel.server.core.plan import RulePlan, Version
+from stagewheel.server.core.plan_actions import (
     ChangeStagePlan,
     ChannelPlan,
     CreateFromPlan,
-    End,
     HistoryPlan,
-    Jump,
-    Loop,
     NotifyPlan,
-    Pause,
-    RulePlan,
     SetFieldsPlan,
     SetVarsPlan,
-    Stop,
-    Version,
-    Wait,
 )
+from stagewheel.server.core.plan_steps import Act, Branch, End, Jump, Loop, Pause, Stop, Wait
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.load import load_folder_or_files
 from tests.conftest import REPOSITORY

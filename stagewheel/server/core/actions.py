@@ -19,7 +19,7 @@ from stagewheel.server.core.deciding import Changed, Deciding, Move
 from stagewheel.server.core.effects import DispatchAction, OutboxRow, SendToItem
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.limits import DEPTH_MAX, ITEM_KEY_BYTES_MAX
-from stagewheel.server.core.plan import (
+from stagewheel.server.core.plan_actions import (
     ActionPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,

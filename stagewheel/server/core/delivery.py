@@ -22,7 +22,7 @@ from stagewheel.server.core.entry import continue_chain
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported
 from stagewheel.server.core.item import SENDING
-from stagewheel.server.core.plan import ChannelPlan
+from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.workflow import token_reported
 
 

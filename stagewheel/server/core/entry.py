@@ -27,7 +27,8 @@ from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.limits import AUTOMATIC_ENTRIES_MAX, DAY_MS, DEPTH_MAX
-from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version, Wait
+from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
+from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.rearm import due_of, start_wait
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.workflow import cancel_all, end_with_stage

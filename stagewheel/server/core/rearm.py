@@ -5,7 +5,8 @@ from stagewheel.server.core import calendar
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import StartTimer
 from stagewheel.server.core.item import PASSED, SENDING, WAITING, WAITING_FIELD, Step
-from stagewheel.server.core.plan import RulePlan, Wait
+from stagewheel.server.core.plan import RulePlan
+from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.scope import BUILT_IN
 
 

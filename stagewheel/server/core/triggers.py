@@ -6,7 +6,8 @@ from stagewheel.protocol.journal import EventSeen
 from stagewheel.protocol.messages import Candidate, Moved, NotMoved, Test
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.entry import begin_entry
-from stagewheel.server.core.plan import Condition, PipelinePlan, TriggerPlan
+from stagewheel.server.core.plan import PipelinePlan, TriggerPlan
+from stagewheel.server.core.plan_actions import Condition
 
 
 def look(

@@ -18,7 +18,8 @@ from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.item import WAITING, WAITING_FIELD, Instance, Token
 from stagewheel.server.core.limits import INSTANCES_MAX, STEPS_WITHOUT_WAIT_MAX
-from stagewheel.server.core.plan import (
+from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan_steps import (
     Act,
     Branch,
     End,
@@ -27,7 +28,6 @@ from stagewheel.server.core.plan import (
     Operation,
     Pause,
     Stop,
-    Version,
     WorkflowPlan,
 )
 from stagewheel.server.core.rearm import due_of

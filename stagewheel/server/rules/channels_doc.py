@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Address
-from stagewheel.server.core.plan import People, Text, Value
+from stagewheel.server.core.plan_actions import People, Text, Value
 from stagewheel.server.core.scope import Scope
 
 AUTO = "auto"

@@ -3,7 +3,8 @@
 Laws: a warning never stops a ruleset from being published; it names the place like a mistake does.
 """
 
-from stagewheel.server.core.plan import ChangeStagePlan, PipelinePlan, StagePlan, Version
+from stagewheel.server.core.plan import PipelinePlan, StagePlan, Version
+from stagewheel.server.core.plan_actions import ChangeStagePlan
 from stagewheel.server.rules.document import PipelineDoc
 from stagewheel.server.rules.merge import Merged
 from stagewheel.server.rules.mistakes import Log, Place

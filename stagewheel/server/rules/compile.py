@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_zone
-from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version, WorkflowPlan
+from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
+from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.check import warn
 from stagewheel.server.rules.compile_stages import Ids, compile_stages, compile_triggers
 from stagewheel.server.rules.compile_workflows import Start, compile_workflow

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from stagewheel.server.core.plan import (
+from stagewheel.server.core.plan import EntityPlan
+from stagewheel.server.core.plan_actions import (
     ActionPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
     ChannelPlan,
     CreateFromPlan,
-    EntityPlan,
     HistoryPlan,
     NotifyPlan,
     People,
@@ -25,14 +25,14 @@ from stagewheel.server.core.plan import (
     Value,
 )
 from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument, Recipient, WebhookDocument
-from stagewheel.server.rules.document import (
+from stagewheel.server.rules.document import Doc
+from stagewheel.server.rules.document_actions import (
     ACTIONS,
     ACTIONS_LATER,
     AddHistoryDoc,
     ChangeResponsibleDoc,
     ChangeStageDoc,
     CreateFromDoc,
-    Doc,
     NotifyDoc,
     RecipientDoc,
     SendEmailDoc,

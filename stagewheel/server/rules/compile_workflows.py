@@ -8,10 +8,10 @@ that only a `set` step names is `any`.
 from typing import Any, Final
 
 from stagewheel.server.core.limits import ROUNDS_MAX
-from stagewheel.server.core.plan import (
+from stagewheel.server.core.plan_actions import Condition
+from stagewheel.server.core.plan_steps import (
     Act,
     Branch,
-    Condition,
     End,
     Jump,
     Loop,
@@ -24,19 +24,17 @@ from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import WORKFLOW_OPERATIONS_MAX
 from stagewheel.server.rules.compile_actions import Where, compile_action
 from stagewheel.server.rules.conditions import compile_condition
-from stagewheel.server.rules.document import (
-    ACTIONS,
-    ACTIONS_LATER,
+from stagewheel.server.rules.document import OnEventDoc, WorkflowDoc
+from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
+from stagewheel.server.rules.document_steps import (
     STEPS,
     STEPS_LATER,
     BranchDoc,
     IfDoc,
-    OnEventDoc,
     PauseDoc,
     StepFrame,
     StopDoc,
     WhileDoc,
-    WorkflowDoc,
 )
 from stagewheel.server.rules.events import APP, EVENTS, Event, event_of
 from stagewheel.server.rules.mistakes import Place, nearest

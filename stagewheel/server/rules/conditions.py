@@ -13,7 +13,7 @@ or false.
 from collections.abc import Callable
 from typing import Any
 
-from stagewheel.server.core.plan import Condition, TestPlan
+from stagewheel.server.core.plan_actions import Condition, TestPlan
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import CONDITION_TESTS_MAX
 from stagewheel.server.rules.compare import (

@@ -8,7 +8,7 @@ is looked for upwards: one that is the responsible, unknown or removed is passed
 from collections.abc import Callable
 from typing import Any, Final
 
-from stagewheel.server.core.plan import People, Value
+from stagewheel.server.core.plan_actions import People, Value
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import RECIPIENTS_MAX
 from stagewheel.server.rules.mistakes import Log, Place, nearest

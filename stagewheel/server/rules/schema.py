@@ -10,7 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from stagewheel.server.rules.compare import NEGATIVE, OPERATORS
-from stagewheel.server.rules.document import ACTIONS, FRAMED, STEPS, RulesetDoc, StepFrame, TriggerDoc
+from stagewheel.server.rules.document import RulesetDoc, TriggerDoc
+from stagewheel.server.rules.document_actions import ACTIONS
+from stagewheel.server.rules.document_steps import FRAMED, STEPS, StepFrame
 from stagewheel.server.rules.events import EVENTS, SETTINGS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

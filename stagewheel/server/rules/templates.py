@@ -14,7 +14,7 @@ from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 from stagewheel.errors import RuleError
-from stagewheel.server.core.plan import Text, Value
+from stagewheel.server.core.plan_actions import Text, Value
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import (
     SENDER_TEXT_CHARS_MAX,

@@ -10,8 +10,9 @@ from stagewheel.server.core.calendar import (
     parse_duration,
     parse_time_of_day,
 )
-from stagewheel.server.core.plan import Wait
-from stagewheel.server.rules.document import PauseDoc, RunDoc
+from stagewheel.server.core.plan_steps import Wait
+from stagewheel.server.rules.document import RunDoc
+from stagewheel.server.rules.document_steps import PauseDoc
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import Names, Unknown
 from stagewheel.server.rules.reader import NOT_YET

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from stagewheel.server.core.plan import ActionPlan, EntityPlan
+from stagewheel.server.core.plan import EntityPlan
+from stagewheel.server.core.plan_actions import ActionPlan
 from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names

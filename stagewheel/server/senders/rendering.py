@@ -16,7 +16,8 @@ from stagewheel.protocol.messages import Employee, Job
 from stagewheel.server.channels.base import Delivery, RefusedForGood
 from stagewheel.server.core.effects import OutboxRow, decode_outbox_row
 from stagewheel.server.core.item import Item, decode_item
-from stagewheel.server.core.plan import ChannelPlan, Version
+from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import REASON_LENGTH_MAX
 from stagewheel.server.senders.pool import Task

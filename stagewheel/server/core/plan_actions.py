@@ -1,0 +1,110 @@
+"""Plans of actions and conditions: what a published rule does, and on which tests it depends.
+
+Laws: those of `plan.py`. An action is made of its plan here, its document in `rules/document_actions.py` and
+its handler in `actions.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from stagewheel.server.core.scope import Scope
+
+Text = Callable[[Scope], str]  # a template that is rendered within the turn
+Value = Callable[[Scope], Any]  # a constant, or the value of a template
+People = Callable[[Scope], list[int]]  # employee ids, known ones only, in order, each once
+
+
+class TestPlan(Struct, frozen=True):
+    """One test of a condition, as it was written."""
+
+    path: str
+    operator: str
+    expected: Any
+
+
+class Condition(Struct, frozen=True):
+    """A compiled condition.
+
+    `holds(scope, seen)` answers, and appends to `seen` the number of each test it made and the value it saw:
+    [0, value, 1, value, …]. It stops at the first test that decides. `tests` gives the numbers their meaning.
+    """
+
+    holds: Callable[[Scope, list[Any]], bool]
+    tests: tuple[TestPlan, ...]
+
+
+class ActionPlan(Struct, kw_only=True):
+    """What every action has: its number in the version. Subclasses say the rest."""
+
+    index: int
+
+
+class ChangeStagePlan(ActionPlan):
+    """A1 (and A2 with `pipeline`)."""
+
+    stage: str
+    pipeline: str = ""
+
+
+class ChangeResponsiblePlan(ActionPlan):
+    """A3, one person."""
+
+    to: People
+
+
+class SetFieldsPlan(ActionPlan):
+    """A4: fields and built-in values (`title`, …) by name, in the order of the document."""
+
+    values: dict[str, Value]
+
+
+class SetVarsPlan(ActionPlan):
+    """Workflow variables."""
+
+    values: dict[str, Value]
+
+
+class NotifyPlan(ActionPlan):
+    """E1, and E2 whose default recipient is the supervisor."""
+
+    to: People
+    text: Text
+
+
+class HistoryPlan(ActionPlan):
+    """E4."""
+
+    text: Text
+    created_by: str = ""
+
+
+class CreateFromPlan(ActionPlan):
+    """A5 in its basic form: create an item from this one, carry fields over, mark the source."""
+
+    pipeline: str
+    stage: str
+    title: Value
+    fields: dict[str, Value]
+    then_stage: str = ""
+    then_fields: dict[str, Value] = {}
+
+
+class ChannelPlan(ActionPlan):
+    """An action that leaves through a channel. `document` is what the sender renders from; the turn reads
+    only these.
+
+    `lacks(scope)` is the reason why the action can't be done ("client has no e-mail of type work"), or ""
+    (7.3). `roots` are the names besides `item` and `client` that its templates use: responsible, vars,
+    trigger, previous. `people` are the employees whose rows the sender needs besides the responsible's.
+    """
+
+    channel: str  # email | webhook | …
+    lacks: Callable[[Scope], str]
+    roots: tuple[str, ...]
+    document: Any
+    expires_ms: int
+    unknown_retries: bool = True  # `on_unknown` (8.2)
+    attempts_max: int = 10
+    people: People | None = None

@@ -1,0 +1,145 @@
+"""The documents of actions: what may stand beside `do:`. `compile_actions.py` gives them their meaning.
+
+Laws: those of `document.py`.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from msgspec import field
+
+from stagewheel.server.rules.document import Doc, Name
+
+
+class RecipientDoc(Doc):
+    """`to:` of an e-mail: who, which type of address, and which of those."""
+
+    what: ClassVar[str] = "'to'"
+    who: int | str | list[int | str] = "client"
+    type: str = "auto"
+    use: Literal["first", "last"] = "first"
+
+
+class ThenDoc(Doc):
+    """What becomes of the source of `create_from`."""
+
+    what: ClassVar[str] = "'then'"
+    stage: str = ""
+    fields: dict[Name, Any] = {}
+
+
+class ChangeStageDoc(Doc):
+    """A1."""
+
+    what: ClassVar[str] = "change_stage"
+    do: str
+    stage: str
+
+
+class ChangeResponsibleDoc(Doc):
+    """A3, one person."""
+
+    what: ClassVar[str] = "change_responsible"
+    later: ClassVar[frozenset[str]] = frozenset({"round_robin", "random", "skip_absent"})
+    do: str
+    to: int | str
+
+
+class SetFieldsDoc(Doc):
+    """A4."""
+
+    what: ClassVar[str] = "set_fields"
+    do: str
+    fields: dict[Name, Any]
+
+
+class SetDoc(Doc):
+    """A8, as far as workflow variables go."""
+
+    what: ClassVar[str] = "set"
+    do: str
+    vars: dict[Name, Any]
+
+
+class CreateFromDoc(Doc):
+    """A5, basic."""
+
+    what: ClassVar[str] = "create_from"
+    later: ClassVar[frozenset[str]] = frozenset({"responsible", "client", "source", "create"})
+    do: str
+    pipeline: str
+    stage: str = ""
+    title: str = "{{ item.title }}"
+    fields: dict[Name, Any] = {}
+    copy: list[Name] = []
+    then: ThenDoc | None = None
+
+
+class NotifyDoc(Doc):
+    """E1, and E2 as `notify_supervisor`."""
+
+    what: ClassVar[str] = "notify"
+    later: ClassVar[frozenset[str]] = frozenset({"from", "sender", "link"})
+    do: str
+    text: str
+    to: int | str | list[int | str] | None = None
+
+
+class AddHistoryDoc(Doc):
+    """E4."""
+
+    what: ClassVar[str] = "add_history"
+    do: str
+    text: str
+    created_by: str = ""
+
+
+class SendEmailDoc(Doc):
+    """H1, without attachments and tracking."""
+
+    what: ClassVar[str] = "send_email"
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"attachments", "track", "transactional", "provider", "hours"}
+    )
+    do: str
+    subject: str
+    body: str
+    sender: str = field(name="from", default="auto")
+    to: RecipientDoc | int | str | list[int | str] | None = None
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "retry"
+
+
+class WebhookDoc(Doc):
+    """H6."""
+
+    what: ClassVar[str] = "webhook"
+    later: ClassVar[frozenset[str]] = frozenset({"sign", "auth", "hours"})
+    do: str
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: dict[str, str] = {}
+    body: str | None = None
+    json: Any = None
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "retry"
+
+
+ACTIONS: dict[str, type[Doc]] = {
+    "change_stage": ChangeStageDoc,
+    "change_responsible": ChangeResponsibleDoc,
+    "set_fields": SetFieldsDoc,
+    "set": SetDoc,
+    "create_from": CreateFromDoc,
+    "notify": NotifyDoc,
+    "notify_supervisor": NotifyDoc,
+    "add_history": AddHistoryDoc,
+    "send_email": SendEmailDoc,
+    "webhook": WebhookDoc,
+}
+ACTIONS_LATER = frozenset(
+    {
+        *("change_pipeline", "copy_item", "delete_item", "add_observers", "create_document", "create_qr"),
+        *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
+        *("schedule_meeting", "send_sms", "call", "send_chat", "invite", "ad_audience", "app"),
+    }
+)

@@ -1,0 +1,75 @@
+"""The documents of workflow steps that are no actions.
+
+Laws: those of `document.py`.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from msgspec import field
+
+from stagewheel.server.rules.document import Condition, Doc, Steps
+
+
+class StepFrame(Doc):
+    """What an action has besides when it is a step."""
+
+    what: ClassVar[str] = "a step"
+    name: str = ""
+    when: Condition = None
+    on_failure: Literal["stop", "continue"] = "stop"
+    wait: bool = True
+
+
+class BranchDoc(Doc):
+    """One branch of an `if`."""
+
+    what: ClassVar[str] = "a branch"
+    when: Condition
+    steps: Steps
+
+
+class IfDoc(Doc):
+    """W2."""
+
+    what: ClassVar[str] = "an 'if' step"
+    do: str
+    branches: list[Any]  # BranchDoc
+    otherwise: Steps = field(name="else", default_factory=list)
+    name: str = ""
+
+
+class WhileDoc(Doc):
+    """W7."""
+
+    what: ClassVar[str] = "a 'while' step"
+    do: str
+    when: Condition
+    steps: Steps
+    name: str = ""
+
+
+class PauseDoc(Doc):
+    """W5."""
+
+    what: ClassVar[str] = "a 'pause' step"
+    later: ClassVar[frozenset[str]] = frozenset({"hours"})
+    do: str
+    length: str | None = field(name="for", default=None)
+    until: str | None = None
+    time: str | None = None
+    name: str = ""
+
+
+class StopDoc(Doc):
+    """W6."""
+
+    what: ClassVar[str] = "a 'stop' step"
+    do: str
+    when: Condition = None
+    reason: str = ""
+    name: str = ""
+
+
+STEPS: dict[str, type[Doc]] = {"if": IfDoc, "while": WhileDoc, "pause": PauseDoc, "stop": StopDoc}
+STEPS_LATER = frozenset({"parallel", "wait_for", "run_workflow"})
+FRAMED: tuple[type[Doc], ...] = (BranchDoc,)  # read where they stand, so that no Struct names them
