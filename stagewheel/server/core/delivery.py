@@ -7,7 +7,7 @@ another try. The step of an earlier entry gets its outcome too, but starts nothi
 import msgspec
 
 from stagewheel.protocol.journal import DeadLettered, DeliveryTried
-from stagewheel.server.core.actions import DONE, FAILED, Acted
+from stagewheel.server.core.acting import DONE, FAILED, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
     DeadLetter,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stagewheel.protocol.journal import Entered, Held, StepEnded
-from stagewheel.server.core.actions import (
+from stagewheel.server.core.acting import (
     ACTED_DONE,
     DONE,
     FAILED,
@@ -20,8 +20,8 @@ from stagewheel.server.core.actions import (
     WAITS,
     Acted,
     Asked,
-    perform,
 )
+from stagewheel.server.core.actions import perform
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step

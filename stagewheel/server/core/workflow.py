@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from stagewheel.protocol.journal import NothingChanged, WorkflowEnded, WorkflowStarted, WorkflowStepped
-from stagewheel.server.core.actions import DONE, FAILED, MOVING, SENDING, Acted, Asked, perform
+from stagewheel.server.core.acting import DONE, FAILED, MOVING, SENDING, Acted, Asked
+from stagewheel.server.core.actions import perform
 from stagewheel.server.core.deciding import Deciding, Resume
 from stagewheel.server.core.effects import OutboxRow, StartTimer
 from stagewheel.server.core.inbox import TimerFired

@@ -1,0 +1,75 @@
+"""How an item comes to be: its values, its first entry, the workflows it starts (semantics 1.1, 1.12)."""
+
+from stagewheel.protocol.journal import ItemCreated
+from stagewheel.protocol.messages import Applied, CreateItem, Failed
+from stagewheel.server.core.calendar import MOMENT_MS_MAX
+from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, begin
+from stagewheel.server.core.effects import Decision
+from stagewheel.server.core.entry import begin_entry
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.item import Item, More, Tombstone
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.settle import end_list, settle, start_workflows
+
+NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
+
+
+def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, depth: int) -> Decision:
+    version = facts.active.get(m.pipeline)
+    refused = _refuse_creation(m, facts)
+    if refused is not None or version is None:
+        return Decision(None, None, refused or NO_ITEM, [], None)
+    plan = version.pipelines[m.pipeline]
+    entity = version.entities[plan.entity]
+    given = {name: value for name, value in m.fields.items() if value is not None}
+    # Built-in values may come among the fields, as in an update; they have their own places in the item.
+    own = {name: given.pop(name, getattr(m, name)) for name in BUILT_IN_WRITABLE}
+    more = None
+    if own["observers"] or own["timezone"] or not m.automation:
+        hold = "" if m.automation else "stopped"
+        more = More(observers=own["observers"], timezone=own["timezone"], hold=hold)
+    born = Item(
+        key=m.item,
+        pipeline=plan.id,
+        stage="",
+        entry=item.entry if item is not None else 0,
+        entered_ms=now_ms,
+        version=version.number,
+        title=own["title"],
+        responsible=own["responsible"],
+        fields={**entity.defaults, **given},
+        client=own["client"],
+        source=own["source"],
+        steps=[],
+        step_no=item.step_no if item is not None else 0,
+        head=item.head if item is not None else 0,
+        entered_at=0,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        more=more,
+    )
+    d = begin(born, facts, now_ms, depth)
+    d.did.append(ItemCreated(plan.id, born.title, born.source))
+    stage = m.stage or plan.first
+    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)
+    end_list(d)
+    start_workflows(d, plan.workflows_on_create, "created")
+    settle(d)
+    return d.finish(Applied(d.item.entry), "CreateItem")
+
+
+def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
+    if not 0 < len(m.item.encode()) <= ITEM_KEY_BYTES_MAX or m.item[0] == "\0":
+        why = f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes and does not begin with a zero byte"
+        return Failed("bad_value", why)
+    if not 0 <= m.entered_at_ms <= MOMENT_MS_MAX:
+        return Failed("bad_value", "entered_at_ms: milliseconds since 1970, and a moment that a calendar has")
+    version = facts.active.get(m.pipeline)
+    if version is None:
+        return Failed("unknown_pipeline", f"no active ruleset has pipeline {m.pipeline!r}")
+    plan = version.pipelines[m.pipeline]
+    if m.stage and m.stage not in plan.stages:
+        return Failed("unknown_stage", f"pipeline {m.pipeline} has no stage {m.stage!r}")
+    wrong = refuse_values(version, plan, {**m.fields, "timezone": m.timezone})
+    return Failed("bad_field", wrong) if wrong else None

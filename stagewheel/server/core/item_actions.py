@@ -1,0 +1,56 @@
+"""Actions on the item itself: stage, pipeline, fields, responsible; variables of its workflows (A1–A4, A8)."""
+
+from typing import Any
+
+from stagewheel.server.core.acting import ACTED_DONE, ACTED_MOVING, DONE, FAILED, Acted, Asked
+from stagewheel.server.core.deciding import Changed, Deciding, Move
+from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.plan_actions import (
+    ChangeResponsiblePlan,
+    ChangeStagePlan,
+    SetFieldsPlan,
+    SetVarsPlan,
+)
+from stagewheel.server.core.rearm import rearm
+
+
+def change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
+    pipeline = action.pipeline or d.item.pipeline
+    plan = d.facts.newest(pipeline)
+    if plan is None or (action.pipeline and d.plan is not None and plan.entity != d.plan.entity):
+        return Acted(FAILED, f"pipeline {pipeline} is not one of the item's entity")
+    stage = action.stage or plan.first
+    if stage not in plan.stages:
+        return Acted(FAILED, f"stage {stage} is not in pipeline {pipeline}")
+    if stage == d.item.stage and pipeline == d.item.pipeline:
+        return Acted(DONE, "no change")
+    d.moves.append(Move(pipeline, stage, asked.rule, asked.step, asked.seen, asked.workflow))
+    return ACTED_MOVING
+
+
+def change_responsible(d: Deciding, action: ChangeResponsiblePlan, asked: Asked) -> Acted:
+    ids = action.to(d.scope)
+    if not ids:
+        return Acted(FAILED, "nobody left")
+    return set_values(d, {"responsible": ids[0]}, asked)
+
+
+def set_fields(d: Deciding, action: SetFieldsPlan, asked: Asked) -> Acted:
+    scope = d.scope
+    return set_values(d, {name: value(scope) for name, value in action.values.items()}, asked)
+
+
+def set_values(d: Deciding, values: dict[str, Any], asked: Asked) -> Acted:
+    wrong = refuse_values(d.facts.versions.get(d.item.version), d.plan, values)
+    if wrong:
+        return Acted(FAILED, wrong)
+    changed = d.set_values(values, asked.rule)
+    if not changed:
+        return Acted(DONE, "no change")
+    rearm(d, changed)
+    d.causes.append(Changed(changed))
+    return ACTED_DONE
+
+
+def set_vars(d: Deciding, action: SetVarsPlan, asked: Asked) -> Acted:
+    return Acted(DONE, "", {name: value(d.scope) for name, value in action.values.items()})

@@ -1,0 +1,44 @@
+"""Channel actions: a row for the outbox of their channel, with the item as it is now (semantics 7.1–7.3)."""
+
+import msgspec
+from msgspec import Raw
+
+from stagewheel.protocol.journal import Dispatched
+from stagewheel.server.core.acting import ACTED_SENDING, FAILED, Acted, Asked
+from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.effects import DispatchAction, OutboxRow
+from stagewheel.server.core.plan_actions import ChannelPlan
+from stagewheel.server.core.scope import roots_of
+
+NOT_YET = Raw(b"")
+
+
+def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
+    """Put the action into its channel's outbox, unless it lacks what it needs."""
+    scope, item = d.scope, d.item
+    lacks = action.lacks(scope)
+    if lacks:
+        return Acted(FAILED, lacks)
+    roots = roots_of(scope, action.roots) if action.roots else {}
+    if action.people is not None:
+        roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
+    row = OutboxRow(
+        item.key,
+        item.entry,
+        asked.step,
+        asked.rule,
+        action.index,
+        item.version if not scope.version else scope.version,
+        d.now_ms,
+        asked.step,
+        0,
+        d.now_ms + action.expires_ms,
+        NOT_YET,
+        roots,
+    )
+    number = d.facts.outbox_next + d.dispatched
+    d.dispatched += 1
+    d.effects.append(DispatchAction(action.channel, number, row))
+    d.open_rows.append(row)
+    d.did.append(Dispatched(asked.rule, asked.step, action.channel, number, asked.seen))
+    return ACTED_SENDING
