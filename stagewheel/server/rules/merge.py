@@ -5,7 +5,7 @@ ruleset says once (its name, its time zone) may be repeated if it is the same. A
 in the folder (a scenario) is left alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -52,12 +52,7 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
         return merged
     found = False
     said: dict[str, tuple[Any, Place]] = {}
-    for file in sorted(files):
-        if not file.endswith(ENDINGS):
-            continue
-        value = load(file, files[file], log)
-        if value is None or (isinstance(value, dict) and any(kind <= value.keys() for kind in OTHER_KINDS)):
-            continue
+    for file, value in documents(files, log):
         found = True
         _add(merged, value, Place(file), said, log)
     if not found and not log.mistakes:
@@ -72,6 +67,17 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
         first = next(file for file in sorted(files) if file.endswith(ENDINGS))
         log.mistake(Place(first), "no file says 'ruleset:', the name of the ruleset")
     return merged
+
+
+def documents(files: Mapping[str, str], log: Log) -> Iterator[tuple[str, Any]]:
+    """(file, value) of each document of a ruleset as it was written, in the order of the names."""
+    for file in sorted(files):
+        if not file.endswith(ENDINGS):
+            continue
+        value = load(file, files[file], log)
+        if value is None or (isinstance(value, dict) and any(kind <= value.keys() for kind in OTHER_KINDS)):
+            continue
+        yield file, value
 
 
 def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Place]], log: Log) -> None:
