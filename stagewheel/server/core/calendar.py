@@ -149,7 +149,7 @@ def _steady_offset_ms(zone: ZoneInfo, day: int) -> int | None:
     return None if offsets or offset is None else offset // ONE_MS
 
 
-def _wall_ms(moment_ms: int, zone: ZoneInfo) -> int:
+def wall_of(moment_ms: int, zone: ZoneInfo) -> int:
     """What the wall clock shows at a moment, as milliseconds since 1970-01-01 00:00 on that clock."""
     offset_ms = _steady_offset_ms(zone, moment_ms // DAY_MS)
     if offset_ms is not None:
@@ -166,7 +166,7 @@ def _offset_ms(moment_ms: int, zone: ZoneInfo) -> int:
     return offset // ONE_MS
 
 
-def _moment_ms(wall_ms: int, zone: ZoneInfo) -> int:
+def moment_of(wall_ms: int, zone: ZoneInfo) -> int:
     """The moment at which the wall clock shows `wall_ms`: the first one; in a gap, the gap's end."""
     offset_ms = _steady_offset_ms(zone, wall_ms // DAY_MS)
     if offset_ms is not None:
@@ -207,10 +207,10 @@ def add(moment_ms: int, duration: Duration, zone: ZoneInfo, sign: int = 1) -> in
     months = 12 * duration.years + duration.months
     if not months and not duration.days:
         return moment_ms + sign * duration.ms
-    wall_ms = _wall_ms(moment_ms, zone)
+    wall_ms = wall_of(moment_ms, zone)
     if months:
         wall_ms = _add_months(wall_ms, sign * months)
-    return _moment_ms(wall_ms + sign * duration.days * DAY_MS, zone) + sign * duration.ms
+    return moment_of(wall_ms + sign * duration.days * DAY_MS, zone) + sign * duration.ms
 
 
 def _add_months(wall_ms: int, months: int) -> int:
@@ -242,8 +242,8 @@ def parse_date(value: str | int, zone: ZoneInfo) -> int:
     Milliseconds, or text with a time, mean the day in the zone in which they lie. ValueError otherwise.
     """
     if isinstance(value, str) and DATE_FORM.fullmatch(value):
-        return _moment_ms(_parse_day(value) * DAY_MS, zone)
-    return _moment_ms(_wall_ms(parse_datetime(value, zone), zone) // DAY_MS * DAY_MS, zone)
+        return moment_of(_parse_day(value) * DAY_MS, zone)
+    return moment_of(wall_of(parse_datetime(value, zone), zone) // DAY_MS * DAY_MS, zone)
 
 
 def parse_datetime(value: str | int, zone: ZoneInfo) -> int:
@@ -261,7 +261,7 @@ def parse_datetime(value: str | int, zone: ZoneInfo) -> int:
             f"a date is text such as '2026-03-29' or '2026-03-29T09:00', or milliseconds, not {value!r}"
         )
     if DATE_FORM.fullmatch(value):
-        return _moment_ms(_parse_day(value) * DAY_MS, zone)
+        return moment_of(_parse_day(value) * DAY_MS, zone)
     if not DATETIME_FORM.fullmatch(value):
         raise ValueError(
             f"{value!r} is no date; write '2026-03-29', '2026-03-29T09:00' or '2026-03-29T09:00+02:00'"
@@ -271,7 +271,7 @@ def parse_datetime(value: str | int, zone: ZoneInfo) -> int:
     except ValueError as error:
         raise ValueError(f"{value!r} is no date and time: {error}") from error
     if parsed.tzinfo is None:
-        return _moment_ms((parsed - EPOCH) // ONE_MS, zone)
+        return moment_of((parsed - EPOCH) // ONE_MS, zone)
     return (parsed - EPOCH.replace(tzinfo=UTC)) // ONE_MS
 
 
@@ -293,7 +293,7 @@ def parse_time_of_day(text: str) -> int:
 
 def at_time_of_day(moment_ms: int, time: str, zone: ZoneInfo) -> int:
     """The moment at which the wall clock shows `time` on the day, in the zone, in which `moment_ms` lies."""
-    return _moment_ms(_wall_ms(moment_ms, zone) // DAY_MS * DAY_MS + parse_time_of_day(time), zone)
+    return moment_of(wall_of(moment_ms, zone) // DAY_MS * DAY_MS + parse_time_of_day(time), zone)
 
 
 def due_from_field(
