@@ -55,6 +55,10 @@ class Describer:
         told = [fact for fact in record.did if not _told_already(fact)]
         return [SENTENCES[type(fact)](_About(record, version), fact) for fact in told]
 
+    def line(self, record: j.Record, fact: j.Did) -> Line:
+        """The sentence of one fact of a record."""
+        return SENTENCES[type(fact)](_About(record, self._versions(record.version)), fact)
+
 
 class _About(Struct, frozen=True):
     """The record around a fact, and its version."""
@@ -72,7 +76,9 @@ class _About(Struct, frozen=True):
                 return ""
             test = condition.tests[seen[at]]
             word = WORDS.get(test.operator, test.operator)
-            parts.append(f"{test.path} was {_value(seen[at + 1])} (asked: {word} {_value(test.expected)})")
+            parts.append(
+                f"{test.path} was {shown_value(seen[at + 1])} (asked: {word} {shown_value(test.expected)})"
+            )
         return "; ".join(parts)
 
     def of_rule(self, rule: str, seen: list[Any]) -> str:
@@ -106,7 +112,8 @@ def _told_already(fact: j.Did) -> bool:
     return isinstance(fact, j.WorkflowStepped) and fact.outcome == "sending"
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value in a sentence, cut where it is long."""
     if value is None or value == "":
         return "empty"
     text = repr(value) if isinstance(value, str) else str(value)
@@ -123,7 +130,7 @@ def _created(about: _About, fact: j.ItemCreated) -> Line:
 
 
 def _changed(about: _About, fact: j.FieldsChanged) -> Line:
-    values = ", ".join(f"{name} = {_value(value)}" for name, value in fact.fields.items())
+    values = ", ".join(f"{name} = {shown_value(value)}" for name, value in fact.fields.items())
     return Line("changed", f"changed{_by(fact.rule)}: {values}")
 
 

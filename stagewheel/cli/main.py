@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "send": ("send", "Send commands to a running server."),
         "item": ("item", "Show an item and what waits for it."),
         "timeline": ("timeline", "Show what happened to an item, and why."),
+        "explain": ("explain", "Explain why a rule did or did not do something for an item."),
         "dead-letters": ("dead_letters", "List, retry or drop actions that were given up."),
         "stats": ("stats", "Show what a server has done."),
         "replay": ("replay", "Feed an event log to a running server."),

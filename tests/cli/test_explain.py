@@ -1,0 +1,176 @@
+"""`stagewheel explain` answers from the journal: what ran, what did not, which test said no and why."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stagewheel.cli.local_server import LocalServer
+from stagewheel.cli.reasons import Explanation, Journal, explain, explain_stay
+from stagewheel.client.blocking import Client
+from tests.core.play import DAY_MS, Play, deals
+
+STAGES = """
+- id: new
+  rules:
+    - {id: hello, action: {do: notify, text: hello}}
+    - {id: big, when: {all: [{note: {filled: true}}, {size: {gt: 100}}]}, action: {do: notify, text: big}}
+    - {id: later, run: {after: 2d}, action: {do: notify, text: later}}
+    - {id: behind, after_previous: true, action: {do: notify, text: behind}}
+- id: offer
+  rules:
+    - {id: jumped, action: {do: notify, text: jumped}}
+- id: won
+  final: success
+  rules: [{id: thanks, run: {at: due}, action: {do: notify, text: thanks}}]
+  triggers:
+    - {id: paid, on: app, code: paid, when: {trigger.amount: {gte: 10}}}
+"""
+FLOW = """
+workflows:
+  greet: {pipeline: deals, start: on_create, steps: [{do: stop, when: {size: {gt: 100}}, reason: too big}]}
+  never: {pipeline: deals, steps: [{do: notify, text: never}]}
+"""
+
+
+@pytest.fixture
+def play() -> Play:
+    return Play(deals(STAGES) + FLOW)
+
+
+def journal(play: Play) -> Journal:
+    records = [record for record in play.records if record.item == "deal:1"]
+    return Journal("deal:1", records, play.drive.engine.reference.facts.versions.get)
+
+
+def answer(play: Play, about: str) -> Explanation:
+    found = explain(journal(play), about)
+    assert found is not None
+    return found
+
+
+def test_a_rule_that_ran_says_when(play: Play) -> None:
+    play.create(fields={"size": 5})
+    assert answer(play, "hello").verdict.startswith("it ran at 2026-")
+
+
+def test_a_false_condition_names_the_test_and_the_value_it_saw(play: Play) -> None:
+    """N2: which row of the condition said no."""
+    play.create(fields={"size": 50, "note": "x"})
+    found = answer(play, "big")
+    assert "its condition did not hold" in found.verdict
+    tests = found.passages[0].told[0].tests
+    assert [(t.path, t.operator, t.expected, t.seen, t.held) for t in tests] == [
+        ("note", "filled", True, "x", True),
+        ("size", "gt", 100, 50, False),
+    ]
+    assert found.passages[0].version == 1
+
+
+def test_a_waiting_rule_says_until_when_and_the_one_behind_it_says_what_it_waits_for(play: Play) -> None:
+    play.create(fields={"size": 5})
+    assert answer(play, "later").verdict.startswith("it waits until 2026-03-04")
+    verdict = answer(play, "behind").verdict
+    assert verdict.startswith("it has not begun: it comes after later, of which holds: it waits until")
+
+
+def test_a_cancelled_rule_names_the_move_that_cancelled_it(play: Play) -> None:
+    play.create(fields={"size": 5})
+    play.event("paid", amount=12)
+    verdict = answer(play, "later").verdict
+    assert "it was cancelled at" in verdict
+    assert "left stage, for the item entered stage won from new by trigger paid" in verdict
+    assert "cancelled" in answer(play, "behind").verdict
+
+
+def test_a_rule_of_a_stage_that_was_jumped_over_says_so(play: Play) -> None:
+    """T8."""
+    play.create(fields={"size": 5})
+    play.event("paid", amount=12)
+    assert answer(play, "jumped").verdict == (
+        "it belongs to stage offer of pipeline deals, which the item has not entered "
+        "(it went: new → won); rules of stages that were jumped over do not run"
+    )
+
+
+def test_a_rule_that_came_with_a_later_version_says_that_the_entry_keeps_its_own(play: Play) -> None:
+    play.create(fields={"size": 5})
+    play.publish(deals(STAGES.replace("id: hello", "id: welcome")) + FLOW)
+    play.event("paid", amount=1)
+    play.move("won")
+    verdict = answer(play, "welcome").verdict
+    assert "when the item entered stage new, ruleset version 1 was published" in verdict
+
+
+def test_a_rule_without_its_date_says_that_it_waits_for_the_field(play: Play) -> None:
+    play.create(stage="won")
+    assert answer(play, "thanks").verdict == "it waits until its date field is filled"
+
+
+def test_a_trigger_that_said_no_names_its_test(play: Play) -> None:
+    """N10."""
+    play.create()
+    play.event("paid", amount=3)
+    found = answer(play, "paid")
+    assert found.verdict.endswith("event app paid did not move the item: its condition did not hold")
+    (test,) = found.passages[0].told[0].tests
+    assert (test.path, test.seen, test.held) == ("trigger.amount", 3, False)
+
+
+def test_a_trigger_whose_event_never_came_says_what_it_listens_to(play: Play) -> None:
+    play.create()
+    assert answer(play, "paid").verdict == (
+        "no event app paid has reached the item, which is what trigger paid listens to"
+    )
+
+
+def test_a_trigger_that_moved_the_item_says_so(play: Play) -> None:
+    play.create()
+    play.event("paid", amount=30)
+    assert answer(play, "paid").verdict.endswith("event app paid moved the item")
+
+
+def test_a_workflow_is_told_step_by_step(play: Play) -> None:
+    play.create(fields={"size": 500})
+    found = answer(play, "greet")
+    assert found.kind == "workflow"
+    assert found.verdict.endswith("workflow greet stopped: too big")
+    steps = [test.seen for told in found.passages[0].told for test in told.tests]
+    assert steps == [500]
+    assert answer(play, "never").verdict == "it was never started for this item"
+
+
+def test_a_name_that_no_version_knows_is_not_explained(play: Play) -> None:
+    play.create()
+    assert explain(journal(play), "nosuch") is None
+
+
+def test_without_a_rule_each_rule_of_the_present_stage_is_told(play: Play) -> None:
+    play.create(fields={"size": 5})
+    play.wait(3 * DAY_MS)
+    stay = explain_stay(journal(play))
+    assert stay is not None
+    passage, rules = stay
+    assert (passage.stage, passage.entry) == ("new", 1)
+    assert [name for name, _ in rules] == ["hello", "big", "later", "behind"]
+    assert all(verdict.startswith(("it ran", "it did not run")) for _, verdict in rules)
+
+
+Run = Callable[..., tuple[int, Any, str]]
+
+
+def test_the_command_explains_an_item_of_a_running_server(run: Run, server: LocalServer) -> None:
+    with Client(server.address) as client:
+        client.put_ruleset("", {"rules.yaml": deals(STAGES) + FLOW})
+        client.create_item("deal:9", "deals", title="Roof", fields={"size": 50, "note": "n"})
+    status, text, _ = run("explain", "deal:9", "big")
+    assert status == 0
+    assert "size above 100: it was 50, does not hold" in text
+    assert "by ruleset version 1" in text
+    status, told, _ = run("explain", "deal:9", "--json")
+    assert (status, [one["rule"] for one in told["rules"]]) == (0, ["hello", "big", "later", "behind"])
+    status, _, error = run("explain", "deal:9", "bgi")
+    assert status == 1
+    assert "did you mean 'big'?" in error
+    status, _, error = run("explain", "deal:404")
+    assert (status, "nothing is known of an item deal:404" in error) == (1, True)
