@@ -76,6 +76,7 @@ class CreateItem(Command, tag=1):
     timezone: str = ""
     automation: bool = True
     entered_at_ms: int = 0  # import: the entry began in the past (1.12); 0 means now
+    company: Client | None = None  # besides the contact in `client` (7.8)
 
 
 class UpdateItem(Command, tag=2):
@@ -87,6 +88,7 @@ class UpdateItem(Command, tag=2):
     client: Client | None = None
     observers: list[int] | None = None
     timezone: str | None = None
+    company: Client | None = None
 
 
 class ChangeStage(Command, tag=3):
@@ -142,6 +144,7 @@ class PutRuleset(Command, tag=9):
     ruleset: str = ""
     files: dict[str, str] = {}
     note: str = ""
+    draft: bool = False  # store it as a version that is not active: to be looked at, then activated
 
 
 class RetryDeadLetter(Command, tag=10):
@@ -162,6 +165,59 @@ class AdvanceClock(Command, tag=12):
     """
 
 
+class StageMove(Struct, array_like=True, gc=False, frozen=True):
+    """Items that sit in stage `old` of a pipeline go to stage `new` of it (1.11)."""
+
+    pipeline: str
+    old: str
+    new: str
+
+
+class ActivateVersion(Command, tag=18):
+    """Make a stored version of a ruleset the active one; 0 is the one that was active before (rollback).
+
+    `enrol` says what becomes of the items that sit in a stage (1.6): "" they keep their entry's rules, "new"
+    they take the rules that are new to their entry (from now, or `from_entry`), "restart" they begin a new
+    entry. `moves` empty stages that the version does not have. Both go on in the background; the result names
+    their number.
+    """
+
+    ruleset: str = ""
+    version: int = 0
+    enrol: str = ""
+    from_entry: bool = False
+    moves: list[StageMove] = []
+
+
+class EnrolItem(Command, tag=19):
+    """Let the item's entry take the active version of its ruleset (1.6); with `stage`, only while it is there.
+
+    `mode` is new or restart, as in ActivateVersion; `to_stage` moves it there instead (1.11).
+    """
+
+    mode: str = "new"
+    from_entry: bool = False
+    stage: str = ""
+    to_stage: str = ""
+
+
+class StopEnrolment(Command, tag=20):
+    """End an enrolment before its end; what was enrolled stays so."""
+
+    number: int = 0
+
+
+
+class PutClient(Command, tag=15):
+    """Create or replace a contact or company of its own under the key `item`; the items linked to it follow.
+
+    `company` is the key of a contact's company.
+    """
+
+    client: Client = Client()
+    company: str = ""
+
+
 AnyCommand = (
     CreateItem
     | UpdateItem
@@ -175,6 +231,10 @@ AnyCommand = (
     | RetryDeadLetter
     | DropDeadLetter
     | AdvanceClock
+    | ActivateVersion
+    | EnrolItem
+    | StopEnrolment
+    | PutClient
 )
 
 
@@ -236,11 +296,27 @@ class NotMoved(Struct, array_like=True, tag=5, gc=False, frozen=True):
 
 
 class Published(Struct, array_like=True, tag=6, gc=False, frozen=True):
-    """Final: a ruleset is active as `version`; `warnings` are what `check` would have said."""
+    """Final: a ruleset is active (or, as a draft, stored) as `version`; `warnings` are what `check` would
+    have said. `enrolment` is the number of what goes on in the background.
+    """
 
     ruleset: str
     version: int
     warnings: list[str] = []
+    enrolment: int = 0
 
 
-Result = Applied | Accepted | Failed | Moved | NotMoved | Published
+
+class Forwarded(Struct, array_like=True, tag=7, gc=False, frozen=True):
+    """Final: an event of a contact or company went on to these items (5.6); each move is in its item's
+    journal.
+
+    `more`: further items follow in the next turns; `created`: no item had a trigger, so this one is made.
+    """
+
+    items: list[str]
+    more: bool = False
+    created: str = ""
+
+
+Result = Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded

@@ -116,6 +116,7 @@ class WorkflowStarted(Fact, tag=11):
     workflow: str
     instance: int
     why: str = ""
+    seen: list[Any] = []  # what the condition of its start saw
 
 
 class WorkflowStepped(Fact, tag=12):
@@ -128,6 +129,8 @@ class WorkflowStepped(Fact, tag=12):
     outcome: str = "done"
     reason: str = ""
     seen: list[Any] = []
+    token: int = 0  # the wait that is over with it
+    branch: str = ""  # "2.1": in the first branch of a parallel in the second branch of another
 
 
 class WorkflowEnded(Fact, tag=13):
@@ -176,6 +179,90 @@ class NothingChanged(Fact, tag=18):
     rule: str = ""
 
 
+
+class ClientPut(Fact, tag=30):
+    """A contact or company came to be, or has new data. `why`: command | item | event."""
+
+    client: Any
+    company: str = ""
+    why: str = ""
+
+
+class ClientLinked(Fact, tag=31):
+    """An item is linked to this client: `state` is open | closed | gone | refused (with the reason)."""
+
+    item: str
+    pipeline: str
+    state: str
+    reason: str = ""
+
+
+class EventForwarded(Fact, tag=32):
+    """An event of this client went on to items; `created` is the item that was made for it."""
+
+    type: str
+    code: str
+    items: list[str]
+    created: str = ""
+
+
+class CapAwaited(Fact, tag=33):
+    """A capped action asks its client, or waits until `until_ms` for room under the cap (8.5)."""
+
+    rule: str
+    step: int
+    channel: str
+    client: str = ""
+    until_ms: int = 0
+
+
+class CapCounted(Fact, tag=34):
+    """What the cap of a channel said to a step of an item. `until_ms`: when there is room again."""
+
+    channel: str
+    item: str
+    step: int
+    granted: bool
+    until_ms: int = 0
+
+
+class WorkflowNotStarted(Fact, tag=35):
+    """A workflow was to start and did not: its condition, `if_running`, or a limit said no."""
+
+    workflow: str
+    why: str
+    reason: str
+    seen: list[Any] = []
+
+
+class WorkflowWaits(Fact, tag=36):
+    """A step of a workflow waits, until `due_ms` (0: however long). Written again when it is re-armed.
+
+    `what` is what comes first of: a moment ("" ), a date field ("field due"), an event ("app paid"), a changed
+    field ("size, paid"), the branches ("2 branches", "first of 2 branches"), another workflow ("workflow w").
+    `token` is its step number.
+    """
+
+    workflow: str
+    instance: int
+    step: int
+    name: str
+    token: int
+    due_ms: int = 0
+    what: str = ""
+    branch: str = ""
+
+
+class Enrolled(Fact, tag=40):
+    """The entry goes on with the rules of another version (1.6). `over`: rules whose turn in this entry was
+    over before, so that they do not begin again.
+    """
+
+    from_version: int
+    version: int
+    over: list[str] = []
+
+
 Did = (
     ItemCreated
     | FieldsChanged
@@ -195,6 +282,12 @@ Did = (
     | DeadLettered
     | SentToItem
     | NothingChanged
+    | ClientPut
+    | ClientLinked
+    | EventForwarded
+    | CapAwaited
+    | CapCounted
+    | Enrolled
 )
 
 

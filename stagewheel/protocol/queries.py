@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from stagewheel.protocol.commands import Client
+from stagewheel.protocol.commands import Client, StageMove
 
 # ---------------------------------------------------------------- queries
 
@@ -46,9 +46,11 @@ class StatisticsQuery(Struct, array_like=True, tag=5):
 
 
 class VersionsQuery(Struct, array_like=True, tag=6):
-    """Ruleset versions, newest first -> [VersionView, …]."""
+    """Ruleset versions, newest first, below number `before` (0: all) -> [VersionView, …]."""
 
     ruleset: str = ""
+    before: int = 0
+    limit: int = 100
 
 
 class SourceQuery(Struct, array_like=True, tag=7):
@@ -71,6 +73,43 @@ class EmployeesQuery(Struct, array_like=True, tag=9):
     limit: int = 100
 
 
+class EnrolmentsQuery(Struct, array_like=True, tag=18):
+    """What enrolments do or did, newest first -> [EnrolmentView, …]."""
+
+
+class EnrolPreviewQuery(Struct, array_like=True, tag=19):
+    """What enrolling under a stored version would do to a page of items -> [EnrolPreview], one a page."""
+
+    version: int
+    enrol: str = ""
+    from_entry: bool = False
+    moves: list[StageMove] = []
+    cursor: bytes = b""
+    limit: int = 100
+
+
+class StagesQuery(Struct, array_like=True, tag=20):
+    """Stages in which items were ever, of all pipelines -> [StageView, …]."""
+
+    cursor: bytes = b""
+    limit: int = 100
+
+
+
+class ClientQuery(Struct, array_like=True, tag=30):
+    """A contact or company -> [ClientView] or []."""
+
+    client: str
+
+
+class LinksQuery(Struct, array_like=True, tag=31):
+    """Items linked to a contact or company, the open ones first -> [LinkView, …]."""
+
+    client: str
+    cursor: bytes = b""
+    limit: int = 100
+
+
 AnyQuery = (
     ItemQuery
     | TimelineQuery
@@ -81,6 +120,11 @@ AnyQuery = (
     | SourceQuery
     | PoisonQuery
     | EmployeesQuery
+    | ClientQuery
+    | LinksQuery
+    | EnrolmentsQuery
+    | EnrolPreviewQuery
+    | StagesQuery
 )
 
 
@@ -122,6 +166,38 @@ class ItemView(Struct):
     head: int  # journal position of its newest record
 
 
+class CapView(Struct):
+    """What a channel's frequency cap has counted: moments of the latest actions, oldest first."""
+
+    channel: str
+    window_ms: int
+    sent_ms: list[int]
+
+
+class ClientView(Struct):
+    """A contact or company as the engine sees it. `links` counts the items linked to it."""
+
+    key: str
+    client: Client
+    company: str
+    links: int
+    caps: list[CapView]
+    created_ms: int
+    updated_ms: int
+    mailbox: int
+    head: int
+
+
+class LinkView(Struct):
+    """An item linked to a client; `reached_ms` is when an event of the client reached it last (0: never)."""
+
+    item: str
+    pipeline: str
+    open: bool
+    created_ms: int
+    reached_ms: int
+
+
 class DeadLetterView(Struct):
     """An action that was given up."""
 
@@ -147,13 +223,52 @@ class PoisonView(Struct):
 
 
 class VersionView(Struct):
-    """A published ruleset version."""
+    """A stored ruleset version. `items` and `others` (workflow instances, actions on their way, dead letters)
+    still refer to it, as counted after the last activation; -1: not counted yet.
+    """
 
     version: int
     ruleset: str
     at_ms: int
     active: bool
     note: str = ""
+    by: int = 0
+    activated_ms: int = 0  # when it last became active; 0: it never was
+    items: int = -1
+    others: int = -1
+
+
+class EnrolmentView(Struct):
+    """An enrolment: `looked` rows of stage lists were looked at, `concerned` items were told."""
+
+    number: int
+    ruleset: str
+    version: int
+    mode: str  # new | restart | "" (only moves)
+    state: str  # running | done | superseded (another version became active) | stopped
+    at_ms: int
+    looked: int
+    concerned: int
+    stage: str = ""  # pipeline/stage that it is at
+
+
+class EnrolPreview(Struct):
+    """What an enrolment would do to the items of one page, decided and not committed."""
+
+    looked: int = 0
+    concerned: int = 0  # items to which anything would happen
+    actions: dict[str, int] = {}  # "rule channel" -> actions that would leave at once
+    waits: int = 0  # steps that would wait, or wait for another moment
+    cancelled: int = 0
+    first: list[str] = []  # keys of the first items concerned
+
+
+class StageView(Struct):
+    """A stage in which items are or were; `known`: the active ruleset of the pipeline has it."""
+
+    pipeline: str
+    stage: str
+    known: bool
 
 
 class VersionSource(Struct):

@@ -59,6 +59,7 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "retry_dead_letter": m.RetryDeadLetter("", number=70_000),
     "drop_dead_letter": m.DropDeadLetter("", number=3),
     "advance_clock": m.AdvanceClock("", at_ms=1_790_000_000_000),
+    "put_client": m.PutClient("contact:17", client=CLIENT, company="company:3"),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {
@@ -71,6 +72,7 @@ RESULTS: Final[Mapping[str, m.Result]] = {
         [m.Candidate("t1", "WON", "condition", [m.Test("amount", "gt", 100, 5, False)])],
     ),
     "published": m.Published("sales", 12, ["main.yaml:3: no timezone"]),
+    "forwarded": m.Forwarded(["lead:1"], True, "lead:2"),
 }
 
 QUERIES: Final[Mapping[str, m.AnyQuery]] = {
@@ -83,6 +85,8 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "source": m.SourceQuery(12),
     "poison": m.PoisonQuery(after=1, limit=2),
     "employees": m.EmployeesQuery(),
+    "client": m.ClientQuery("contact:17"),
+    "links": m.LinksQuery("contact:17", b"\x01", 10),
 }
 
 RECORD: Final = journal.Record(
@@ -111,6 +115,11 @@ RECORD: Final = journal.Record(
         journal.DeadLettered("r3", 4, 17, "550 no such user"),
         journal.SentToItem("deal:2", "CreateItem"),
         journal.NothingChanged("r6"),
+        journal.ClientPut(["Ada Example"], "company:3", "command"),
+        journal.ClientLinked("lead:1", "sales", "open"),
+        journal.EventForwarded("call_missed", "desk", ["lead:1"]),
+        journal.CapAwaited("r3", 4, "email", "contact:17", 1_790_000_060_000),
+        journal.CapCounted("email", "lead:1", 4, False, 1_790_000_060_000),
     ],
 )
 
