@@ -16,6 +16,8 @@ FAILED = {
     "not_replay": "only a server with the replay clock takes this command",
     "internal": "deciding it failed with a bug; it is kept as poison under the number in the message",
     "deleted": "the item was deleted",
+    "unknown_version": "the ruleset has no such version; it is not kept any more, or never was",
+    "unknown_enrolment": "no enrolment that runs has this number",
 }
 
 REFUSED = {

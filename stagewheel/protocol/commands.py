@@ -190,7 +190,8 @@ class ActivateVersion(Command, tag=18):
 
 
 class EnrolItem(Command, tag=19):
-    """Let the item's entry take the active version of its ruleset (1.6); with `stage`, only while it is there.
+    """Let the item's entry take the active version of its ruleset (1.6); with `stage`, only while it is
+    there.
 
     `mode` is new or restart, as in ActivateVersion; `to_stage` moves it there instead (1.11).
     """

@@ -88,7 +88,7 @@ class EnrolPreviewQuery(Struct, array_like=True, tag=19):
     limit: int = 100
 
 
-class StagesQuery(Struct, array_like=True, tag=20):
+class StagesQuery(Struct, array_like=True, tag=17):
     """Stages in which items were ever, of all pipelines -> [StageView, …]."""
 
     cursor: bytes = b""

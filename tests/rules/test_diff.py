@@ -151,7 +151,7 @@ def test_a_template_is_told_by_its_lines() -> None:
     name = "templates/a.j2"
     [change] = differences({name: "Dear you,\nhello\n"}, {name: "Dear you,\nbye\n"})
     assert (change.part, change.id) == ("template", "templates/a.j2")
-    assert change.keys[0].new.splitlines()[1:] == [" Dear you,", "-hello", "+bye"]
+    assert str(change.keys[0].new).splitlines()[1:] == [" Dear you,", "-hello", "+bye"]
 
 
 def test_a_value_that_came_or_went_is_told_apart_from_one_that_is_null() -> None:
