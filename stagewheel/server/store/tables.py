@@ -24,7 +24,7 @@ class Table(enum.IntEnum):
     PARKED = 7  # u64 outbox number ‖ an outbox row that waits for its retry
     DEAD = 8  # u64 number ‖ a dead letter: the outbox row and why it was given up
     POISON = 9  # u64 number ‖ a message that no decision could take, and the error
-    RULESETS = 10  # u64 version ‖ a stored ruleset
+    RULESETS = 10  # u64 version ‖ what a stored ruleset is: its name, when, by whom, why
     EMPLOYEES = 11  # employee key ‖ the employee, encoded
     STAGES = 12  # u16 length, pipeline, u16 length, stage, u64 position ‖ item key (checked when read)
     DEDUPE = 13  # dedupe key ‖ where its first answer stands
@@ -38,6 +38,7 @@ class Table(enum.IntEnum):
     OUTBOX_CHAT = 21  # as OUTBOX_EMAIL
     OUTBOX_APP = 22  # as OUTBOX_EMAIL: notices and tasks inside the application
     OUTBOX_ADS = 23  # as OUTBOX_EMAIL: audiences of advertising networks
+    RULESET_FILES = 24  # u64 version ‖ the paths and texts of a stored ruleset
 
 
 FORMAT_KEY: Final = b"format"
