@@ -29,7 +29,7 @@ def command(paths: tuple[str, ...], as_json: bool) -> int:
     try:
         version, warnings = compile_ruleset(files, 0)
     except RulesetInvalid as invalid:
-        mistakes = list(invalid.mistakes)
+        mistakes, warnings = list(invalid.mistakes), list(invalid.warnings)
     mistakes, warnings = _placed(mistakes, paths), _placed(warnings, paths)
     if as_json:
         emit(_as_data(version, mistakes, warnings))

@@ -48,6 +48,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     }
     if not merged.pipelines and not log.mistakes:
         log.mistake(merged.place, "the ruleset has no pipelines")
+    warn(merged, log)
     log.raise_if_any()
     version = Version(
         ruleset=merged.ruleset,
@@ -58,7 +59,6 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         actions=tuple(work.actions),
         fallback_user=merged.fallback_user,
     )
-    warn(merged, version, log)
     return version, log.warnings
 
 

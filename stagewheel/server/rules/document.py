@@ -125,6 +125,7 @@ class PipelineDoc(Doc):
     stages: list[StageDoc]
     name: str = ""
     timezone: str = ""
+    by_hand: bool = True  # people move its items as well; if not, `check` looks for stages out of reach
 
 
 class WorkflowDoc(Doc):

@@ -34,10 +34,13 @@ class Mistake(NamedTuple):
 
 
 class RulesetInvalid(RuleError):
-    """A ruleset with mistakes; `mistakes` are all of them in the order of files and lines."""
+    """A ruleset with mistakes; `mistakes` are all of them in the order of files and lines, and so are the
+    warnings.
+    """
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    def __init__(self, mistakes: Iterable[Mistake], warnings: Iterable[Mistake] = ()) -> None:
         self.mistakes = tuple(mistakes)
+        self.warnings = tuple(warnings)
         count = len(self.mistakes)
         shown = "\n".join(str(mistake) for mistake in self.mistakes[:MISTAKES_SHOWN_MAX])
         more = f"\n… and {count - MISTAKES_SHOWN_MAX} more" if count > MISTAKES_SHOWN_MAX else ""
@@ -85,7 +88,7 @@ class Log:
     def raise_if_any(self) -> None:
         """RulesetInvalid with all mistakes, if there are any."""
         if self._mistakes:
-            raise RulesetInvalid(self.mistakes)
+            raise RulesetInvalid(self.mistakes, self.warnings)
 
     def line_of(self, place: Place) -> int:
         """The line of a place, or of the closest thing around it whose position is known; else 0."""
