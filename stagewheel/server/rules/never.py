@@ -64,7 +64,7 @@ def constant(**values: str) -> Facts:
 
 
 def never_holds(raw: Any, facts: Facts, loose: frozenset[str] = frozenset()) -> str:
-    """Why a condition can never hold; "" if it may. `loose` are paths not to reason about (multiple fields)."""
+    """Why a condition can never hold; "" if it may. `loose` are multiple fields, which are passed over."""
     if not isinstance(raw, dict):
         return ""
     here = {path: known.copy() for path, known in facts.items()}

@@ -1,4 +1,4 @@
-"""The ways between stages that a ruleset makes by itself: its moves, and the triggers that its own changes feed.
+"""The ways between stages that a ruleset makes by itself: its moves, and the triggers its changes feed.
 
 Laws: a way is what *may* happen without a person; conditions are not judged here, except those that can never
 hold. A rule that runs once in an item's life makes no loop. Delays count: what goes round less often than the
@@ -7,12 +7,13 @@ loop guard allows (9.1: 25 entries in a day) is slow on purpose.
 
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
 
 from stagewheel.server.core.calendar import parse_duration
-from stagewheel.server.core.limits import DAY_MS, DEPTH_MAX
+from stagewheel.server.core.lineage import DAY_MS, Guards
 from stagewheel.server.rules.document import PipelineDoc, RuleDoc, RunDoc, StageDoc
 from stagewheel.server.rules.events import FIELD_CHANGED
 from stagewheel.server.rules.merge import Merged
@@ -20,7 +21,9 @@ from stagewheel.server.rules.mistakes import Place
 from stagewheel.server.rules.waits import length_ms
 
 Node = tuple[str, str]  # (pipeline, stage)
-ROUND_MS_MIN: Final = DAY_MS // DEPTH_MAX  # mean time of a stage in a loop that the guard lets pass
+ROUND_MS_MIN: Final = (
+    DAY_MS // Guards().chain_entries
+)  # mean time of a stage in a loop that the guard lets pass
 
 
 class Way(Struct, frozen=True):
@@ -172,7 +175,7 @@ def _delay_ms(rule: RuleDoc) -> int:
 
 
 def loops(ways: Iterable[Way]) -> list[list[Way]]:
-    """Rings of ways that go round faster than the loop guard allows, each once, in the order of their places."""
+    """Rings of ways that go round faster than the loop guard allows, each once."""
     best: dict[tuple[Node, Node], Way] = {}
     for way in ways:
         known = best.get((way.source, way.target))
@@ -195,7 +198,7 @@ def _ring(ways: Mapping[tuple[Node, Node], Way]) -> list[Way]:
         sorter.prepare()
     except CycleError as error:
         nodes = error.args[1]  # the first and the last are the same; each comes before the one that needs it
-        return [ways[a, b] for a, b in zip(nodes, nodes[1:], strict=False)]
+        return [ways[a, b] for a, b in pairwise(nodes)]
     return []
 
 
@@ -203,7 +206,7 @@ def _ring(ways: Mapping[tuple[Node, Node], Way]) -> list[Way]:
 
 
 def reached(merged: Merged, pipeline: str, ways: Iterable[Way], dead: set[int]) -> set[str]:
-    """The stages of a pipeline that items come to without a person, from its first one and where others create
+    """The stages of a pipeline that items come to without a person, from its first and where others create
     them. `dead` are triggers (by `id()`) that can never move an item.
     """
     doc: PipelineDoc = merged.pipelines[pipeline].doc
