@@ -32,8 +32,18 @@ class Client(Struct, array_like=True, gc=False, frozen=True):
     fields: dict[str, Any] = {}
 
 
+class Absence(Struct, array_like=True, gc=False, frozen=True):
+    """A time in which somebody does not work: dates (both ends are part of it) or moments, as text or ms."""
+
+    start: str | int
+    end: str | int
+
+
 class Employee(Struct, array_like=True, gc=False, frozen=True):
-    """An employee of the company that runs the pipelines; `id` 0 means nobody."""
+    """An employee of the company that runs the pipelines; `id` 0 means nobody.
+
+    `hours` are the person's own, such as `{"mon-fri": ["09:00-13:00"]}`; none: those of the company.
+    """
 
     id: int
     name: str = ""
@@ -43,6 +53,8 @@ class Employee(Struct, array_like=True, gc=False, frozen=True):
     timezone: str = ""
     active: bool = True
     fields: dict[str, Any] = {}
+    hours: dict[str, list[str]] = {}
+    absences: list[Absence] = []
 
 
 # ---------------------------------------------------------------- commands

@@ -42,12 +42,16 @@ class Entered(Fact, tag=3):
 
 
 class StepWaits(Fact, tag=4):
-    """A step waits until `due_ms` (0: until its date field is filled). Written again when it is re-armed."""
+    """A step waits until `due_ms` (0: until its date field is filled). Written again when it is re-armed.
+
+    `outside` is set for one that is due and held: the hours that it is outside of (3.8).
+    """
 
     rule: str
     step: int
     due_ms: int
     seen: list[Any] = []
+    outside: list[str] = []  # of company | responsible | client
 
 
 class StepEnded(Fact, tag=5):

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.commands import (
+    Absence,
     Accepted,
     ActivateVersion,
     Address,
@@ -81,6 +82,7 @@ from stagewheel.protocol.queries import (
 __all__ = [
     "PROTOCOL_VERSION_MAX",
     "PROTOCOL_VERSION_MIN",
+    "Absence",
     "Accepted",
     "ActivateVersion",
     "Address",

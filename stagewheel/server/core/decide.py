@@ -76,7 +76,7 @@ def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     if wrong:
         return Failed("bad_field", wrong)
     changed = d.set_values(values)
-    if changed and d.steps and d.plan is not None and d.plan.waits_for_fields:
+    if changed and d.steps and d.plan is not None and not d.plan.watched.isdisjoint(changed):
         rearm(d, changed)
     return changed
 

@@ -107,6 +107,19 @@ class SendToItem(Struct, array_like=True, gc=False):
     depth: int = 0
 
 
+class WatchEmployee(Struct, array_like=True, gc=False):
+    """A step is held until `due_ms` by the hours of an employee: tell the item when they change."""
+
+    employee: int
+    due_ms: int
+
+
+class ForgetEmployee(Struct, array_like=True, gc=False):
+    """The item has no step any more that is held by the hours of an employee."""
+
+    employee: int
+
+
 Effect = (
     StartTimer
     | DispatchAction
@@ -115,6 +128,8 @@ Effect = (
     | KeepDeadLetter
     | RemoveDeadLetter
     | SendToItem
+    | WatchEmployee
+    | ForgetEmployee
 )
 
 

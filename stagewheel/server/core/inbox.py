@@ -49,6 +49,12 @@ class DeadLetterRetried(Struct, array_like=True, tag=103, tag_field="tag", gc=Fa
     by: int = 0
 
 
+class EmployeeChanged(Struct, array_like=True, tag=104, tag_field="tag", gc=False):
+    """Hours or absences of an employee changed, and a step of this item is held by them (3.8)."""
+
+    employee: int
+
+
 ItemMessage = (
     CreateItem
     | UpdateItem
@@ -60,6 +66,7 @@ ItemMessage = (
     | TimerFired
     | DeliveryReported
     | DeadLetterRetried
+    | EmployeeChanged
 )
 
 

@@ -12,13 +12,21 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Client
+from stagewheel.server.core.lineage import Lineage
+from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
 
 # States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the
 # item.
+QUEUED = 0  # a token that goes on with this very decision, or with the next turn (at `due_ms`)
 WAITING = 1  # for `due_ms`
 WAITING_FIELD = 2  # for its date field to be filled
 SENDING = 3  # its action is in the outbox
 PASSED = 4  # its date field moved to a moment that had passed, and the rule says `if_past: skip`
+HELD = 5  # it is due, and outside its `hours` until `due_ms`
+ASKING = 6  # for its client to say whether a cap leaves room (8.5), or until `due_ms`, when there is
+RUNNING = 7  # for the end of a workflow: the one that its steps are, or that it runs
+LISTENING = 8  # a token: for an event or a changed field, at most until `due_ms` (0: however long)
+JOINING = 9  # a token: for the branches behind it
 
 
 class Step(Struct, array_like=True, gc=False, frozen=True):
@@ -29,15 +37,23 @@ class Step(Struct, array_like=True, gc=False, frozen=True):
     state: int
     due_ms: int = 0  # WAITING: when; SENDING: when it was decided
     previous: dict[str, Any] | None = None  # results of the action before it in its chain (`previous.*`)
+    base_ms: int = 0  # what its wait counts from: the completion of the rule before it; 0: the entry
 
 
 class Token(Struct, array_like=True, gc=False, frozen=True):
-    """Where one thread of a workflow stands: `step` waits in operation number `at` of the program."""
+    """Where one thread of a workflow stands: `step` waits in operation number `at` of the program.
+
+    The tokens of an instance are a tree: `parent` is the step of the `parallel` that the thread is a branch
+    of.
+    """
 
     at: int
     step: int
     state: int
     due_ms: int = 0
+    parent: int = 0
+    previous: dict[str, Any] | None = None  # results of the thread's last action (`previous.*`)
+    base_ms: int = 0  # when its pause began
 
 
 class Instance(Struct, array_like=True, gc=False, frozen=True):
@@ -50,8 +66,9 @@ class Instance(Struct, array_like=True, gc=False, frozen=True):
     tokens: list[Token]
     rounds: dict[int, int] = {}  # operation number of a loop -> rounds so far
     trigger: dict[str, Any] = {}
-    previous: dict[str, Any] | None = None
-    depth: int = 0  # automatic entries in the chain of causes that started it
+    lineage: Lineage | None = None  # its place in the chain of causes (9.1)
+    waiter: int = 0  # the step, of a rule or of another instance, that waits for its end; 0: nobody
+    chain: int = 0  # how many instances that started one another lie before it
 
 
 class More(Struct, gc=False, omit_defaults=True, frozen=True):
@@ -62,11 +79,20 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     hold: str = ""  # "" | paused | stopped
     trigger: dict[str, Any] = {}  # the event that began this entry (`trigger.*`, 4.5)
     was: dict[str, Any] = {}  # values that fields had when the entry began, of those that changed since
-    repeat: dict[str, tuple[int, int]] = {}  # rule id -> (times decided, when last)
+    repeat: dict[str, tuple[int, int, int]] = {}  # "ruleset/rule" -> (times decided, when last, when before)
     instances: list[Instance] = []
     instance_no: int = 0
-    depth: int = 0  # automatic entries in the chain of causes that began this entry (9.1)
-    automatic: list[int] = []  # moments of the automatic entries of the last day, as a count guard (9.1)
+    lineage: Lineage | None = None  # the chain of causes that began this entry, if it was automatic (9.1)
+    automatic: list[int] = []  # moments of the automatic entries of the last day, as gaps (9.1, lineage.py)
+    company: Client | None = None  # the company beside the contact that `client` is
+    last_contact_ms: int = 0  # when the client was reached last, or reached us (0: never)
+    last_inbound_ms: int = 0  # when the client reached us last
+    products: list[dict[str, Any]] = []
+    imported: bool = False  # the entry began by an import: `if_past: skip` is its default (1.12)
+    again: dict[int, dict[str, Any] | None] = {}  # rules that act again when their date changes: their previous
+
+    company_of_contact: bool = False  # the company was not given: it is that of the contact
+    sent: dict[str, Counted] = {}  # channel -> what a cap counts for a client without a key
 
 
 NOTHING_MORE = More()
@@ -111,8 +137,10 @@ decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
 _TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 4; an item is an array of 18
 
 
-def decode_row(row: bytes) -> Item | Tombstone:
-    """Decode a row of the items table: an item, or the tombstone of one."""
+def decode_row(row: bytes) -> Item | Tombstone | ClientRow:
+    """Decode a row of the items table: an item, the tombstone of one, or a contact or company."""
+    if row[0] == CLIENT_LEAD:
+        return decode_client_row(row)
     if row[0] == _TOMBSTONE_LEAD:
         return decode_tombstone(row)
     return decode_item(row)

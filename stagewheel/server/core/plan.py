@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from stagewheel.server.core.plan_actions import ActionPlan, Condition
 from stagewheel.server.core.plan_steps import Wait, WorkflowPlan
+from stagewheel.server.core.working import Week, WorkingTime
 
 
 class RulePlan(Struct, frozen=True):
@@ -50,7 +51,7 @@ class TriggerPlan(Struct, frozen=True):
 
 
 class StagePlan(Struct, frozen=True):
-    """A stage. `field_rules` are the rules whose wait looks at a field, by field."""
+    """A stage. `field_rules` are the rules whose wait looks at a field, or a built-in value, by its name."""
 
     id: str
     index: int
@@ -62,6 +63,14 @@ class StagePlan(Struct, frozen=True):
     def __post_init__(self) -> None:
         heads = tuple(rule for rule in self.rules if not rule.after_previous or rule.index == 0)
         force_setattr(self, "heads", heads)
+
+
+class TimePlan(Struct, frozen=True):
+    """When a company works, when its clients rest, and where they live."""
+
+    company: WorkingTime | None = None  # the calendar, in the zone of the pipeline
+    quiet: Week | None = None  # what is outside of the quiet hours, every day the same; the zone is the client's
+    zone_of_phone: Callable[[str], str] | None = None  # a zone's name, or "" (3.2)
 
 
 class PipelinePlan(Struct, frozen=True):
@@ -77,13 +86,14 @@ class PipelinePlan(Struct, frozen=True):
     workflows_on_change: tuple[tuple[str, tuple[str, ...]], ...]  # (workflow, fields; none = any)
     workflows_on_event: tuple[tuple[str, str, str], ...]  # (workflow, event type, code)
     sees_changes: bool = True  # may a trigger or a workflow start follow a changed field? From the others.
-    waits_for_fields: bool = True  # does any rule wait for a date field?
+    watched: frozenset[str] = frozenset()  # names whose change re-arms what waits; follows from the stages
+    time: TimePlan = TimePlan()
 
     def __post_init__(self) -> None:
         sees = bool(self.workflows_on_change) or "field_changed" in self.triggers
         force_setattr(self, "sees_changes", sees)
-        waits = any(stage.field_rules for stage in self.stages.values())
-        force_setattr(self, "waits_for_fields", waits)
+        watched = frozenset(name for stage in self.stages.values() for name in stage.field_rules)
+        force_setattr(self, "watched", watched)
 
 
 class FieldPlan(Struct, frozen=True):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stagewheel.server.core.calendar import Duration
 from stagewheel.server.core.plan_actions import ActionPlan, Condition
+from stagewheel.server.core.working import WorkingDuration
 
 
 class Wait(Struct, frozen=True):
@@ -24,6 +25,9 @@ class Wait(Struct, frozen=True):
     if_empty: str = "wait"  # wait | skip | run
     follow: bool = True
     max_late_ms: int = 0  # 0: however late
+    working: WorkingDuration | None = None  # in place of `duration`: working days or hours
+    hours: tuple[str, ...] = ()  # company | responsible | client: only within all of these (3.8)
+    date: str = ""  # in place of `of`: a date or moment as it was written
 
 
 class Operation(Struct, kw_only=True, frozen=True):
