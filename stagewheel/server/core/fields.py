@@ -36,6 +36,8 @@ def _refuse_built_in(name: str, value: Any) -> str:
         return "client is no field: give it beside the fields, with its name and addresses"
     if name == "observers" and not (isinstance(value, list) and all(isinstance(one, int) for one in value)):
         return "observers must be a list of employees' ids"
+    if name == "products" and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
+        return "products must be a list of mappings, such as [{name: Roof, price: 100, quantity: 1}]"
     if name == "timezone" and value:
         try:
             parse_zone(value)

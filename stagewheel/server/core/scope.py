@@ -2,6 +2,10 @@
 
 Laws: reading a scope changes nothing and asks nobody; a missing value is None. The sender builds the same
 scope from an outbox row, so a template sees the same names in both places.
+
+`was` holds the old value of each field that changed in the update that is being decided, or since the entry
+for a rule that waited; a field that is not in it did not change, and of an item that is being created every
+given field changed from None.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,9 +43,36 @@ class Scope(msgspec.Struct, gc=False):
         return self.item.client
 
     @property
+    def contact(self) -> Client | None:
+        """The contact of the item: its client, unless that is a company."""
+        client = self.item.client
+        return client if client is not None and client.kind != "company" else None
+
+    @property
+    def company(self) -> Client | None:
+        """The company of the item: the one beside its contact, else its client if that is a company."""
+        item = self.item
+        if item.more is not None and item.more.company is not None:
+            return item.more.company
+        return item.client if item.client is not None and item.client.kind == "company" else None
+
+    @property
     def responsible(self) -> Employee | None:
         """The responsible person, if known."""
         return self.employees.get(self.item.responsible)
+
+    @property
+    def supervisor(self) -> Employee | None:
+        """The supervisor of the responsible person, if known."""
+        employee = self.responsible
+        return self.employees.get(employee.supervisor) if employee is not None else None
+
+    @property
+    def task(self) -> Mapping[str, Any]:
+        """The task that the action before this one made, else that of the event that began the entry (G8)."""
+        made = self.previous.get("task")
+        task = made if isinstance(made, Mapping) else self.trigger.get("task")
+        return task if isinstance(task, Mapping) else EMPTY
 
 
 # Built-in fields of an item (4.5) by name -> how to read them. A declared field can't have one of these
@@ -60,15 +91,13 @@ BUILT_IN: dict[str, Callable[[Scope], Any]] = {
     "source": lambda s: s.item.source,
     "observers": lambda s: s.item.more.observers if s.item.more else [],
     "timezone": lambda s: (s.item.more.timezone if s.item.more else "") or s.zone.key,
+    "last_contact_at": lambda s: (s.item.more.last_contact_ms or None) if s.item.more else None,
+    "last_inbound_at": lambda s: (s.item.more.last_inbound_ms or None) if s.item.more else None,
+    "products": lambda s: s.item.more.products if s.item.more else [],
+    "client": lambda s: client_view(s.client),
+    "contact": lambda s: client_view(s.contact),
+    "company": lambda s: client_view(s.company),
 }
-
-
-def item_view(scope: Scope) -> dict[str, Any]:
-    """The item as templates see it: built-in and declared fields by name."""
-    view = dict(scope.item.fields)
-    for name, read in BUILT_IN.items():
-        view[name] = read(scope)
-    return view
 
 
 def client_view(client: Client | None) -> dict[str, Any]:
@@ -104,25 +133,11 @@ def employee_view(employee: Employee | None) -> dict[str, Any]:
     }
 
 
-def context(scope: Scope) -> dict[str, Any]:
-    """All roots by name, as plain values, for a template."""
-    return {
-        "item": item_view(scope),
-        "client": client_view(scope.client),
-        "responsible": employee_view(scope.responsible),
-        "vars": scope.vars,
-        "trigger": scope.trigger,
-        "previous": scope.previous,
-        "now": scope.now_ms,
-        "timezone": scope.zone.key,
-    }
-
-
 def roots_of(scope: Scope, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named roots as the outbox row carries them (`responsible` as an Employee)."""
+    """The named roots as the outbox row carries them (employees as their rows)."""
     out: dict[str, Any] = {}
     for name in names:
         value = getattr(scope, name)
         if value:
-            out[name] = msgspec.to_builtins(value) if name == "responsible" else value
+            out[name] = msgspec.to_builtins(value) if isinstance(value, Employee) else value
     return out

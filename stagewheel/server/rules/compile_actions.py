@@ -54,6 +54,7 @@ WRITABLE: Final = {
     "timezone": "text",
     "source": "text",
     "observers": "list",
+    "products": "list",
 }
 EXPIRES: Final = {"email": "3d", "webhook": "1d"}  # 8.7
 CLIENT: Final = "client"

@@ -77,7 +77,8 @@ def key_of(row: OutboxRow, store_id: str) -> str:
 def _employees(roots: dict[str, Any]) -> dict[int, Employee]:
     found: dict[int, Employee] = {}
     carried = roots.get("employees") or ()
-    for value in [*(carried.values() if isinstance(carried, dict) else carried), roots.get("responsible")]:
+    above = [roots.get("responsible"), roots.get("supervisor")]
+    for value in [*(carried.values() if isinstance(carried, dict) else carried), *above]:
         if value:
             employee = msgspec.convert(value, Employee)
             found[employee.id] = employee
