@@ -242,9 +242,8 @@ class WorkflowNotStarted(Fact, tag=35):
 class WorkflowWaits(Fact, tag=36):
     """A step of a workflow waits, until `due_ms` (0: however long). Written again when it is re-armed.
 
-    `what` is what comes first of: a moment ("" ), a date field ("field due"), an event ("app paid"), a changed
-    field ("size, paid"), the branches ("2 branches", "first of 2 branches"), another workflow ("workflow w").
-    `token` is its step number.
+    `what` it waits for besides: "field due", "event app paid", "change of size, paid", "2 branches", "the first
+    of 2 branches", "workflow w". `token` is its step number, as a timer or a delivery report names it.
     """
 
     workflow: str
@@ -265,6 +264,41 @@ class Enrolled(Fact, tag=40):
     from_version: int
     version: int
     over: list[str] = []
+
+
+class LoopDetected(Fact, tag=26):
+    """A guard stopped the automation of the item: what was counted, and what the ruleset allows (9.1).
+
+    `guard`: chain_entries | item_entries | chain_messages.
+    """
+
+    guard: str
+    count: int
+    limit: int
+
+
+class AutomationHeld(Fact, tag=27):
+    """Rules or a workflow did not begin, since `what` is stopped (9.3); `rule` is empty where it holds for all."""
+
+    what: str
+    rule: str = ""
+
+
+class StepPaused(Fact, tag=28):
+    """A step was due at `due_ms` and stays until `what` is resumed (9.3)."""
+
+    rule: str
+    step: int
+    due_ms: int
+    what: str
+
+
+class FellBack(Fact, tag=29):
+    """An employee who was named is not known (any more); another one stood in for them (7.9)."""
+
+    what: str
+    missing: int
+    to: int
 
 
 Did = (
@@ -292,6 +326,12 @@ Did = (
     | CapAwaited
     | CapCounted
     | Enrolled
+    | WorkflowNotStarted
+    | WorkflowWaits
+    | LoopDetected
+    | AutomationHeld
+    | StepPaused
+    | FellBack
 )
 
 

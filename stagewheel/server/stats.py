@@ -24,6 +24,7 @@ class Tally:
     dead_letters: int = 0
     poison: int = 0
     mailbox_rows: int = 0
+    guards: dict[str, int] = field(default_factory=dict)  # guard -> items that it stopped (9.1)
     turn_us_peak: int = 0
     commit_us_total: int = 0
     lateness: list[int] = field(default_factory=lambda: [0] * LATENESS_BUCKETS)
@@ -39,6 +40,10 @@ class Tally:
     def refuse(self, code: str) -> None:
         """A message was refused with this code."""
         self.refused[code] = self.refused.get(code, 0) + 1
+
+    def guard(self, name: str) -> None:
+        """A guard stopped the automation of an item."""
+        self.guards[name] = self.guards.get(name, 0) + 1
 
     def snapshot(self) -> dict[str, Any]:
         """The counters as a mapping."""

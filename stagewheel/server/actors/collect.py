@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from stagewheel.protocol.codec import encode_payload
 from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.core.effects import (
+    CountGuard,
     Effect,
     KeepDeadLetter,
     ParkDelivery,
@@ -48,10 +49,14 @@ def _remove_dead_letter(turn: "Turn", key: bytes, effect: RemoveDeadLetter) -> N
 
 def _send_to_item(turn: "Turn", key: bytes, effect: SendToItem) -> None:
     counters = turn.engine.counters
-    row = MailboxRow(effect.message, depth=effect.depth)
+    row = MailboxRow(effect.message, lineage=effect.lineage)
     turn.engine.backlog.put(turn.batch, effect.item.encode(), counters.mailbox, row)
     counters.mailbox += 1
     turn.engine.tally.mailbox_rows += 1
+
+
+def _count_guard(turn: "Turn", key: bytes, effect: CountGuard) -> None:
+    turn.engine.tally.guard(effect.guard)
 
 
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
@@ -60,4 +65,5 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     KeepDeadLetter: _keep_dead_letter,
     RemoveDeadLetter: _remove_dead_letter,
     SendToItem: _send_to_item,
+    CountGuard: _count_guard,
 }

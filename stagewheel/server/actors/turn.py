@@ -36,6 +36,7 @@ from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
 from stagewheel.server.core.item import Item, Tombstone, decode_row
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
@@ -128,7 +129,7 @@ class Turn:
 
     # ---------------------------------------------------------------- deciding
 
-    def deliver(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
+    def deliver(self, key: bytes, message: ItemMessage, owed: Owed, lineage: Lineage | None = None) -> Result:
         """A message reaches its item: it is decided now, unless the item is paused or has a backlog."""
         if key not in self.items:
             self.load({key})
@@ -139,30 +140,32 @@ class Turn:
             if not passes:
                 if paused:
                     self.engine.backlog.pause(key)
-                return self.keep(key, message, owed, depth)
-        return self.decide(key, item, message, depth)
+                return self.keep(key, message, owed, lineage)
+        return self.decide(key, item, message, lineage)
 
-    def keep(self, key: bytes, message: ItemMessage, owed: Owed, depth: int = 0) -> Result:
+    def keep(self, key: bytes, message: ItemMessage, owed: Owed, lineage: Lineage | None = None) -> Result:
         """Into the mailbox; the result comes later, as `Completed`."""
         backlog = self.engine.backlog
         is_command = owed is not NOBODY
         if is_command and backlog.refuses(key):
             return Failed("mailbox_full", "the item's mailbox is full; send again when it has moved on")
         counters = self.engine.counters
-        backlog.put(self.batch, key, counters.mailbox, MailboxRow(message, *owed, depth))
+        backlog.put(self.batch, key, counters.mailbox, MailboxRow(message, *owed, lineage))
         counters.mailbox += 1
         self.engine.tally.mailbox_rows += 1
         return ACCEPTED
 
-    def decide(self, key: bytes, item: Item | Tombstone | None, message: ItemMessage, depth: int) -> Result:
+    def decide(
+        self, key: bytes, item: Item | Tombstone | None, message: ItemMessage, lineage: Lineage | None
+    ) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
         facts, counters = self.facts, self.counters
         facts.position, facts.outbox_next = counters.position, counters.outbox
         try:
-            decision = decide(item, message, facts, self.now_ms, depth)
+            decision = decide(item, message, facts, self.now_ms, lineage)
         except Exception:
             try:
-                decision = decide(item, message, facts, self.now_ms, depth)
+                decision = decide(item, message, facts, self.now_ms, lineage)
             except Exception as error:
                 return self.engine.put_poison(self, key, message, error)
         self.decided_count += 1
@@ -255,7 +258,7 @@ class Turn:
             if type(item) is Item and item.more is not None and item.more.hold == "paused":
                 backlog.pause(key)
                 continue
-            result = self.decide(key, item, row.message, row.depth)
+            result = self.decide(key, item, row.message, row.lineage)
             self.batch.delete(Table.MAILBOX, row_key)
             backlog.took(key)
             if row.producer:

@@ -8,14 +8,16 @@ from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.entry import begin_entry
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.guards import close
 from stagewheel.server.core.item import Item, More, Tombstone
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
 
 
-def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, depth: int) -> Decision:
+def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lineage: Lineage | None) -> Decision:
     version = facts.active.get(m.pipeline)
     refused = _refuse_creation(m, facts)
     if refused is not None or version is None:
@@ -24,11 +26,11 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, dep
     entity = version.entities[plan.entity]
     given = {name: value for name, value in m.fields.items() if value is not None}
     # Built-in values may come among the fields, as in an update; they have their own places in the item.
-    own = {name: given.pop(name, getattr(m, name)) for name in BUILT_IN_WRITABLE}
+    own = {name: given.pop(name, getattr(m, name, [])) for name in BUILT_IN_WRITABLE}
     more = None
-    if own["observers"] or own["timezone"] or not m.automation:
+    if own["observers"] or own["timezone"] or own["products"] or not m.automation:
         hold = "" if m.automation else "stopped"
-        more = More(observers=own["observers"], timezone=own["timezone"], hold=hold)
+        more = More(own["observers"], own["timezone"], hold, products=own["products"])
     born = Item(
         key=m.item,
         pipeline=plan.id,
@@ -49,13 +51,15 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, dep
         updated_ms=now_ms,
         more=more,
     )
-    d = begin(born, facts, now_ms, depth)
+    d = begin(born, facts, now_ms, lineage)
     d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
-    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, automatic=depth > 0)
+    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)
+    if d.lineage is not None:
+        close(d)
     return d.finish(Applied(d.item.entry), "CreateItem")
 
 

@@ -5,8 +5,9 @@ from stagewheel.protocol.messages import CreateItem
 from stagewheel.server.core.acting import DONE, FAILED, Acted, Asked
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import SendToItem
+from stagewheel.server.core.guards import LOOP, may_send
 from stagewheel.server.core.item_actions import change_stage, set_values
-from stagewheel.server.core.limits import DEPTH_MAX, ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.plan_actions import ChangeStagePlan, CreateFromPlan
 
 
@@ -14,13 +15,13 @@ def create_from(d: Deciding, action: CreateFromPlan, asked: Asked) -> Acted:
     plan = d.facts.newest(action.pipeline)
     if plan is None:
         return Acted(FAILED, f"no active ruleset has pipeline {action.pipeline}")
-    if d.depth >= DEPTH_MAX:
-        return Acted(FAILED, "loop detected")
     scope, item = d.scope, d.item
     # 7.5: source, entry, rule and occurrence name the new item for good; the step number is the occurrence.
     key = f"{plan.entity}:{item.key.replace(':', '-')}-{item.entry}-{asked.rule}-{asked.step}"
     if len(key.encode()) > ITEM_KEY_BYTES_MAX:
         return Acted(FAILED, "the new item's key would be too long")
+    if not may_send(d):
+        return Acted(FAILED, LOOP)
     fields = {name: value(scope) for name, value in action.fields.items()}
     message = CreateItem(
         key,
@@ -32,7 +33,7 @@ def create_from(d: Deciding, action: CreateFromPlan, asked: Asked) -> Acted:
         responsible=item.responsible,
         source=item.key,
     )
-    d.effects.append(SendToItem(key, message, d.depth + 1))
+    d.effects.append(SendToItem(key, message, d.lineage))
     d.did.append(SentToItem(key, "CreateItem", asked.rule))
     values = {"item": key}
     if action.then_fields:

@@ -32,21 +32,23 @@ from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
 from stagewheel.server.core.entry import begin_entry, step_due, stop_automation
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.guards import close, of_entry
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, ItemMessage, TimerFired
 from stagewheel.server.core.item import Item, Tombstone
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.rearm import rearm
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
 
 
 def decide(
-    item: Item | Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int, depth: int = 0
+    item: Item | Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
 ) -> Decision:
-    """Decide one message for one item. `depth` counts automatic entries in the message's chain of causes
-    (9.1).
+    """Decide one message for one item. `lineage` is the chain of the message's causes; None: it came from
+    outside (9.1).
     """
     if isinstance(item, Item):
-        d = begin(item, facts, now_ms, depth)
+        d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
         if isinstance(result, Failed):
             return Decision(None, None, result, [], None)
@@ -54,11 +56,13 @@ def decide(
             settle(d)
             if type(result) is Applied:
                 result = Applied(d.item.entry)  # after all that it caused
+        if d.lineage is not None:
+            close(d)
         if type(message) is DeleteItem:
             return bury(d, result)
         return d.finish(result, type(message).__name__)
     if type(message) is CreateItem:
-        return create(item, message, facts, now_ms, depth)
+        return create(item, message, facts, now_ms, lineage)
     if type(message) is DeliveryReported:
         effects: list[Effect] = [RemoveFromOutbox(message.channel, message.number)]
         return Decision(None, None, Applied(), effects, None)  # the item is gone: nobody waits for it (7.6)
@@ -165,7 +169,7 @@ def _hold(d: Deciding, m: HoldItem) -> Result:
         stop_automation(d, f"by {m.by}" if m.by else "by command", m.by)
         d.resumed = True  # a stopped item applies commands, also those that waited while it was paused
     elif m.mode == "resume":
-        d.set_more(hold="", depth=0, automatic=[])
+        d.set_more(hold="", lineage=None, automatic=[])
         d.did.append(Held("resumed", "", m.by))
         d.resumed = True
         plan = d.facts.newest(d.item.pipeline)
@@ -180,14 +184,14 @@ def _hold(d: Deciding, m: HoldItem) -> Result:
 
 
 def _fired(d: Deciding, m: TimerFired) -> Result:
-    d.depth = d.more.depth
+    of_entry(d)
     if not step_due(d, m):
         workflow.token_due(d, m)
     return Applied(d.item.entry)
 
 
 def _reported(d: Deciding, m: DeliveryReported) -> Result:
-    d.depth = d.more.depth
+    of_entry(d)
     reported(d, m)
     return Applied(d.item.entry)
 

@@ -12,19 +12,23 @@ import msgspec
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.journal import Did, FieldsChanged, Record, StepEnded
-from stagewheel.protocol.messages import Result
+from stagewheel.protocol.messages import Client, Result
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.effects import Decision, Effect, OutboxRow
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import NOTHING_MORE, Item, More, Step, encode_item
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.plan import PipelinePlan, StagePlan
 from stagewheel.server.core.scope import Scope
 
-BUILT_IN_WRITABLE = frozenset({"title", "responsible", "client", "observers", "timezone", "source"})
+BUILT_IN_WRITABLE = frozenset(
+    {"title", "responsible", "client", "observers", "timezone", "source", "products"}
+)
+IN_MORE = ("observers", "timezone", "products")  # of these, what stands among the rare values
 
 
 class Move(Struct, gc=False):
-    """A change of stage that a rule or workflow wants; kept to the end of the list (2.8)."""
+    """A change of stage, or a deletion, that a rule or workflow wants; kept to the end of the list (2.8)."""
 
     pipeline: str
     stage: str
@@ -32,20 +36,37 @@ class Move(Struct, gc=False):
     step: int
     seen: list[Any]
     workflow: bool = False
+    delete: bool = False  # the item itself goes (A7)
+    lineage: Lineage | None = None  # of the workflow that wants it; a rule has that of the decision (9.1)
+    chain_waits: bool = True  # what is chained behind the rule has not begun
 
 
 class Changed(Struct, gc=False):
-    """A rule or workflow changed fields: triggers and waiting workflows are still to see it (2.10)."""
+    """A rule or workflow changed fields: triggers and waiting workflows are still to see it (2.10).
+
+    What began to wait after step `since` did so after the change, and does not see it.
+    """
 
     names: tuple[str, ...]
+    since: int = 1 << 62
+    lineage: Lineage | None = None  # as of a Move
 
 
 class Resume(Struct, gc=False):
-    """A workflow moves the item and goes on at an operation, once what is before it in the queue is done."""
+    """A workflow moves the item, and its token `step` goes on, once what is before it in the queue is done."""
 
     instance: int
-    at: int
+    step: int
     move: Move
+
+
+class Finished(Struct, gc=False):
+    """A workflow ended that a step, of a rule or of another workflow, waits for."""
+
+    waiter: int
+    outcome: str  # done | stopped | failed | cancelled
+    reason: str
+    values: dict[str, Any]  # `previous.*` of what comes behind
 
 
 class Deciding(Struct, gc=False):
@@ -58,7 +79,7 @@ class Deciding(Struct, gc=False):
     steps: list[Step]  # the very list that `item.steps` is
     facts: Facts
     now_ms: int
-    depth: int
+    lineage: Lineage | None  # of what is decided; None: it came from outside, and nothing automatic came of it
     plan: PipelinePlan | None
     scope: Scope
     prev: int
@@ -67,9 +88,16 @@ class Deciding(Struct, gc=False):
     dispatched: int = 0
     open_rows: list[OutboxRow] = []
     moves: list[Move] = []
-    causes: list[Changed | Resume] = []
+    causes: list[Changed | Resume | Finished] = []
     entered: bool = False
     resumed: bool = False
+    caused: bool = False  # the message itself is automatic: it came from another item
+    keeps_lineage: bool = False  # the present entry is part of `lineage`
+    tripped: Struct | None = None  # the guard (guards.Tripped) that this decision passed
+    deleted: bool = False  # nothing starts any more, and a tombstone stays
+    was: dict[str, Any] = {}  # old values of what this message changed, None: was empty
+    since_entry: bool = False  # rules that waited look further back: at `More.was` (4.2)
+    walked: int = 0  # operations of workflows in this decision
 
     # ---------------------------------------------------------------- reading
 
@@ -82,6 +110,12 @@ class Deciding(Struct, gc=False):
     def automatic(self) -> bool:
         """May rules and workflows start?"""
         return self.more.hold != "stopped"
+
+    @property
+    def imported(self) -> bool:
+        """Was the item imported, and has its first entry lasted since (1.12)?"""
+        more = self.item.more
+        return more is not None and more.imported
 
     def stage_plan(self) -> StagePlan | None:
         """The plan of the present stage as this entry keeps it; None when no version knows it."""
@@ -97,6 +131,17 @@ class Deciding(Struct, gc=False):
     def renew_scope(self) -> None:
         """After plan, zone or the entry's trigger changed."""
         self.scope = _scope(self.item, self.plan, self.facts, self.now_ms)
+        self.look_back(self.since_entry)
+
+    def look_back(self, since_entry: bool) -> None:
+        """`changed…` tests speak of this message, or, for a rule that waited, of all since its entry (4.2)."""
+        self.since_entry = since_entry
+        if not since_entry:
+            self.scope.was = self.was
+            return
+        kept = self.more.was
+        client = kept.get("client")
+        self.scope.was = {**kept, "client": msgspec.convert(client, Client)} if client is not None else kept
 
     def set_more(self, **changes: Any) -> None:
         """Change rare values; the common item goes back to having none."""
@@ -116,14 +161,14 @@ class Deciding(Struct, gc=False):
         old = self.item.fields
         if self.open_rows:
             self.freeze_rows()
-        changed, fields = {}, old.copy()
+        changed, before, fields = {}, {}, old.copy()
         for name, value in values.items():
             if name in BUILT_IN_WRITABLE:
-                if self._built_in(name) != value:
+                if (earlier := self._built_in(name)) != value:
                     self._set_built_in(name, value)
-                    changed[name] = value
-            elif old.get(name) != value:
-                changed[name] = value
+                    changed[name], before[name] = value, earlier
+            elif (earlier := old.get(name)) != value:
+                changed[name], before[name] = value, earlier
                 if value is None:
                     del fields[name]
                 else:
@@ -131,16 +176,29 @@ class Deciding(Struct, gc=False):
         if not changed:
             return ()
         self.item.fields = self.scope.fields = fields
+        self.was = _net(self.was, before, changed) if self.was else before
+        if self.plan is not None and self.plan.keeps_was:
+            self._keep_was(before, changed)
+        self.look_back(self.since_entry)
         self.did.append(FieldsChanged(_as_data(changed), rule))
         return tuple(changed)
 
+    def _keep_was(self, before: dict[str, Any], changed: dict[str, Any]) -> None:
+        """A rule that waits may ask later what changed since the entry."""
+        stage = self.stage_plan()
+        asked = [name for name in changed if stage is not None and name in stage.keeps_was]
+        if asked:
+            now = _as_data({name: changed[name] for name in asked})
+            earlier = _as_data({name: before[name] for name in asked})
+            self.set_more(was=_net(self.more.was, earlier, now))
+
     def _built_in(self, name: str) -> Any:
-        if name in ("observers", "timezone"):
+        if name in IN_MORE:
             return getattr(self.more, name)
         return getattr(self.item, name)
 
     def _set_built_in(self, name: str, value: Any) -> None:
-        if name in ("observers", "timezone"):
+        if name in IN_MORE:
             self.set_more(**{name: value})
         else:
             setattr(self.item, name, value)
@@ -177,7 +235,7 @@ class Deciding(Struct, gc=False):
         return Decision(item, row, result, self.effects, record, self.entered, self.resumed)
 
 
-def begin(item: Item, facts: Facts, now_ms: int, depth: int) -> Deciding:
+def begin(item: Item, facts: Facts, now_ms: int, lineage: Lineage | None) -> Deciding:
     """A sheet for one decision about this item, which stays as it is."""
     item = item.__copy__()  # type: ignore[attr-defined]  # what copy.copy calls, without looking for it
     steps = item.steps = item.steps.copy()
@@ -187,7 +245,10 @@ def begin(item: Item, facts: Facts, now_ms: int, depth: int) -> Deciding:
         scope = Scope(item, item.fields, plan.entity, facts.employees, plan.zone, now_ms)
     else:
         scope = _scope(item, plan, facts, now_ms)
-    return Deciding(item, steps, facts, now_ms, depth, plan, scope, item.head)
+    d = Deciding(item, steps, facts, now_ms, lineage, plan, scope, item.head)
+    if lineage is not None:
+        d.caused = True
+    return d
 
 
 def _scope(item: Item, plan: PipelinePlan | None, facts: Facts, now_ms: int) -> Scope:
@@ -198,6 +259,12 @@ def _scope(item: Item, plan: PipelinePlan | None, facts: Facts, now_ms: int) -> 
         zone = parse_zone(more.timezone)
     entity = plan.entity if plan is not None else ""
     return Scope(item, item.fields, entity, facts.employees, zone, now_ms, more.trigger)
+
+
+def _net(was: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Old values after one more change: the oldest counts, and what has it again did not change."""
+    was = {**before, **was}
+    return {name: old for name, old in was.items() if name not in now or now[name] != old}
 
 
 def _as_data(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.messages import CreateItem, Result, UpdateItem
+from stagewheel.protocol.messages import CreateItem, RaiseEvent, Result, UpdateItem
+from stagewheel.server.core.between import Between
+from stagewheel.server.core.client_row import Link
 from stagewheel.server.core.item import Item
+from stagewheel.server.core.lineage import Lineage
 
 
 class OutboxRow(Struct, array_like=True, gc=False):
@@ -103,8 +106,26 @@ class SendToItem(Struct, array_like=True, gc=False):
     """Put a message into another item's mailbox."""
 
     item: str
-    message: CreateItem | UpdateItem
-    depth: int = 0
+    message: CreateItem | UpdateItem | RaiseEvent | Between
+    lineage: Lineage | None = None  # its chain of causes (9.1)
+
+
+class CountGuard(Struct, array_like=True, gc=False):
+    """Count that a guard stopped the automation of an item (9.1)."""
+
+    guard: str
+
+
+class PutLink(Struct, array_like=True, gc=False):
+    """Store a link of this client."""
+
+    link: Link
+
+
+class RemoveLink(Struct, array_like=True, gc=False):
+    """Forget a link of this client."""
+
+    link: Link
 
 
 class WatchEmployee(Struct, array_like=True, gc=False):
@@ -130,6 +151,9 @@ Effect = (
     | SendToItem
     | WatchEmployee
     | ForgetEmployee
+    | CountGuard
+    | PutLink
+    | RemoveLink
 )
 
 

@@ -23,17 +23,19 @@ from stagewheel.server.core.acting import (
 )
 from stagewheel.server.core.actions import perform
 from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
-from stagewheel.server.core.limits import AUTOMATIC_ENTRIES_MAX, DAY_MS, DEPTH_MAX
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.rearm import due_of, start_wait
+from stagewheel.server.core.repeat import count, held_back
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.workflow import cancel_all, end_with_stage
 
 SKIP_WAIT, ACTED_SKIPPED = Acted(WAITS), Acted(SKIPPED)
+LEFT, PASSED_BY = "left stage", "moment has passed"
 
 
 def begin_entry(
@@ -51,15 +53,21 @@ def begin_entry(
 ) -> None:
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
     item, more = d.item, d.item.more
+    automatic = automatic or d.caused
+    tripped = None
     from_stage, from_pipeline = item.stage, item.pipeline
     if d.open_rows:
         d.freeze_rows()
     if d.steps:
-        leave_stage(d, "left stage")
+        leave_stage(d, LEFT)
+    if d.since_entry:
+        d.look_back(False)
     if more is not None and more.instances:
         end_with_stage(d)
-    if more is not None or payload or automatic:
-        _carry_on(d, dict(payload), automatic)
+    if more is not None or payload:
+        _carry_on(d, dict(payload))
+    if automatic:
+        tripped = entry_begins(d)
     item.pipeline, item.stage = plan.id, stage
     item.entry += 1
     item.entered_ms = entered_ms or d.now_ms
@@ -71,25 +79,24 @@ def begin_entry(
     d.entered = True
     moved = plan.id if plan.id != from_pipeline else ""
     d.did.append(Entered(from_stage, stage, item.entry, by, trigger, rule, moved))
-    if automatic and _loops(d):
-        stop_automation(d, "loop detected")
+    if tripped is not None:
+        trip(d, tripped)
     else:
         start_rules(d)
 
 
-def _carry_on(d: Deciding, payload: dict[str, Any], automatic: bool) -> None:
-    """The rare values of a new entry: its trigger, its place in the chain of causes (9.1)."""
+def _carry_on(d: Deciding, payload: dict[str, Any]) -> None:
+    """The rare values of a new entry."""
     more = d.more
-    recent = more.automatic
-    if automatic:
-        since = d.now_ms - DAY_MS
-        recent = [moment for moment in recent if moment > since] + [d.now_ms]
-        d.depth += 1
-    d.set_more(trigger=payload, was={}, depth=d.depth if automatic else 0, automatic=recent)
+    imported = more.imported and not d.item.stage  # only the entry that the import itself begins knows of it
+    d.set_more(trigger=payload, was={}, again={}, imported=imported, lineage=None)
 
 
-def _loops(d: Deciding) -> bool:
-    return d.depth > DEPTH_MAX or len(d.more.automatic) > AUTOMATIC_ENTRIES_MAX
+def trip(d: Deciding, tripped: Tripped) -> None:
+    """A guard stops the automation of the item (9.1)."""
+    tell(d, tripped)
+    d.tripped = None
+    stop_automation(d, LOOP)
 
 
 def start_rules(d: Deciding) -> None:
@@ -139,7 +146,11 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
         d.end_step(rule.id, number, DONE, "disabled")
         return ACTED_DONE
     if wait is None:
+        if base_ms < d.now_ms and d.imported:  # `entered_at` lies in the past, and so does the rule's moment
+            return _skip(d, rule, number, PASSED_BY)
         return _decide_step(d, rule, number, previous, True)
+    if rule.again_on_change:
+        d.set_more(again={**d.more.again, rule.index: previous})
     seen: list[Any] = []
     if rule.check_entry and rule.condition is not None:
         d.scope.previous = previous or EMPTY
@@ -154,13 +165,19 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
         if wait.if_empty == "wait":
             start_wait(d, rule, Step(number, rule.index, WAITING_FIELD, 0, previous), seen)
             return SKIP_WAIT
-        return _empty(d, rule, number, previous)
+        return _empty(d, rule, number, previous, seen)
     if due_ms > d.now_ms:
         start_wait(d, rule, Step(number, rule.index, WAITING, due_ms, previous), seen)
         return SKIP_WAIT
-    if wait.skip_if_past and due_ms < d.now_ms:
-        return _skip(d, rule, number, "moment has passed")
-    return _late(d, rule, number, due_ms) or _decide_step(d, rule, number, previous, rule.check_due)
+    if due_ms < d.now_ms and skips_past(d, wait):
+        return _skip(d, rule, number, PASSED_BY, seen)
+    late = _late(d, rule, number, due_ms)
+    return late or _decide_step(d, rule, number, previous, rule.check_due, seen)
+
+
+def skips_past(d: Deciding, wait: Wait) -> bool:
+    """Does a moment that has passed skip the rule? What the rule does not say, the import does (3.4, 1.12)."""
+    return d.imported if wait.skip_if_past is None else wait.skip_if_past
 
 
 def _late(d: Deciding, rule: RulePlan, number: int, due_ms: int) -> Acted | None:
@@ -176,36 +193,44 @@ def _skip(d: Deciding, rule: RulePlan, number: int, reason: str, seen: list[Any]
     return ACTED_SKIPPED
 
 
-def _empty(d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None) -> Acted:
+def _empty(
+    d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None, seen: list[Any] | None = None
+) -> Acted:
     """The date field is empty and the rule does not wait for it (3.6)."""
     assert rule.wait is not None
     if rule.wait.if_empty == "skip":
-        return _skip(d, rule, number, f"{rule.wait.of} is empty")
-    return _decide_step(d, rule, number, previous, rule.check_due)
+        return _skip(d, rule, number, f"{rule.wait.of} is empty", seen)
+    return _decide_step(d, rule, number, previous, rule.check_due, seen)
 
 
 def _decide_step(
-    d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None, check: bool
+    d: Deciding,
+    rule: RulePlan,
+    number: int,
+    previous: dict[str, Any] | None,
+    check: bool,
+    seen: list[Any] | None = None,
 ) -> Acted:
-    """The wait is over: condition, repeat policy, action, outcome (2.3)."""
-    seen: list[Any] = []
+    """The wait is over: condition, repeat policy, action, outcome (2.3).
+
+    `seen` is what the condition saw when the wait began, if it began in this very decision.
+    """
+    if seen is None or check:
+        seen = []  # what decides is what it sees now
     condition, repeats = rule.condition, rule.repeat_once or rule.repeat_every_ms
     d.scope.previous = previous or EMPTY
     if check and condition is not None and not condition.holds(d.scope, seen):
         return _skip(d, rule, number, "condition", seen)
-    if repeats:
-        last = d.more.repeat.get(rule.id)
-        if last is not None and (rule.repeat_once or d.now_ms - last[1] < rule.repeat_every_ms):
-            return _skip(d, rule, number, "repeat", seen)
+    if repeats and held_back(d, rule):
+        return _skip(d, rule, number, "repeat", seen)
     acted = perform(d, rule.action, Asked(rule.id, number, seen))
     outcome = acted.outcome
     if outcome == SENDING:
         d.steps.append(Step(number, rule.index, STATE_SENDING, d.now_ms, previous))
     elif outcome != MOVING:
         d.did.append(StepEnded(rule.id, number, outcome, acted.reason, seen))
-    if repeats and outcome != FAILED:
-        count = d.more.repeat.get(rule.id, (0, 0))[0]
-        d.set_more(repeat={**d.more.repeat, rule.id: (count + 1, d.now_ms)})
+    if repeats and outcome not in (FAILED, SKIPPED):
+        count(d, rule.id)
     return acted
 
 
@@ -227,7 +252,7 @@ def step_due(d: Deciding, fired: TimerFired) -> bool:
 def _wait_over(d: Deciding, rule: RulePlan, wait: Wait, step: Step) -> Acted:
     """What a step comes to whose moment is here."""
     if step.state == PASSED:
-        return _skip(d, rule, step.no, "moment has passed")
+        return _skip(d, rule, step.no, PASSED_BY)
     try:
         empty = wait.of and wait.follow and due_of(d, wait, step.due_ms, False) is None
     except ValueError as error:
@@ -271,7 +296,7 @@ def leave_stage(d: Deciding, reason: str) -> None:
 
 def stop_automation(d: Deciding, reason: str, by: int = 0) -> None:
     """End all that waits and start nothing more until somebody resumes (9.1, 9.3)."""
-    leave_stage(d, f"stopped: {reason}")
-    cancel_all(d, f"stopped: {reason}")
+    leave_stage(d, f"stopped by {reason}")
+    cancel_all(d, f"stopped by {reason}")
     d.set_more(hold="stopped")
     d.did.append(Held("stopped", reason, by))

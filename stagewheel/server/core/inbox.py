@@ -15,11 +15,14 @@ from stagewheel.protocol.messages import (
     CreateItem,
     DeleteItem,
     HoldItem,
+    PutClient,
     RaiseEvent,
     StartWorkflow,
     UpdateItem,
 )
+from stagewheel.server.core.between import Between
 from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.core.lineage import Lineage
 
 
 class TimerFired(Struct, array_like=True, tag=101, tag_field="tag", gc=False):
@@ -63,6 +66,8 @@ ItemMessage = (
     | DeleteItem
     | StartWorkflow
     | HoldItem
+    | PutClient
+    | Between
     | TimerFired
     | DeliveryReported
     | DeadLetterRetried
@@ -77,7 +82,7 @@ class MailboxRow(Struct, array_like=True, gc=False):
     producer: bytes = b""
     seq: int = 0
     index: int = 0
-    depth: int = 0  # automatic entries in its chain of causes (9.1)
+    lineage: Lineage | None = None  # its chain of causes; None: it came from outside (9.1)
 
 
 encode_mailbox_row = msgspec.msgpack.Encoder().encode

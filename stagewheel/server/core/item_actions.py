@@ -5,6 +5,7 @@ from typing import Any
 from stagewheel.server.core.acting import ACTED_DONE, ACTED_MOVING, DONE, FAILED, Acted, Asked
 from stagewheel.server.core.deciding import Changed, Deciding, Move
 from stagewheel.server.core.fields import refuse_values
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.plan_actions import (
     ChangeResponsiblePlan,
     ChangeStagePlan,
@@ -24,7 +25,9 @@ def change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
         return Acted(FAILED, f"stage {stage} is not in pipeline {pipeline}")
     if stage == d.item.stage and pipeline == d.item.pipeline:
         return Acted(DONE, "no change")
-    d.moves.append(Move(pipeline, stage, asked.rule, asked.step, asked.seen, asked.workflow))
+    move = Move(pipeline, stage, asked.rule, asked.step, asked.seen, asked.workflow)
+    move.lineage = _lineage(d, asked)
+    d.moves.append(move)
     return ACTED_MOVING
 
 
@@ -48,9 +51,14 @@ def set_values(d: Deciding, values: dict[str, Any], asked: Asked) -> Acted:
     if not changed:
         return Acted(DONE, "no change")
     rearm(d, changed)
-    d.causes.append(Changed(changed))
+    d.causes.append(Changed(changed, lineage=_lineage(d, asked)))
     return ACTED_DONE
 
 
 def set_vars(d: Deciding, action: SetVarsPlan, asked: Asked) -> Acted:
     return Acted(DONE, "", {name: value(d.scope) for name, value in action.values.items()})
+
+
+def _lineage(d: Deciding, asked: Asked) -> Lineage | None:
+    """A workflow has a lineage of its own, which what it causes goes on with (9.1)."""
+    return d.lineage if asked.workflow else None

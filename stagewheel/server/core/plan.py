@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from stagewheel.server.core.plan_actions import ActionPlan, Condition
+from stagewheel.server.core.lineage import Guards
+from stagewheel.server.core.plan_actions import ActionPlan, Condition, RunWorkflowPlan, StepsPlan, Text
 from stagewheel.server.core.plan_steps import Wait, WorkflowPlan
 from stagewheel.server.core.working import Week, WorkingTime
 
@@ -34,6 +35,12 @@ class RulePlan(Struct, frozen=True):
     repeat_every_ms: int = 0
     wait_delivery: bool = True
     disabled: bool = False
+    withdraw: bool = False  # `on_leave: withdraw`: what no sender has taken goes with the entry (1.2)
+    again_on_change: bool = False  # acts again when its date field changes (3.7)
+    runs: bool = False  # its action is a workflow; follows from `action`
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "runs", isinstance(self.action, RunWorkflowPlan | StepsPlan))
 
 
 class TriggerPlan(Struct, frozen=True):
@@ -59,10 +66,14 @@ class StagePlan(Struct, frozen=True):
     rules: tuple[RulePlan, ...]
     field_rules: dict[str, tuple[int, ...]]
     heads: tuple[RulePlan, ...] = ()  # the first rule of each chain; follows from `rules`
+    keeps_was: tuple[str, ...] = ()  # values as of the entry that a waiting rule's `changed…` asks for
+    again_rules: tuple[RulePlan, ...] = ()  # those that act again when their date changes; from `rules`
 
     def __post_init__(self) -> None:
         heads = tuple(rule for rule in self.rules if not rule.after_previous or rule.index == 0)
         force_setattr(self, "heads", heads)
+        again = tuple(rule for rule in self.rules if rule.again_on_change and rule.wait is not None)
+        force_setattr(self, "again_rules", again)
 
 
 class TimePlan(Struct, frozen=True):
@@ -88,12 +99,14 @@ class PipelinePlan(Struct, frozen=True):
     sees_changes: bool = True  # may a trigger or a workflow start follow a changed field? From the others.
     watched: frozenset[str] = frozenset()  # names whose change re-arms what waits; follows from the stages
     time: TimePlan = TimePlan()
+    keeps_was: bool = False  # does any stage keep values as of the entry?
 
     def __post_init__(self) -> None:
         sees = bool(self.workflows_on_change) or "field_changed" in self.triggers
         force_setattr(self, "sees_changes", sees)
         watched = frozenset(name for stage in self.stages.values() for name in stage.field_rules)
         force_setattr(self, "watched", watched)
+        force_setattr(self, "keeps_was", any(stage.keeps_was for stage in self.stages.values()))
 
 
 class FieldPlan(Struct, frozen=True):
@@ -115,6 +128,24 @@ class EntityPlan(Struct, frozen=True):
     defaults: dict[str, Any]
 
 
+class SourcePlan(Struct, frozen=True):
+    """A source of events that name a contact or company: which items they go to, and what if there is none
+    (5.6).
+    """
+
+    id: str
+    type: str
+    code: str
+    to_all: bool = False
+    create: bool = False
+    pipeline: str = ""
+    stage: str = ""
+    title: Text | None = None
+    source: str = ""
+    responsible: int = 0
+
+
+
 class Version(Struct, frozen=True):
     """A published version of a ruleset, compiled."""
 
@@ -125,3 +156,11 @@ class Version(Struct, frozen=True):
     workflows: dict[str, WorkflowPlan]
     actions: tuple[ActionPlan, ...]
     fallback_user: int = 0
+    sources: tuple[SourcePlan, ...] = ()
+    tells_contact: bool = False  # does any of its files name last_contact_at?
+    guards: Guards = Guards()
+    steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow can be called
+
+    def program(self, id_: str) -> WorkflowPlan:
+        """A workflow, or the steps of a rule, as an instance names it."""
+        return self.workflows.get(id_) or self.steps[id_]

@@ -5,8 +5,10 @@ from msgspec import Raw
 
 from stagewheel.protocol.journal import Dispatched
 from stagewheel.server.core.acting import ACTED_SENDING, FAILED, Acted, Asked
+from stagewheel.server.core.caps import ask
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import DispatchAction, OutboxRow
+from stagewheel.server.core.guards import LOOP, may_send
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import roots_of
 
@@ -19,6 +21,12 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     lacks = action.lacks(scope)
     if lacks:
         return Acted(FAILED, lacks)
+    if action.cap is not None and not asked.granted:
+        held = ask(d, action.cap, asked)
+        if held is not None:
+            return held
+    if d.lineage is not None and not may_send(d):
+        return Acted(FAILED, LOOP)
     roots = roots_of(scope, action.roots) if action.roots else {}
     if action.people is not None:
         roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
