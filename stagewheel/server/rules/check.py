@@ -32,7 +32,7 @@ def warn(merged: Merged, log: Log) -> None:
         loose = _multiple_fields(merged, doc)
         dead = _dead_triggers(doc, loose, log)
         for stage in doc.stages:
-            if stage.rules and stage.rules[0].after_previous:
+            if stage.rules and stage.rules[0].after_previous and stage.rules[0].place_.path[-1] == 0:
                 at = stage.place_ / "rules" / 0 / "after_previous"
                 log.doubt(at, "it is the first rule, so nothing comes before it")
             _dead_rules(merged, pipeline, stage, loose, log)

@@ -36,6 +36,8 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     entities = _entities(merged, log)
     templates = Templates(files, merged.templates, log)
     work = Work(log, templates, entities, _shapes(merged))
+    work.employees = frozenset(merged.employees) if merged.employees is not None else None
+    work.providers = merged.providers
     zone = _zone(merged.timezone, merged.timezone_place, log)
     workflows: Started = []
     for id_, placed in merged.workflows.items():

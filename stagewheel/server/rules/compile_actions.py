@@ -19,7 +19,6 @@ from stagewheel.server.core.plan_actions import (
     CreateFromPlan,
     HistoryPlan,
     NotifyPlan,
-    People,
     SetFieldsPlan,
     SetVarsPlan,
     Value,
@@ -30,23 +29,26 @@ from stagewheel.server.rules.document_actions import (
     ACTIONS,
     ACTIONS_LATER,
     AddHistoryDoc,
+    CallDoc,
     ChangeResponsibleDoc,
     ChangeStageDoc,
     CreateFromDoc,
     NotifyDoc,
     RecipientDoc,
     SendEmailDoc,
+    SendSmsDoc,
     SetDoc,
     SetFieldsDoc,
     WebhookDoc,
 )
-from stagewheel.server.rules.mistakes import Place, nearest
-from stagewheel.server.rules.names import ITEM_KINDS, Names
+from stagewheel.server.rules.mistakes import nearest
+from stagewheel.server.rules.names import ITEM_KINDS
 from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people, responsible, supervisor
+from stagewheel.server.rules.phone import check_call, check_sms
 from stagewheel.server.rules.reader import NOT_YET, read, shown
 from stagewheel.server.rules.templates import Made, carried
 from stagewheel.server.rules.waits import duration_of, length_ms
-from stagewheel.server.rules.work import Work
+from stagewheel.server.rules.where import Where
 
 WRITABLE: Final = {
     "title": "text",
@@ -61,36 +63,6 @@ CLIENT: Final = "client"
 AUTO: Final = "auto"
 LITERAL_HOST: Final = re.compile(r"https?://[^/\s{}@?#]+([/?#].*)?", re.DOTALL)
 HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-
-
-class Where:
-    """Where an action stands: its place, the names there, its pipeline, and whether it is a step of a
-    workflow.
-    """
-
-    __slots__ = ("in_workflow", "names", "pipeline", "place", "work")
-
-    def __init__(self, place: Place, names: Names, pipeline: str, work: Work, *, in_workflow: bool) -> None:
-        self.place = place
-        self.names = names
-        self.pipeline = pipeline
-        self.work = work
-        self.in_workflow = in_workflow
-
-    def mistake(self, key: str, message: str) -> None:
-        """A mistake at a key of the action."""
-        self.work.log.mistake(self.place / key if key else self.place, message)
-
-    def value(self, raw: Any, *keys: str) -> Value:
-        """A value at a key."""
-        place = self.place
-        for key in keys:
-            place = place / key
-        return self.work.templates.value(raw, place, self.names)
-
-    def people(self, raw: Any, key: str = "to") -> People:
-        """Recipients at a key."""
-        return compile_people(raw, self.place / key, self.names, self.work.templates, self.work.log)
 
 
 def compile_action(raw: Any, where: Where) -> ActionPlan | None:
@@ -278,6 +250,7 @@ def _recipient(
         roots.add(RESPONSIBLE)
     compiled = None
     if people:
+        where.work.check_employees(people, place)
         compiled = compile_people(people, place, where.names, where.work.templates, where.work.log)
     return Recipient(
         client=client,
@@ -356,4 +329,6 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     AddHistoryDoc: _add_history,
     SendEmailDoc: _send_email,
     WebhookDoc: _webhook,
+    SendSmsDoc: check_sms,
+    CallDoc: check_call,
 }

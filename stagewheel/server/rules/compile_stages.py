@@ -3,13 +3,14 @@
 from typing import Any
 
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
-from stagewheel.server.rules.compile_actions import Where, compile_action
+from stagewheel.server.rules.compile_actions import compile_action
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDoc, StageDoc
 from stagewheel.server.rules.events import FIELD_CHANGED, read_trigger
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import Names, Unknown
 from stagewheel.server.rules.waits import compile_run, duration_of, length_ms
+from stagewheel.server.rules.where import Where
 from stagewheel.server.rules.work import Work
 
 
@@ -120,6 +121,7 @@ def _trigger(
         return None
     doc, event = made
     ids.take("trigger", doc.id, place / "id")
+    work.check_employees(doc.as_user, place / "as_user")
     for at, name in enumerate(doc.fields if event.type == FIELD_CHANGED else ()):
         try:
             names.of_item(name)

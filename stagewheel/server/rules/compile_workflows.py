@@ -22,7 +22,7 @@ from stagewheel.server.core.plan_steps import (
 )
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import WORKFLOW_OPERATIONS_MAX
-from stagewheel.server.rules.compile_actions import Where, compile_action
+from stagewheel.server.rules.compile_actions import compile_action
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import OnEventDoc, WorkflowDoc
 from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
@@ -41,6 +41,7 @@ from stagewheel.server.rules.mistakes import Place, nearest
 from stagewheel.server.rules.names import ANY, NUMBER, TEXT, Kind, Names
 from stagewheel.server.rules.reader import NOT_YET, read, shown
 from stagewheel.server.rules.waits import compile_pause
+from stagewheel.server.rules.where import Where
 from stagewheel.server.rules.work import Work, without
 
 FRAME: Final = frozenset({"name", "when", "on_failure", "wait"})

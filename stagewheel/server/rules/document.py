@@ -166,9 +166,7 @@ class RulesetDoc(Doc):
     """One file of a ruleset."""
 
     what: ClassVar[str] = "a ruleset file"
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"calendar", "quiet_hours", "caps", "sources", "actions", "providers"}
-    )
+    later: ClassVar[frozenset[str]] = frozenset({"calendar", "quiet_hours", "caps", "sources", "actions"})
     ruleset: Id | None = None
     timezone: str | None = None
     entities: dict[Name, EntityDoc] = {}
@@ -177,3 +175,5 @@ class RulesetDoc(Doc):
     templates: str | None = None  # folder in which templates are looked for as well
     fallback_user: Employee | None = None
     settings: SettingsDoc | None = None
+    employees: list[Employee] | None = None  # whom the rules may name; others are mistakes then
+    providers: dict[str, list[str]] | None = None  # channel -> names that the rules may use

@@ -124,6 +124,39 @@ class WebhookDoc(Doc):
     on_unknown: Literal["retry", "fail"] = "retry"
 
 
+class SendSmsDoc(Doc):
+    """H2."""
+
+    what: ClassVar[str] = "send_sms"
+    do: str
+    text: str
+    to: RecipientDoc | None = None
+    provider: str = ""
+
+
+class SayDoc(Doc):
+    """What a call says, and how."""
+
+    what: ClassVar[str] = "'say'"
+    text: str
+    speed: float | int = 1.0
+    volume: float | int = 1.0
+    language: str = ""
+    voice: str = ""
+
+
+class CallDoc(Doc):
+    """H3: it says a text or plays a file."""
+
+    what: ClassVar[str] = "call"
+    do: str
+    say: SayDoc | None = None
+    play: str | None = None
+    from_number: str = ""
+    to: RecipientDoc | None = None
+    provider: str = ""
+
+
 ACTIONS: dict[str, type[Doc]] = {
     "change_stage": ChangeStageDoc,
     "change_responsible": ChangeResponsibleDoc,
@@ -135,11 +168,13 @@ ACTIONS: dict[str, type[Doc]] = {
     "add_history": AddHistoryDoc,
     "send_email": SendEmailDoc,
     "webhook": WebhookDoc,
+    "send_sms": SendSmsDoc,
+    "call": CallDoc,
 }
 ACTIONS_LATER = frozenset(
     {
         *("change_pipeline", "copy_item", "delete_item", "add_observers", "create_document", "create_qr"),
         *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
-        *("schedule_meeting", "send_sms", "call", "send_chat", "invite", "ad_audience", "app"),
+        *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
     }
 )

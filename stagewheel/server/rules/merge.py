@@ -40,6 +40,8 @@ class Merged(Struct):
     pipelines: dict[str, Placed] = {}
     workflows: dict[str, Placed] = {}
     timezone_place: Place = Place("")
+    employees: list[int] | None = None  # whom the rules may name
+    providers: dict[str, list[str]] | None = None
 
 
 def merge(files: Mapping[str, str], log: Log) -> Merged:
@@ -85,6 +87,10 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
     doc = read(RulesetDoc, value, place, log)
     if doc is None:
         return
+    if doc.employees is not None:
+        merged.employees = [*(merged.employees or ()), *doc.employees]
+    if doc.providers is not None:
+        merged.providers = {**(merged.providers or {}), **doc.providers}
     settings = doc.settings
     if settings is not None and settings.fallback_user is not None:
         _say(said, "fallback_user", settings.fallback_user, place / "settings" / "fallback_user", log)

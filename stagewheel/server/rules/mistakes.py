@@ -80,6 +80,10 @@ class Log:
         """Note something that is allowed and probably not meant."""
         self.warnings.append(self._at(place, message))
 
+    def count(self) -> int:
+        """How many mistakes were noted so far."""
+        return len(self._mistakes)
+
     @property
     def mistakes(self) -> list[Mistake]:
         """All mistakes in the order of files, lines and columns, each once."""

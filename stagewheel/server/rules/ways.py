@@ -21,9 +21,7 @@ from stagewheel.server.rules.mistakes import Place
 from stagewheel.server.rules.waits import length_ms
 
 Node = tuple[str, str]  # (pipeline, stage)
-ROUND_MS_MIN: Final = (
-    DAY_MS // Guards().chain_entries
-)  # mean time of a stage in a loop that the guard lets pass
+ROUND_MS_MIN: Final = DAY_MS // Guards().chain_entries  # a loop with a longer mean time passes the guard
 
 
 class Way(Struct, frozen=True):

@@ -35,6 +35,8 @@ class Work:
         self.entities = entities
         self.pipelines = pipelines
         self.actions: list[ActionPlan] = []
+        self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
+        self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
         self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
         self._client_extra = any(entities[e].extra for e in CLIENT_ENTITIES if e in entities)
         employee = entities.get(EMPLOYEE_ENTITY)
@@ -58,6 +60,26 @@ class Work:
         action.index = len(self.actions)
         self.actions.append(action)
         return action
+
+    def check_employees(self, raw: Any, place: Place) -> None:
+        """A mistake for each employee by number whom `employees:` of the ruleset does not name, if it names
+        any.
+        """
+        if self.employees is None:
+            return
+        for number, one in enumerate(raw if isinstance(raw, list) else [raw]):
+            if isinstance(one, bool) or not str(one).isdecimal() or int(one) in self.employees:
+                continue
+            known = ", ".join(map(str, sorted(self.employees))) or "nobody"
+            at = place / number if isinstance(raw, list) else place
+            self.log.mistake(at, f"unknown employee {one}; 'employees:' names {known}")
+
+    def check_provider(self, channel: str, name: str, place: Place) -> None:
+        """A mistake if the ruleset says which providers a channel has, and this is none of them."""
+        known = self.providers.get(channel, []) if self.providers is not None else None
+        if name and known is not None and name not in known:
+            hint = nearest(name, known) or f"; 'providers:' names {', '.join(known) or 'none'}"
+            self.log.mistake(place, f"unknown provider '{name}' of channel {channel}{hint}")
 
     def check_stage(self, pipeline: str, stage: str, place: Place) -> None:
         """A mistake if the pipeline has no such stage."""
