@@ -27,6 +27,7 @@ from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.reference import Compile
 from stagewheel.server.scenarios.recorder import Recorder
+from stagewheel.server.store.base import Store
 from stagewheel.server.store.memory import MemoryStore
 
 ROUTE = b"scenario"
@@ -43,9 +44,10 @@ class Drive:
         compile_ruleset: Compile,
         recorder: Recorder,
         on_records: Callable[[list[tuple[int, bytes, Record]]], None],
+        store: Store | None = None,
     ) -> None:
         self.clock = VirtualClock(at_ms)
-        self.engine = Engine(MemoryStore(), self.clock, compile_ruleset)
+        self.engine = Engine(store or MemoryStore(), self.clock, compile_ruleset)
         self.recorder = recorder
         self._on_records = on_records
         self._next_seq = 0
