@@ -33,10 +33,16 @@ from stagewheel.server.core.entry import begin_entry, step_due, stop_automation
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.guards import close, of_entry
-from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, ItemMessage, TimerFired
+from stagewheel.server.core.inbox import (
+    DeadLetterRetried,
+    DeliveryReported,
+    EmployeeChanged,
+    ItemMessage,
+    TimerFired,
+)
 from stagewheel.server.core.item import Item, Tombstone
 from stagewheel.server.core.lineage import Lineage
-from stagewheel.server.core.rearm import rearm
+from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
 
@@ -201,6 +207,11 @@ def _retried(d: Deciding, m: DeadLetterRetried) -> Result:
     return Applied(d.item.entry)
 
 
+def _employee_changed(d: Deciding, m: EmployeeChanged) -> Result:
+    look_again(d)
+    return Applied(d.item.entry)
+
+
 HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     CreateItem: lambda d, m: Failed("item_exists", "an item with this key exists already"),
     UpdateItem: _update,
@@ -212,4 +223,5 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     TimerFired: _fired,
     DeliveryReported: _reported,
     DeadLetterRetried: _retried,
+    EmployeeChanged: _employee_changed,
 }

@@ -25,11 +25,11 @@ from stagewheel.server.core.actions import perform
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
 from stagewheel.server.core.inbox import TimerFired
-from stagewheel.server.core.item import PASSED, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.item import HELD, PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.core.plan_steps import Wait
-from stagewheel.server.core.rearm import due_of, start_wait
+from stagewheel.server.core.rearm import due_of, end_hold, hold, skips_past, start_wait
 from stagewheel.server.core.repeat import count, held_back
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.workflow import cancel_all, end_with_stage
@@ -152,6 +152,7 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
     if rule.again_on_change:
         d.set_more(again={**d.more.again, rule.index: previous})
     seen: list[Any] = []
+    counts_from_ms = base_ms if rule.after_previous else 0
     if rule.check_entry and rule.condition is not None:
         d.scope.previous = previous or EMPTY
         if not rule.condition.holds(d.scope, seen):
@@ -163,21 +164,22 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
         return Acted(FAILED)
     if due_ms is None:
         if wait.if_empty == "wait":
-            start_wait(d, rule, Step(number, rule.index, WAITING_FIELD, 0, previous), seen)
+            start_wait(d, rule, Step(number, rule.index, WAITING_FIELD, 0, previous, counts_from_ms), seen)
             return SKIP_WAIT
-        return _empty(d, rule, number, previous, seen)
+        return _empty(d, rule, Step(number, rule.index, HELD, 0, previous, counts_from_ms), seen)
     if due_ms > d.now_ms:
-        start_wait(d, rule, Step(number, rule.index, WAITING, due_ms, previous), seen)
+        start_wait(d, rule, Step(number, rule.index, WAITING, due_ms, previous, counts_from_ms), seen)
         return SKIP_WAIT
     if due_ms < d.now_ms and skips_past(d, wait):
         return _skip(d, rule, number, PASSED_BY, seen)
     late = _late(d, rule, number, due_ms)
-    return late or _decide_step(d, rule, number, previous, rule.check_due, seen)
+    return late or _now(d, rule, Step(number, rule.index, HELD, 0, previous, counts_from_ms), seen)
 
 
-def skips_past(d: Deciding, wait: Wait) -> bool:
-    """Does a moment that has passed skip the rule? What the rule does not say, the import does (3.4, 1.12)."""
-    return d.imported if wait.skip_if_past is None else wait.skip_if_past
+def _now(d: Deciding, rule: RulePlan, step: Step, seen: list[Any] | None = None) -> Acted:
+    """A wait is over: the step is decided, or held until its hours (3.8)."""
+    held = hold(d, rule, step, seen)
+    return held or _decide_step(d, rule, step.no, step.previous, rule.check_due, seen)
 
 
 def _late(d: Deciding, rule: RulePlan, number: int, due_ms: int) -> Acted | None:
@@ -193,14 +195,12 @@ def _skip(d: Deciding, rule: RulePlan, number: int, reason: str, seen: list[Any]
     return ACTED_SKIPPED
 
 
-def _empty(
-    d: Deciding, rule: RulePlan, number: int, previous: dict[str, Any] | None, seen: list[Any] | None = None
-) -> Acted:
+def _empty(d: Deciding, rule: RulePlan, step: Step, seen: list[Any] | None = None) -> Acted:
     """The date field is empty and the rule does not wait for it (3.6)."""
     assert rule.wait is not None
     if rule.wait.if_empty == "skip":
-        return _skip(d, rule, number, f"{rule.wait.of} is empty", seen)
-    return _decide_step(d, rule, number, previous, rule.check_due, seen)
+        return _skip(d, rule, step.no, f"{rule.wait.of} is empty", seen)
+    return _now(d, rule, step, seen)
 
 
 def _decide_step(
@@ -236,7 +236,7 @@ def _decide_step(
 
 def step_due(d: Deciding, fired: TimerFired) -> bool:
     """A timer fired: decide its step, if it still waits for just this moment (1.7). False: nobody waits."""
-    step = next((s for s in d.steps if s.no == fired.step and s.state in (WAITING, PASSED)), None)
+    step = next((s for s in d.steps if s.no == fired.step and s.state in (WAITING, PASSED, HELD)), None)
     if step is None or step.due_ms != fired.due_ms:
         return False
     stage = d.stage_plan()
@@ -253,15 +253,16 @@ def _wait_over(d: Deciding, rule: RulePlan, wait: Wait, step: Step) -> Acted:
     """What a step comes to whose moment is here."""
     if step.state == PASSED:
         return _skip(d, rule, step.no, PASSED_BY)
+    if step.state == HELD:
+        end_hold(d, wait)
     try:
         empty = wait.of and wait.follow and due_of(d, wait, step.due_ms, False) is None
     except ValueError as error:
         d.end_step(rule.id, step.no, FAILED, str(error))
         return Acted(FAILED)
     if empty:
-        return _empty(d, rule, step.no, step.previous)
-    late = _late(d, rule, step.no, step.due_ms)
-    return late or _decide_step(d, rule, step.no, step.previous, rule.check_due)
+        return _empty(d, rule, step)
+    return _late(d, rule, step.no, step.due_ms) or _now(d, rule, step)
 
 
 def continue_chain(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> None:

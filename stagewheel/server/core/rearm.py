@@ -1,13 +1,22 @@
-"""When a rule is due, and what a changed date field does to the rules that wait for it (3.1, 3.5–3.7, T9)."""
+"""When a rule is due, and what changes do to the rules that wait: a date field, the item's zone, and whatever
+decides about `hours` (3.1, 3.2, 3.5–3.9, T9).
+
+Laws: a change never acts by itself. It moves the moment of a waiting step, and a moment that is here fires
+the step's timer at once, as a message of its own; so the order of one message (2.10) stays what it is.
+"""
 
 from stagewheel.protocol.journal import StepWaits
-from stagewheel.server.core import calendar
+from stagewheel.server.core import calendar, hours, working
+from stagewheel.server.core.acting import FAILED, WAITS, Acted
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import StartTimer
-from stagewheel.server.core.item import PASSED, SENDING, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.effects import ForgetEmployee, StartTimer
+from stagewheel.server.core.item import HELD, PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.plan import RulePlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.scope import BUILT_IN
+
+TIMEZONE = "timezone"
+IS_WAITING = (WAITING, WAITING_FIELD, PASSED, HELD)
 
 
 def due_of(d: Deciding, wait: Wait, base_ms: int, chained: bool) -> int | None:
@@ -15,19 +24,21 @@ def due_of(d: Deciding, wait: Wait, base_ms: int, chained: bool) -> int | None:
 
     `base_ms` is the entry, or the completion of the previous rule (2.3).
     """
-    if not wait.of:
-        return (
-            base_ms
-            if wait.duration is None
-            else calendar.add(base_ms, wait.duration, d.scope.zone, wait.sign)
-        )
-    value = d.scope.fields.get(wait.of)
-    if value is None and wait.of in BUILT_IN:
-        value = BUILT_IN[wait.of](d.scope)
-    if value is None or value == "":
-        return None
-    due_ms = calendar.due_from_field(value, d.scope.zone, wait.duration, wait.sign, wait.time)
-    return max(due_ms, base_ms if chained else 1)  # a timer's row knows no moment before 1970
+    if wait.of or wait.date:
+        value = wait.date or d.scope.fields.get(wait.of)
+        if value is None and wait.of in BUILT_IN:
+            value = BUILT_IN[wait.of](d.scope)
+        if value is None or value == "":
+            return None
+        due_ms = calendar.due_from_field(value, d.scope.zone, wait.duration, wait.sign, wait.time)
+        if wait.working is not None:
+            due_ms = working.add(hours.counted(d, wait), due_ms, wait.working, wait.sign)
+        return max(due_ms, base_ms if chained else 1)  # a timer's row knows no moment before 1970
+    if wait.duration is not None:
+        return calendar.add(base_ms, wait.duration, d.scope.zone, wait.sign)
+    if wait.working is not None:
+        return working.add(hours.counted(d, wait), base_ms, wait.working, wait.sign)
+    return base_ms  # immediately, within its hours
 
 
 def start_wait(d: Deciding, rule: RulePlan, step: Step, seen: list[object]) -> None:
@@ -38,9 +49,44 @@ def start_wait(d: Deciding, rule: RulePlan, step: Step, seen: list[object]) -> N
     d.did.append(StepWaits(rule.id, step.no, step.due_ms, seen))
 
 
+def skips_past(d: Deciding, wait: Wait) -> bool:
+    """Does a moment that has passed skip the rule? If it does not say, the import does (3.4, 1.12)."""
+    return d.imported if wait.skip_if_past is None else wait.skip_if_past
+
+
+def hold(d: Deciding, rule: RulePlan, step: Step, seen: list[object] | None = None) -> Acted | None:
+    """A step that is due waits for its hours (3.8). None: it is within them, or has none."""
+    wait = rule.wait
+    if wait is None or not wait.hours:
+        return None
+    held = hours.look(d, wait.hours)
+    if held.due_ms == d.now_ms:
+        return None
+    if not held.due_ms:
+        d.end_step(rule.id, step.no, FAILED, hours.no_moment(wait), seen)
+        return Acted(FAILED)
+    d.steps.append(_hold(d, rule, wait, step, held, seen))
+    return Acted(WAITS)
+
+
+def _hold(
+    d: Deciding, rule: RulePlan, wait: Wait, step: Step, held: hours.Hold, seen: list[object] | None = None
+) -> Step:
+    d.effects.append(StartTimer(held.due_ms, step.no))
+    d.did.append(StepWaits(rule.id, step.no, held.due_ms, seen or [], held.outside))
+    hours.watch(d, wait, held.due_ms)
+    return Step(step.no, step.rule, HELD, held.due_ms, step.previous, step.base_ms)
+
+
+def end_hold(d: Deciding, wait: Wait) -> None:
+    """A held step, gone from the item's list, is looked at: no other one is to be told of its employee."""
+    if hours.RESPONSIBLE in wait.hours and not any(step.state == HELD for step in d.steps):
+        d.effects.append(ForgetEmployee(d.item.responsible))
+
+
 def rearm(d: Deciding, changed: tuple[str, ...]) -> None:
-    """Waiting rules follow the date fields that changed. A new moment in the past fires the timer at once
-    (3.7).
+    """Waiting rules follow what changed: date fields, the zone, the responsible, the client. A new moment in
+    the past fires the timer at once (3.7).
     """
     stage = d.stage_plan()
     if stage is None or not stage.field_rules:
@@ -49,17 +95,40 @@ def rearm(d: Deciding, changed: tuple[str, ...]) -> None:
     if not concerned:
         return
     for at, step in enumerate(d.steps):
-        if step.rule in concerned and step.state != SENDING:
-            d.steps[at] = _follow(d, stage.rules[step.rule], step)
+        if step.rule in concerned and step.state in IS_WAITING:
+            d.steps[at] = _follow(d, stage.rules[step.rule], step, changed)
 
 
-def _follow(d: Deciding, rule: RulePlan, step: Step) -> Step:
+def look_again(d: Deciding) -> None:
+    """Hours or absences of an employee changed: held steps look whether their hold ends earlier, or later."""
+    stage = d.stage_plan()
+    for at, step in enumerate(d.steps):
+        if step.state == HELD:
+            assert stage is not None, "an entry's version is kept while the entry lasts"
+            rule = stage.rules[step.rule]
+            assert rule.wait is not None, "only a rule with a wait is held"
+            if hours.RESPONSIBLE in rule.wait.hours:
+                d.steps[at] = _hold_again(d, rule, rule.wait, step)
+
+
+def _hold_again(d: Deciding, rule: RulePlan, wait: Wait, step: Step) -> Step:
+    held = hours.look(d, wait.hours)
+    if held.due_ms == step.due_ms:
+        hours.watch(d, wait, held.due_ms)  # the responsible may be another
+        return step
+    if not held.due_ms:  # the timer finds that there is no such moment, and fails the step
+        held = hours.Hold(d.now_ms, held.outside)
+    return _hold(d, rule, wait, step, held)
+
+
+def _follow(d: Deciding, rule: RulePlan, step: Step, changed: tuple[str, ...]) -> Step:
     wait = rule.wait
     assert wait is not None, "only a rule with a wait looks at a field"
-    if not wait.follow and step.state == WAITING:
-        return step
+    moved = wait.of in changed or TIMEZONE in changed
+    if not moved or (wait.of and not wait.follow and step.state != WAITING_FIELD):
+        return _hold_again(d, rule, wait, step) if step.state == HELD else step
     try:
-        due_ms = due_of(d, wait, d.item.entered_ms, rule.after_previous)
+        due_ms = due_of(d, wait, step.base_ms or d.item.entered_ms, rule.after_previous)
     except ValueError:
         due_ms = d.now_ms  # the timer finds that no calendar has this moment, and fails the step
     if due_ms is None:
@@ -67,10 +136,12 @@ def _follow(d: Deciding, rule: RulePlan, step: Step) -> Step:
             due_ms = d.now_ms  # the timer finds the field empty and applies `if_empty`
         else:
             d.did.append(StepWaits(rule.id, step.no, 0))
-            return Step(step.no, step.rule, WAITING_FIELD, 0, step.previous)
+            return Step(step.no, step.rule, WAITING_FIELD, 0, step.previous, step.base_ms)
+    elif step.state == HELD and due_ms <= d.now_ms and not (wait.of in changed and skips_past(d, wait)):
+        return _hold_again(d, rule, wait, step)
     if step.state == WAITING and step.due_ms == due_ms:
         return step
-    state = PASSED if due_ms < d.now_ms and wait.skip_if_past else WAITING
+    state = PASSED if due_ms < d.now_ms and skips_past(d, wait) else WAITING
     d.effects.append(StartTimer(due_ms, step.no))
     d.did.append(StepWaits(rule.id, step.no, due_ms))
-    return Step(step.no, step.rule, state, due_ms, step.previous)
+    return Step(step.no, step.rule, state, due_ms, step.previous, step.base_ms)

@@ -102,6 +102,11 @@ def next_open(time: WorkingTime, moment_ms: int, days_max: int = DAYS_AHEAD_MAX)
     raise _never(days_max)
 
 
+def next_day(moment_ms: int, zone: ZoneInfo) -> int:
+    """The beginning of the day after the one in which a moment lies."""
+    return moment_of((wall_of(moment_ms, zone) // DAY_MS + 1) * DAY_MS, zone)
+
+
 def is_open(time: WorkingTime, moment_ms: int) -> bool:
     """Does the moment lie in a stretch?"""
     stretches = time.stretches(wall_of(moment_ms, time.zone) // DAY_MS)

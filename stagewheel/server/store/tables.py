@@ -39,7 +39,7 @@ class Table(enum.IntEnum):
     OUTBOX_APP = 22  # as OUTBOX_EMAIL: notices and tasks inside the application
     OUTBOX_ADS = 23  # as OUTBOX_EMAIL: audiences of advertising networks
     RULESET_FILES = 24  # u64 version ‖ the paths and texts of a stored ruleset
-    HELD_BY = 25  # u64 employee, item key ‖ u64 due_ms until when the employee's hours hold a step of the item
+    HELD_BY = 25  # u64 employee, item key ‖ u64 due_ms until when that employee's hours hold a step of it
     RELOOKS = 26  # u64 employee ‖ key of the item that was told last that these hours changed
 
 
