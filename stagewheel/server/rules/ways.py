@@ -150,11 +150,11 @@ def triggers_of(doc: PipelineDoc) -> Iterator[tuple[dict[str, Any], StageDoc]]:
 
 def may_move(doc: PipelineDoc, source: str, target: str, raw: Mapping[str, Any]) -> bool:
     """May a trigger move an item from one stage to the other (5.2, 5.4)?"""
-    if source == target:
+    order = [stage.id for stage in doc.stages]
+    if source == target or source not in order:
         return False
     if raw.get("allow_backwards") is True:
         return True
-    order = [stage.id for stage in doc.stages]
     finals = {stage.id for stage in doc.stages if stage.final is not None}
     return source not in finals and order.index(source) < order.index(target)
 
