@@ -6,14 +6,19 @@ from msgspec import Struct
 
 DONE, SKIPPED, FAILED, SENDING, MOVING, WAITS = "done", "skipped", "failed", "sending", "moving", "waits"
 CANCELLED = "cancelled"
+RUNS = "runs"  # a workflow, whose end will be told
+ASKS = "asks"  # its client, whether a cap leaves room (8.5)
 
 
 class Acted(Struct, gc=False, frozen=True):
-    """What came of an action. `values` are its results (`previous.*`, or a workflow's new variables)."""
+    """What came of an action. `values` are its results (`previous.*`, or a workflow's new variables); `due_ms`,
+    of one that asks, is when it did, or when it asks again.
+    """
 
     outcome: str
     reason: str = ""
     values: dict[str, Any] | None = None
+    due_ms: int = 0
 
 
 class Asked(Struct, gc=False, frozen=True):
@@ -23,6 +28,7 @@ class Asked(Struct, gc=False, frozen=True):
     step: int
     seen: list[Any]
     workflow: bool = False
+    granted: bool = False  # its client has said that a cap leaves room
 
 
 ACTED_DONE, ACTED_SENDING, ACTED_MOVING = Acted(DONE), Acted(SENDING), Acted(MOVING)

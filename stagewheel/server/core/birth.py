@@ -12,6 +12,7 @@ from stagewheel.server.core.guards import close
 from stagewheel.server.core.item import Item, More, Tombstone
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.linking import place_at_birth, tell_clients
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
@@ -51,6 +52,8 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lin
         updated_ms=now_ms,
         more=more,
     )
+    if m.company is not None or (m.client is not None and m.client.key):
+        place_at_birth(born, m, facts)
     d = begin(born, facts, now_ms, lineage)
     d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
@@ -58,6 +61,8 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lin
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)
+    if d.item.client is not None:
+        tell_clients(d, None)
     if d.lineage is not None:
         close(d)
     return d.finish(Applied(d.item.entry), "CreateItem")

@@ -18,14 +18,19 @@ from stagewheel.protocol.messages import (
     DeleteItem,
     Failed,
     HoldItem,
+    PutClient,
     RaiseEvent,
     Result,
     StartWorkflow,
     UpdateItem,
 )
 from stagewheel.server.core import workflow
+from stagewheel.server.core.between import CapAnswered, CapAsked, ClientChanged, ItemLinked
 from stagewheel.server.core.birth import NO_ITEM, create
 from stagewheel.server.core.burial import bury, delete
+from stagewheel.server.core.capped import cap_answered, not_counted, room_due
+from stagewheel.server.core.client_row import ClientRow
+from stagewheel.server.core.clients import decide_client
 from stagewheel.server.core.deciding import Deciding, begin
 from stagewheel.server.core.delivery import reported, retried
 from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
@@ -40,15 +45,23 @@ from stagewheel.server.core.inbox import (
     ItemMessage,
     TimerFired,
 )
-from stagewheel.server.core.item import Item, Tombstone
+from stagewheel.server.core.item import Item, Row
 from stagewheel.server.core.lineage import Lineage
+from stagewheel.server.core.linking import (
+    INBOUND,
+    client_changed,
+    client_reached_us,
+    names_clients,
+    place,
+    tell_clients,
+)
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
 
 
 def decide(
-    item: Item | Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
+    item: Row, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
 ) -> Decision:
     """Decide one message for one item. `lineage` is the chain of the message's causes; None: it came from
     outside (9.1).
@@ -62,17 +75,19 @@ def decide(
             settle(d)
             if type(result) is Applied:
                 result = Applied(d.item.entry)  # after all that it caused
+        if d.item.client is not None or item.client is not None:
+            tell_clients(d, item, type(message) is DeleteItem)
         if d.lineage is not None:
             close(d)
         if type(message) is DeleteItem:
             return bury(d, result)
         return d.finish(result, type(message).__name__)
-    if type(message) is CreateItem:
+    if type(message) is CreateItem and not isinstance(item, ClientRow):
         return create(item, message, facts, now_ms, lineage)
     if type(message) is DeliveryReported:
         effects: list[Effect] = [RemoveFromOutbox(message.channel, message.number)]
         return Decision(None, None, Applied(), effects, None)  # the item is gone: nobody waits for it (7.6)
-    return Decision(None, None, NO_ITEM, [], None)
+    return decide_client(item, message, facts, now_ms, lineage) or Decision(None, None, NO_ITEM, [], None)
 
 
 # ---------------------------------------------------------------- commands
@@ -96,13 +111,16 @@ def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
     if d.item.more is not None:
         workflow.fields_changed(d, changed)
     plan = d.facts.newest(d.item.pipeline)
-    if plan is None or not plan.sees_changes:
-        return
-    if "field_changed" in plan.triggers:
-        look(d, "field_changed", "", {"fields": list(changed)}, changed=changed)
+    payload = {"fields": list(changed)}
+    if plan is not None and "field_changed" in plan.triggers:
+        look(d, "field_changed", "", payload, changed=changed)
         end_list(d)
+    if d.item.more is not None and d.more.instances:
+        workflow.heard(d, "field_changed", "", payload, changed)
+    if plan is None or not plan.workflows_on_change:
+        return
     started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
-    start_workflows(d, tuple(started), "changed")
+    start_workflows(d, tuple(started), "changed", {**payload, "type": "field_changed", "code": ""})
 
 
 def _update(d: Deciding, m: UpdateItem) -> Result:
@@ -111,6 +129,8 @@ def _update(d: Deciding, m: UpdateItem) -> Result:
         value = getattr(m, name)
         if value is not None:
             values[name] = value
+    if m.company is not None or (m.client is not None and names_clients(m.client, d.item)):
+        values |= place(d, m.client, m.company)
     changed = _set(d, values)
     if isinstance(changed, Failed):
         return changed
@@ -145,8 +165,12 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
 
 
 def _event(d: Deciding, m: RaiseEvent) -> Result:
+    if m.type in INBOUND:
+        client_reached_us(d)
     answer = look(d, m.type, m.code, m.payload)
     end_list(d)
+    if d.item.more is not None and d.more.instances:
+        workflow.heard(d, m.type, m.code, m.payload)
     plan = d.facts.newest(d.item.pipeline)
     if plan is not None and plan.workflows_on_event:
         started = [
@@ -161,9 +185,7 @@ def _start_workflow(d: Deciding, m: StartWorkflow) -> Result:
     plan = version.workflows.get(m.workflow) if version is not None else None
     if plan is None or version is None or plan.pipeline not in ("", d.item.pipeline):
         return Failed("unknown_workflow", f"pipeline {d.item.pipeline} has no workflow {m.workflow!r}")
-    workflow.start(d, version, plan, "command", {}, m.vars)
-    if not d.did:
-        d.did.append(NothingChanged(m.workflow))
+    workflow.start(d, version, plan, "command", variables=m.vars, by_hand=True)
     return Applied(d.item.entry)
 
 
@@ -191,7 +213,7 @@ def _hold(d: Deciding, m: HoldItem) -> Result:
 
 def _fired(d: Deciding, m: TimerFired) -> Result:
     of_entry(d)
-    if not step_due(d, m):
+    if not step_due(d, m) and not room_due(d, m):
         workflow.token_due(d, m)
     return Applied(d.item.entry)
 
@@ -223,5 +245,10 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     TimerFired: _fired,
     DeliveryReported: _reported,
     DeadLetterRetried: _retried,
+    PutClient: lambda d, m: Failed("item_exists", "an item has this key; a contact or company can't have it"),
+    ClientChanged: client_changed,
+    CapAnswered: cap_answered,
+    ItemLinked: lambda d, m: Applied(d.item.entry),  # the key of its client is that of an item
+    CapAsked: not_counted,
     EmployeeChanged: _employee_changed,
 }

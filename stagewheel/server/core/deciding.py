@@ -22,9 +22,9 @@ from stagewheel.server.core.plan import PipelinePlan, StagePlan
 from stagewheel.server.core.scope import Scope
 
 BUILT_IN_WRITABLE = frozenset(
-    {"title", "responsible", "client", "observers", "timezone", "source", "products"}
+    {"title", "responsible", "client", "observers", "timezone", "source", "products", "company"}
 )
-IN_MORE = ("observers", "timezone", "products")  # of these, what stands among the rare values
+IN_MORE = ("observers", "timezone", "products", "company")  # of these, what stands among the rare values
 
 
 class Move(Struct, gc=False):
@@ -79,7 +79,7 @@ class Deciding(Struct, gc=False):
     steps: list[Step]  # the very list that `item.steps` is
     facts: Facts
     now_ms: int
-    lineage: Lineage | None  # of what is decided; None: it came from outside, and nothing automatic came of it
+    lineage: Lineage | None  # of what is decided; None: nothing automatic came before it (9.1)
     plan: PipelinePlan | None
     scope: Scope
     prev: int
@@ -134,7 +134,7 @@ class Deciding(Struct, gc=False):
         self.look_back(self.since_entry)
 
     def look_back(self, since_entry: bool) -> None:
-        """`changed…` tests speak of this message, or, for a rule that waited, of all since its entry (4.2)."""
+        """`changed…` speaks of this message, or, for a rule that waited, of all since its entry (4.2)."""
         self.since_entry = since_entry
         if not since_entry:
             self.scope.was = self.was

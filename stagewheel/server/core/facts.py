@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Employee
+from stagewheel.server.core.client_row import Known, Link
 from stagewheel.server.core.plan import PipelinePlan, Version
 
 
@@ -18,6 +19,9 @@ class Facts(Struct):
     employees: dict[int, Employee]
     position: int = 1
     outbox_next: int = 1
+    clients: dict[str, Known] = {}  # of those that the message names, what this shard knows
+    links: list[Link] = []  # for a client's decision: its links, as far as the message needs them
+    links_left: bool = False  # there are more behind these
 
     def newest(self, pipeline: str) -> PipelinePlan | None:
         """The newest plan of a pipeline; None if no active ruleset has it."""

@@ -34,6 +34,8 @@ def _refuse_built_in(name: str, value: Any) -> str:
         return "responsible must be an employee's id"
     if name == "client" and not isinstance(value, Client | None):
         return "client is no field: give it beside the fields, with its name and addresses"
+    if name == "company" and not isinstance(value, Client | None):
+        return "company is no field: give it beside the fields, with its key or name"
     if name == "observers" and not (isinstance(value, list) and all(isinstance(one, int) for one in value)):
         return "observers must be a list of employees' ids"
     if name == "products" and not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):

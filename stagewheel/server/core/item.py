@@ -89,8 +89,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     last_inbound_ms: int = 0  # when the client reached us last
     products: list[dict[str, Any]] = []
     imported: bool = False  # the entry began by an import: `if_past: skip` is its default (1.12)
-    again: dict[int, dict[str, Any] | None] = {}  # rules that act again when their date changes: their previous
-
+    again: dict[int, dict[str, Any] | None] = {}  # rules that act again (3.7): their `previous`
     company_of_contact: bool = False  # the company was not given: it is that of the contact
     sent: dict[str, Counted] = {}  # channel -> what a cap counts for a client without a key
 
@@ -135,6 +134,9 @@ decode_item = msgspec.msgpack.Decoder(Item).decode
 encode_tombstone = msgspec.msgpack.Encoder().encode
 decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
 _TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 4; an item is an array of 18
+
+
+Row = Item | Tombstone | ClientRow | None  # what a key of the items table stands for; None: nothing
 
 
 def decode_row(row: bytes) -> Item | Tombstone | ClientRow:
