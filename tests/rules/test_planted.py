@@ -46,7 +46,7 @@ pipelines:
           - id: type
             action: {do: set_fields, fields: {size: big}}  # ✗ 'size' is number
           - id: duration
-            run: {after: 3 days}  # ✗ 3 days
+            run: {after: 3 days}  # ✗ '3' is no duration
             action: {do: notify, text: "hi"}
       - id: offer
         triggers: [{id: asked, on: form_submitted, form: offer}]
