@@ -28,6 +28,8 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "markupsafe": ("stagewheel/server/rules/",),
     "ruamel": ("stagewheel/server/rules/", "stagewheel/cli/"),
     "sortedcontainers": ("stagewheel/server/",),
+    "holidays": ("stagewheel/server/rules/",),
+    "phonenumbers": ("stagewheel/server/rules/",),
     "trio": ("stagewheel/client/trio", "stagewheel/server/", "stagewheel/cli/"),
     "click": ("stagewheel/cli/",),
     "rich": ("stagewheel/cli/",),

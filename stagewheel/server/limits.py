@@ -120,6 +120,7 @@ WORKFLOW_OPERATIONS_MAX: Final = 2_000
 RECIPIENTS_MAX: Final = 100  # of one notification
 FIELD_VALUES_MAX: Final = 100  # of a multiple field
 FIELD_CHARS_MAX: Final = 64 * KIB
+CALENDAR_DAYS_MAX: Final = 10_000  # closed and extra days of one calendar
 TEMPLATE_FILE_CHARS_MAX: Final = 256 * KIB
 TEMPLATE_INLINE_CHARS_MAX: Final = 16 * KIB
 TEMPLATE_DEPTH_MAX: Final = 60  # of its syntax tree

@@ -156,6 +156,7 @@ class Version(Struct, frozen=True):
     workflows: dict[str, WorkflowPlan]
     actions: tuple[ActionPlan, ...]
     fallback_user: int = 0
+    generated: dict[str, str] = {}  # files that belong to the version besides those it was made of
     sources: tuple[SourcePlan, ...] = ()
     tells_contact: bool = False  # does any of its files name last_contact_at?
     guards: Guards = Guards()

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
+from stagewheel.server.rules.calendars import compile_times
 from stagewheel.server.rules.check import warn
 from stagewheel.server.rules.compile_stages import Ids, compile_stages, compile_triggers
 from stagewheel.server.rules.compile_workflows import Start, compile_workflow
 from stagewheel.server.rules.document import EntityDoc, PipelineDoc
 from stagewheel.server.rules.fields import KNOWN_ENTITIES, compile_entity
+from stagewheel.server.rules.holiday_dates import HolidayDates
 from stagewheel.server.rules.merge import Merged, Placed, merge
 from stagewheel.server.rules.mistakes import Log, Mistake, Place, nearest
 from stagewheel.server.rules.templates import Templates
@@ -39,6 +41,14 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     work.employees = frozenset(merged.employees) if merged.employees is not None else None
     work.providers = merged.providers
     zone = _zone(merged.timezone, merged.timezone_place, log)
+    zones = {
+        id_: _zone(one.doc.timezone, one.place / "timezone", log) if one.doc.timezone else zone
+        for id_, one in merged.pipelines.items()
+    }
+    dates = HolidayDates(files)
+    work.times = {
+        id_: compile_times(one, zones[id_], merged, dates, log) for id_, one in merged.pipelines.items()
+    }
     workflows: Started = []
     for id_, placed in merged.workflows.items():
         made = compile_workflow(id_, placed.doc, placed.place, work)
@@ -46,7 +56,8 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
             workflows.append(made)
     ids = Ids(log)
     pipelines = {
-        id_: _pipeline(id_, placed, zone, workflows, ids, work) for id_, placed in merged.pipelines.items()
+        id_: _pipeline(id_, placed, zones[id_], workflows, ids, work)
+        for id_, placed in merged.pipelines.items()
     }
     if not merged.pipelines and not log.mistakes:
         log.mistake(merged.place, "the ruleset has no pipelines")
@@ -60,6 +71,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         workflows={plan.id: plan for plan, _ in workflows},
         actions=tuple(work.actions),
         fallback_user=merged.fallback_user,
+        generated=dates.generated(),
     )
     return version, log.warnings
 
@@ -105,7 +117,8 @@ def _pipeline(
     return PipelinePlan(
         id=id_,
         entity=doc.entity,
-        zone=_zone(doc.timezone, placed.place / "timezone", work.log) if doc.timezone else zone,
+        zone=zone,
+        time=work.times[id_],
         first=doc.stages[0].id if doc.stages else "",
         stages=compile_stages(id_, doc, ids, work),
         triggers=compile_triggers(doc, ids, work),

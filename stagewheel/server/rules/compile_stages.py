@@ -9,7 +9,7 @@ from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDo
 from stagewheel.server.rules.events import FIELD_CHANGED, read_trigger
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import Names, Unknown
-from stagewheel.server.rules.waits import compile_run, duration_of, length_ms
+from stagewheel.server.rules.waits import compile_run, duration_of, length_ms, watched
 from stagewheel.server.rules.where import Where
 from stagewheel.server.rules.work import Work
 
@@ -63,7 +63,8 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
     work, names, place = where.work, where.names, doc.place_
     at = Where(place / "action", names, where.pipeline, work, in_workflow=False)
     action = compile_action(doc.action, at)
-    wait = compile_run(doc.run, place / "run", names, work.log)
+    time = work.times.get(where.pipeline)
+    wait = compile_run(doc.run, place / "run", names, time, work.log, doc.hours)
     condition = compile_condition(doc.when, place / "when", names, work.log)
     every_ms = 0
     if isinstance(doc.repeat, RepeatEveryDoc):
@@ -92,8 +93,8 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
 def _field_rules(rules: list[RulePlan]) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for rule in rules:
-        if rule.wait is not None and rule.wait.of:
-            found[rule.wait.of] = (*found.get(rule.wait.of, ()), rule.index)
+        for name in watched(rule.wait) if rule.wait is not None else ():
+            found[name] = (*found.get(name, ()), rule.index)
     return found
 
 

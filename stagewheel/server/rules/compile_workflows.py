@@ -24,7 +24,7 @@ from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import WORKFLOW_OPERATIONS_MAX
 from stagewheel.server.rules.compile_actions import compile_action
 from stagewheel.server.rules.conditions import compile_condition
-from stagewheel.server.rules.document import OnEventDoc, WorkflowDoc
+from stagewheel.server.rules.document import Hours, OnEventDoc, WorkflowDoc
 from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
 from stagewheel.server.rules.document_steps import (
     STEPS,
@@ -71,6 +71,7 @@ def compile_workflow(
     start = _start(doc, place, names, work)
     raw, at = (doc.when, place / "when") if start.when is None else start.when
     builder = _Builder(names, doc.pipeline, work)
+    builder.hours = doc.hours
     if not doc.steps:
         work.log.mistake(place / "steps", "the workflow has no steps")
     builder.steps(doc.steps, place / "steps")
@@ -172,6 +173,7 @@ class _Builder:
         self.names = names
         self.pipeline = pipeline
         self.work = work
+        self.hours: Hours | None = None  # of pauses that say none
         self.program: list[Operation] = []
 
     def steps(self, raw: list[Any], place: Place) -> None:
@@ -200,7 +202,8 @@ class _Builder:
             elif isinstance(doc, WhileDoc):
                 self._while(doc, place)
             elif isinstance(doc, PauseDoc):
-                wait = compile_pause(doc, place, self.names, log)
+                time = self.work.times.get(self.pipeline)
+                wait = compile_pause(doc, place, self.names, time, log, self.hours)
                 self.program.append(Pause(name=doc.name or kind, wait=wait))
             elif isinstance(doc, StopDoc):
                 condition = self._condition(doc.when, place)

@@ -8,7 +8,7 @@ their first key.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from stagewheel.server.rules.mistakes import Place
 
@@ -21,6 +21,8 @@ Condition = Any  # conditions.py
 Action = dict[str, Any]  # actions.py
 Steps = list[Any]  # steps.py
 
+HoursOf = Literal["company", "responsible", "client"]
+Hours = HoursOf | list[HoursOf]
 FieldType = Literal["text", "number", "money", "boolean", "date", "datetime", "file"]
 
 
@@ -64,6 +66,33 @@ class RunDoc(Doc):
     max_late: str | None = None
 
 
+class HolidaysDoc(Doc):
+    """Public holidays of a country, and own dates."""
+
+    what: ClassVar[str] = "'holidays'"
+    country: str | None = None
+    subdivision: str | None = None
+    dates: list[str] = []
+
+
+class CalendarDoc(Doc):
+    """When the company works (3.8, 3.9). `open` are extra working days; a mapping gives them own hours."""
+
+    what: ClassVar[str] = "a calendar"
+    week: dict[str, list[str]]
+    holidays: HolidaysDoc | None = None
+    closed: list[str] = []
+    open: list[str] | dict[str, list[str]] = []
+
+
+class QuietDoc(Doc):
+    """Quiet hours of clients, over midnight if `from` is the later one."""
+
+    what: ClassVar[str] = "'quiet_hours'"
+    start: str = field(name="from")
+    end: str = field(name="to")
+
+
 class RepeatEveryDoc(Doc):
     """`repeat: {every: 7d}`."""
 
@@ -75,11 +104,12 @@ class RuleDoc(Doc):
     """A rule of a stage."""
 
     what: ClassVar[str] = "a rule"
-    later: ClassVar[frozenset[str]] = frozenset({"hours", "steps", "caps", "on_leave", "again_on_change"})
+    later: ClassVar[frozenset[str]] = frozenset({"steps", "caps", "on_leave", "again_on_change"})
     id: Id
     action: Action
     name: str = ""
     run: RunDoc | Literal["immediately"] = "immediately"
+    hours: Hours | None = None
     when: Condition = None
     check: Literal["due", "entry", "both"] = "due"
     after_previous: bool = False
@@ -120,11 +150,13 @@ class PipelineDoc(Doc):
     """A pipeline: the stages that items of an entity pass."""
 
     what: ClassVar[str] = "a pipeline"
-    later: ClassVar[frozenset[str]] = frozenset({"calendar", "quiet_hours", "caps", "hours"})
+    later: ClassVar[frozenset[str]] = frozenset({"caps"})
     entity: Name
     stages: list[StageDoc]
     name: str = ""
     timezone: str = ""
+    calendar: CalendarDoc | None = None
+    quiet_hours: QuietDoc | None = None
     by_hand: bool = True  # people move its items as well; if not, `check` looks for stages out of reach
 
 
@@ -132,7 +164,6 @@ class WorkflowDoc(Doc):
     """A workflow. `start` is read in `compile_workflows.py`."""
 
     what: ClassVar[str] = "a workflow"
-    later: ClassVar[frozenset[str]] = frozenset({"hours"})
     pipeline: Id
     steps: Steps
     name: str = ""
@@ -141,6 +172,7 @@ class WorkflowDoc(Doc):
     vars: dict[Name, Any] = {}
     if_running: Literal["ignore", "restart", "parallel"] = "ignore"
     until: Literal["stage_change"] | None = None
+    hours: Hours | None = None  # of its pauses that say nothing else
 
 
 class OnEventDoc(Doc):
@@ -166,12 +198,14 @@ class RulesetDoc(Doc):
     """One file of a ruleset."""
 
     what: ClassVar[str] = "a ruleset file"
-    later: ClassVar[frozenset[str]] = frozenset({"calendar", "quiet_hours", "caps", "sources", "actions"})
+    later: ClassVar[frozenset[str]] = frozenset({"caps", "sources", "actions"})
     ruleset: Id | None = None
     timezone: str | None = None
     entities: dict[Name, EntityDoc] = {}
     pipelines: dict[Id, PipelineDoc] = {}
     workflows: dict[Id, WorkflowDoc] = {}
+    calendar: CalendarDoc | None = None
+    quiet_hours: QuietDoc | None = None
     templates: str | None = None  # folder in which templates are looked for as well
     fallback_user: Employee | None = None
     settings: SettingsDoc | None = None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from stagewheel.server.rules.document import Condition, Doc, Steps
+from stagewheel.server.rules.document import Condition, Doc, Hours, Steps
 
 
 class StepFrame(Doc):
@@ -52,11 +52,11 @@ class PauseDoc(Doc):
     """W5."""
 
     what: ClassVar[str] = "a 'pause' step"
-    later: ClassVar[frozenset[str]] = frozenset({"hours"})
     do: str
     length: str | None = field(name="for", default=None)
     until: str | None = None
     time: str | None = None
+    hours: Hours | None = None
     name: str = ""
 
 

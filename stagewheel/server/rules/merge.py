@@ -16,6 +16,7 @@ from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.reader import read
 from stagewheel.server.rules.yaml import load
 
+GENERATED: Final = ".holidays.json"  # stored with a version and no document of it: `holiday_dates.py`
 ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
 # Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log.
 OTHER_KINDS: Final = (frozenset({"scenario"}), frozenset({"pipeline", "item"}))
@@ -40,6 +41,8 @@ class Merged(Struct):
     pipelines: dict[str, Placed] = {}
     workflows: dict[str, Placed] = {}
     timezone_place: Place = Place("")
+    calendar: Placed | None = None
+    quiet_hours: Placed | None = None
     employees: list[int] | None = None  # whom the rules may name
     providers: dict[str, list[str]] | None = None
 
@@ -74,7 +77,7 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
 def documents(files: Mapping[str, str], log: Log) -> Iterator[tuple[str, Any]]:
     """(file, value) of each document of a ruleset as it was written, in the order of the names."""
     for file in sorted(files):
-        if not file.endswith(ENDINGS):
+        if not file.endswith(ENDINGS) or file == GENERATED:
             continue
         value = load(file, files[file], log)
         if value is None or (isinstance(value, dict) and any(kind <= value.keys() for kind in OTHER_KINDS)):
@@ -98,6 +101,12 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
         one = getattr(doc, key)
         if one is not None:
             _say(said, key, one, place / key, log)
+    for key in ("calendar", "quiet_hours"):
+        part, before = getattr(doc, key), getattr(merged, key)
+        if part is not None and before is not None:
+            log.mistake(place / key, f"'{key}' stands twice; it is first in {_where(before.place, log)}")
+        elif part is not None:
+            setattr(merged, key, Placed(part, place / key))
     parts: tuple[tuple[str, dict[str, Any], dict[str, Placed]], ...] = (
         ("entities", doc.entities, merged.entities),
         ("pipelines", doc.pipelines, merged.pipelines),

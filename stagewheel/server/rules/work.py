@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from stagewheel.server.core.plan import EntityPlan
+from stagewheel.server.core.plan import EntityPlan, TimePlan
 from stagewheel.server.core.plan_actions import ActionPlan
 from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
 from stagewheel.server.rules.mistakes import Log, Place, nearest
@@ -35,6 +35,7 @@ class Work:
         self.entities = entities
         self.pipelines = pipelines
         self.actions: list[ActionPlan] = []
+        self.times: Mapping[str, TimePlan] = {}  # by pipeline
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
         self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
