@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from stagewheel.protocol.codec import encode_payload
 from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.links import put_link, remove_link
 from stagewheel.server.core.effects import (
     CountGuard,
     Effect,
     KeepDeadLetter,
     ParkDelivery,
+    PutLink,
     RemoveDeadLetter,
     RemoveFromOutbox,
+    RemoveLink,
     SendToItem,
     encode_dead_letter,
 )
@@ -66,4 +69,6 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveDeadLetter: _remove_dead_letter,
     SendToItem: _send_to_item,
     CountGuard: _count_guard,
+    PutLink: put_link,
+    RemoveLink: remove_link,
 }

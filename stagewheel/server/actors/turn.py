@@ -21,8 +21,10 @@ from stagewheel.protocol.messages import (
     Completed,
     CreateItem,
     DeleteItem,
+    EnrolItem,
     Failed,
     HoldItem,
+    PutClient,
     RaiseEvent,
     Report,
     Result,
@@ -32,10 +34,11 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.links import concerns_clients, forget, prepare
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
-from stagewheel.server.core.item import Item, Tombstone, decode_row
+from stagewheel.server.core.item import Item, Row, decode_row
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.store.base import Batch, Transaction
@@ -57,7 +60,9 @@ _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
-ItemCommand = CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem
+ItemCommand = (
+    CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem | EnrolItem | PutClient
+)
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 NOBODY: Owed = (b"", 0, 0)
 
@@ -83,7 +88,7 @@ class Turn:
         self.backlog = engine.backlog.counts
         self.add_timer = engine.timers.add
         self._new_batch()
-        self.items: dict[bytes, Item | Tombstone | None] = {}
+        self.items: dict[bytes, Row] = {}
         self.rows: dict[bytes, bytes] = {}  # item rows that changed
         self.records: list[tuple[int, bytes, Record]] = []
         self.frames: list[tuple[bytes, bytes, bytes]] = []  # route, header, payload: sent after the commit
@@ -155,19 +160,24 @@ class Turn:
         self.engine.tally.mailbox_rows += 1
         return ACCEPTED
 
-    def decide(
-        self, key: bytes, item: Item | Tombstone | None, message: ItemMessage, lineage: Lineage | None
-    ) -> Result:
+    def decide(self, key: bytes, item: Row, message: ItemMessage, lineage: Lineage | None) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
         facts, counters = self.facts, self.counters
         facts.position, facts.outbox_next = counters.position, counters.outbox
+        of_client = concerns_clients(item, message)
+        if of_client:
+            prepare(self, key, item, message)
         try:
             decision = decide(item, message, facts, self.now_ms, lineage)
         except Exception:
             try:
                 decision = decide(item, message, facts, self.now_ms, lineage)
             except Exception as error:
+                if of_client:
+                    forget(self)
                 return self.engine.put_poison(self, key, message, error)
+        if of_client:
+            forget(self)
         self.decided_count += 1
         if decision.row is not None or decision.effects:
             self._collect(key, decision)

@@ -1,4 +1,4 @@
-"""An item and its clients: which it names, what it knows of them, and what it tells them (semantics 7.8, 5.6).
+"""An item and its clients: which it names, what it knows of them, what it tells them (semantics 7.8, 5.6).
 
 Laws: `Item.client` is the contact if there is one, else the company; a company beside a contact stands in
 `More.company`. A client with a key is an actor of its own, and its data wins over what a command carries; one
@@ -126,14 +126,14 @@ def tell_clients(d: Deciding, before: Item | None, gone: bool = False) -> None:
         before is None or not names_clients(before.client, before)
     ):
         return
-    if before is not None and not gone and not d.entered and d.item.client is before.client:
-        if _company(d.item) == _company(before):
-            return
+    stays = before is not None and not gone and not d.entered and d.item.client is before.client
+    if stays and before is not None and _company(d.item) == _company(before):
+        return
     was = _links(d.facts, before) if before is not None else {}
     now = {} if gone else _links(d.facts, d.item)
     item = d.item
     company = _company(item)
-    for key, (client, pipeline, state) in was.items():
+    for key, (client, pipeline, _) in was.items():
         if key not in now:
             d.effects.append(SendToItem(key, ItemLinked(item.key, pipeline, GONE, item.created_ms, client)))
     for key, (client, pipeline, state) in now.items():

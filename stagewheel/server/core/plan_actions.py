@@ -91,6 +91,32 @@ class CreateFromPlan(ActionPlan):
     then_fields: dict[str, Value] = {}
 
 
+class RunWorkflowPlan(ActionPlan):
+    """W10: start another workflow of the item; `wait` waits for its end."""
+
+    workflow: str
+    wait: bool
+    values: dict[str, Value]  # its variables
+
+
+class StepsPlan(ActionPlan):
+    """W11: the steps that a rule holds; `program` names them in the version."""
+
+    program: str
+
+
+class CapPlan(Struct, frozen=True):
+    """At most `limit` actions of a channel to one client within `window_ms`; what exceeds them waits, or is
+    skipped (8.5).
+    """
+
+    channel: str
+    limit: int
+    window_ms: int
+    wait: bool = False
+
+
+
 class ChannelPlan(ActionPlan):
     """An action that leaves through a channel. `document` is what the sender renders from; the turn reads
     only these.
@@ -108,3 +134,5 @@ class ChannelPlan(ActionPlan):
     unknown_retries: bool = True  # `on_unknown` (8.2)
     attempts_max: int = 10
     people: People | None = None
+    to_client: bool = False
+    cap: CapPlan | None = None  # of one to the client

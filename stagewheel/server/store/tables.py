@@ -41,6 +41,7 @@ class Table(enum.IntEnum):
     RULESET_FILES = 24  # u64 version ‖ the paths and texts of a stored ruleset
     HELD_BY = 25  # u64 employee, item key ‖ u64 due_ms until when that employee's hours hold a step of it
     RELOOKS = 26  # u64 employee ‖ key of the item that was told last that these hours changed
+    LINKS = 27  # u16 length, client key, 0 open or 1 closed, item key ‖ an item linked to a contact or company
 
 
 FORMAT_KEY: Final = b"format"

@@ -1,0 +1,139 @@
+"""The links between contacts, companies and items as rows, and what a decision about them is given to know.
+
+Laws: a decision reads no store: before one that concerns a client, `prepare` puts into the facts what the
+message needs (the client's links, or what this shard knows of the clients that it names), and afterwards the
+facts hold nothing of it. Ordinary messages pay two look-ups of a type. A batch deletes before it puts, so
+what was collected is flushed before links are read and changed.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.protocol.messages import CreateItem, DeleteItem, PutClient, RaiseEvent, UpdateItem
+from stagewheel.server.core.between import ClientChanged, ItemLinked
+from stagewheel.server.core.client_row import OPEN_LINK, ClientRow, Known, Link, cursor_of
+from stagewheel.server.core.effects import PutLink, RemoveLink
+from stagewheel.server.core.inbox import ItemMessage, TimerFired
+from stagewheel.server.core.item import Row
+from stagewheel.server.core.limits import LINKS_MAX, LINKS_SLICE
+from stagewheel.server.store.base import Reads
+from stagewheel.server.store.keys import mailbox_prefix, prefix_end
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+
+class LinkRow(Struct, array_like=True, gc=False):
+    """The value of a row; item and state are in the key."""
+
+    pipeline: str
+    created_ms: int
+    linked_at: int
+    reached_ms: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(LinkRow).decode
+NAMING = (CreateItem, UpdateItem, ClientChanged)  # messages of an item that may name clients
+
+
+def link_key(client: bytes, cursor: bytes) -> bytes:
+    """u16 length ‖ client key ‖ 0 open or 1 closed ‖ item key."""
+    return mailbox_prefix(client) + cursor
+
+
+def read_links(
+    reads: Reads, client: bytes, start: bytes, limit: int, *, open_only: bool = False
+) -> list[Link]:
+    """Links of a client behind the cursor `start`, the open ones first."""
+    prefix = mailbox_prefix(client)
+    end = prefix_end(prefix + OPEN_LINK if open_only else prefix)
+    first = prefix + start + b"\0" if start else prefix
+    rows = reads.range(Table.LINKS, first, end, limit)
+    return [_link(key[len(prefix) :], _decode(value)) for key, value in rows]
+
+
+def _link(cursor: bytes, row: LinkRow) -> Link:
+    is_open = cursor[:1] == OPEN_LINK
+    return Link(cursor[1:].decode(), is_open, row.pipeline, row.created_ms, row.linked_at, row.reached_ms)
+
+
+def concerns_clients(row: Row, message: ItemMessage) -> bool:
+    """Is the message for a client, or one in which an item may name one?"""
+    return type(row) is ClientRow or type(message) in NAMING
+
+
+def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
+    """Give the facts what the decision may know of clients and links."""
+    facts = turn.facts
+    if isinstance(row, ClientRow):
+        turn.flush()
+        _give_links(turn, key, row, message)
+        return
+    wanted: list[str] = []
+    if isinstance(message, ClientChanged):
+        wanted = [message.company]
+    elif isinstance(message, CreateItem | UpdateItem):
+        wanted = [one.key for one in (message.client, message.company) if one is not None]
+    facts.clients = _known(turn, wanted)
+    companies = [one.company for one in facts.clients.values()]
+    if any(companies):
+        facts.clients |= _known(turn, companies)
+
+
+def _known(turn: "Turn", keys: Iterable[str]) -> dict[str, Known]:
+    """What this shard knows of clients, by key; one that is being deleted is known no more."""
+    known = {}
+    for key in keys:
+        encoded = key.encode()
+        if not key:
+            continue
+        turn.load({encoded})
+        row = turn.items.get(encoded)
+        if isinstance(row, ClientRow) and not row.going:
+            known[key] = Known(row.client, row.company)
+    return known
+
+
+def _give_links(turn: "Turn", key: bytes, row: ClientRow, message: ItemMessage) -> None:
+    facts, reads = turn.facts, turn.transaction
+    if isinstance(message, ItemLinked):
+        item = message.item.encode()
+        for state in (OPEN_LINK, b"\1"):
+            value = reads.get(Table.LINKS, link_key(key, state + item))
+            if value is not None:
+                facts.links = [_link(state + item, _decode(value))]
+    elif isinstance(message, RaiseEvent):
+        facts.links = read_links(reads, key, b"", LINKS_MAX, open_only=True)
+    elif isinstance(message, PutClient | DeleteItem):
+        _give_slice(turn, key, b"", open_only=False)
+    elif isinstance(message, TimerFired) and row.spreads:
+        spread = row.spreads[0]
+        _give_slice(turn, key, spread.cursor, open_only=spread.event is not None)
+
+
+def _give_slice(turn: "Turn", key: bytes, cursor: bytes, *, open_only: bool) -> None:
+    links = read_links(turn.transaction, key, cursor, LINKS_SLICE + 1, open_only=open_only)
+    turn.facts.links, turn.facts.links_left = links[:LINKS_SLICE], len(links) > LINKS_SLICE
+
+
+def forget(turn: "Turn") -> None:
+    """The decision is made."""
+    facts = turn.facts
+    facts.clients, facts.links, facts.links_left = {}, [], False
+
+
+def put_link(turn: "Turn", key: bytes, effect: PutLink) -> None:
+    """Store a link."""
+    link = effect.link
+    row = LinkRow(link.pipeline, link.created_ms, link.linked_at, link.reached_ms)
+    turn.batch.put(Table.LINKS, link_key(key, cursor_of(link)), _encode(row))
+
+
+def remove_link(turn: "Turn", key: bytes, effect: RemoveLink) -> None:
+    """Forget a link."""
+    turn.batch.delete(Table.LINKS, link_key(key, cursor_of(effect.link)))
