@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "dead-letters": ("dead_letters", "List, retry or drop actions that were given up."),
         "stats": ("stats", "Show what a server has done."),
         "replay": ("replay", "Feed an event log to a running server."),
+        "simulate": ("simulate", "Run a recorded history under a ruleset, and compare two."),
         "schema": ("schema", "Print the JSON Schema that editors use for completion."),
     }
 )

@@ -19,6 +19,7 @@ from stagewheel.protocol import journal as j
 
 SHOWN_CHARS_MAX: Final = 160
 WAITING: Final = "waiting"
+_Sending = j.Dispatched | j.Notified | j.HistoryAdded
 RUNNING: Final = "running"
 
 
@@ -55,6 +56,7 @@ class _Counts(Struct):
     pipeline: str = ""
     next: dict[str, int] = {}  # name|visit -> occurrences so far
     instances: dict[int, str] = {}  # workflow instance -> its key
+    sending: list[str] = []  # keys of messages that were decided and not told yet, in order
 
 
 encode_trail = msgspec.msgpack.Encoder().encode
@@ -80,19 +82,19 @@ class Trails:
                 handler(self, self.trails[record.item], self._counts[record.item], record, fact)
 
     def message(self, kind: str, at_ms: int, values: dict[str, Any]) -> None:
-        """A message that would have been sent."""
+        """A message that would have been sent; each is told once, in the order of their facts."""
         trail, counts = self.trails.get(values["item"]), self._counts.get(values["item"])
         if trail is None or counts is None:
             return  # of a contact or company
         content = {name: value for name, value in values.items() if name not in ("item", "rule", "attempt")}
         digest = blake2b(msgspec.msgpack.encode(content), digest_size=8).hexdigest()
-        key = self._key(counts, values["rule"], f"~{kind}")
+        key = counts.sending.pop(0) if counts.sending else self._key(counts, values["rule"], "~message")
         trail.messages[key] = Mark(kind, shortened(content), at_ms, digest)
 
     def waits(self, item: str, rule: str, state: str, due_ms: int) -> None:
         """A step that waits at the end of the run."""
         key = self._key(self._counts[item], rule)
-        self.trails[item].rules[key] = Mark(WAITING, state, due_ms)
+        self.trails[item].rules[key] = Mark(WAITING, "" if state == WAITING else state, due_ms)
 
     def packed(self) -> dict[str, bytes]:
         """All trails, encoded."""
@@ -123,6 +125,9 @@ class Trails:
     def _ended(self, trail: Trail, counts: _Counts, record: j.Record, fact: j.StepEnded) -> None:
         trail.rules[self._key(counts, fact.rule)] = Mark(fact.outcome, fact.reason, record.at_ms)
 
+    def _sends(self, trail: Trail, counts: _Counts, record: j.Record, fact: _Sending) -> None:
+        counts.sending.append(self._key(counts, fact.rule, "~message"))
+
     def _started(self, trail: Trail, counts: _Counts, record: j.Record, fact: j.WorkflowStarted) -> None:
         key = counts.instances[fact.instance] = self._key(counts, fact.workflow, "~run")
         trail.workflows[key] = Mark(RUNNING, "", record.at_ms)
@@ -149,6 +154,9 @@ HANDLERS: Final[Mapping[type, Callable[[Trails, Trail, _Counts, j.Record, Any], 
         j.Entered: Trails._entered,
         j.ItemDeleted: Trails._deleted,
         j.StepEnded: Trails._ended,
+        j.Dispatched: Trails._sends,
+        j.Notified: Trails._sends,
+        j.HistoryAdded: Trails._sends,
         j.WorkflowStarted: Trails._started,
         j.WorkflowEnded: Trails._finished,
     }

@@ -56,10 +56,14 @@ class Drive:
 
     def submit(self, command: AnyCommand) -> Result:
         """Send one command, and let everything happen that it causes at this moment; its result."""
-        seq, self._next_seq = self._next_seq, self._next_seq + 1
-        self._turn(Inbound([], [(ROUTE, Submit(seq, seq, [command]), 0)], []))
+        return self.submit_all([command])[0]
+
+    def submit_all(self, commands: list[AnyCommand]) -> list[Result]:
+        """Send commands in one turn, as a client's batch: their times move the clock within it."""
+        seq, self._next_seq = self._next_seq, self._next_seq + len(commands)
+        self._turn(Inbound([], [(ROUTE, Submit(seq, seq, commands), 0)], []))
         self.settle()
-        return self._answers.pop(seq)[0]
+        return self._answers.pop(seq)
 
     def settle(self) -> None:
         """Turns and deliveries, until nothing is left to do at this moment."""

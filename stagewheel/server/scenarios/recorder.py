@@ -36,6 +36,7 @@ class Effect(Struct):
 
     kind: str
     values: dict[str, Any] = {}
+    at_ms: int = 0  # when it was decided; 0: a further attempt
 
     def shown(self) -> dict[str, Any]:
         """As an expectation writes it."""
@@ -52,7 +53,11 @@ class Recorder:
 
     def take(self) -> list[dict[str, Any]]:
         """The effects since the last call; what is still in the outbox keeps its place."""
-        done = [effect.shown() for effect in self._effects if effect.values]
+        return [effect.shown() for effect in self.take_effects()]
+
+    def take_effects(self) -> list[Effect]:
+        """As `take`, with the moment of each."""
+        done = [effect for effect in self._effects if effect.values]
         self._effects = [effect for effect in self._effects if not effect.values]
         return done
 
@@ -61,15 +66,15 @@ class Recorder:
         for _, _, record in records:
             for fact in record.did:
                 if isinstance(fact, Dispatched):
-                    effect = self._open[fact.channel, fact.number] = Effect(fact.channel)
+                    effect = self._open[fact.channel, fact.number] = Effect(fact.channel, at_ms=record.at_ms)
                     self._effects.append(effect)
                 elif isinstance(fact, Notified):
                     values = {"to": list(fact.to), "text": fact.text, "item": record.item, "rule": fact.rule}
-                    self._effects.append(Effect("notify", values))
+                    self._effects.append(Effect("notify", values, record.at_ms))
                 elif isinstance(fact, HistoryAdded):
                     values = {"text": fact.text, "created_by": fact.created_by}
                     values |= {"item": record.item, "rule": fact.rule}
-                    self._effects.append(Effect("history", values))
+                    self._effects.append(Effect("history", values, record.at_ms))
 
     def deliver(self, engine: Engine) -> list[Report]:
         """Take what the engine would hand to senders, and report on it."""
