@@ -13,14 +13,16 @@ from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.calendars import compile_times
+from stagewheel.server.rules.caps import NO_CAPS, Caps, compile_caps
 from stagewheel.server.rules.check import warn
 from stagewheel.server.rules.compile_stages import Ids, compile_stages, compile_triggers
-from stagewheel.server.rules.compile_workflows import Start, compile_workflow
+from stagewheel.server.rules.compile_workflows import Start, called, compile_workflow
 from stagewheel.server.rules.document import EntityDoc, PipelineDoc
 from stagewheel.server.rules.fields import KNOWN_ENTITIES, compile_entity
 from stagewheel.server.rules.holiday_dates import HolidayDates
 from stagewheel.server.rules.merge import Merged, Placed, merge
 from stagewheel.server.rules.mistakes import Log, Mistake, Place, nearest
+from stagewheel.server.rules.sources import compile_sources
 from stagewheel.server.rules.templates import Templates
 from stagewheel.server.rules.work import Shape, Work
 
@@ -49,6 +51,8 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     work.times = {
         id_: compile_times(one, zones[id_], merged, dates, log) for id_, one in merged.pipelines.items()
     }
+    work.caps = _caps(merged, log)
+    work.workflows = {id_: called(one.doc) for id_, one in merged.workflows.items()}
     workflows: Started = []
     for id_, placed in merged.workflows.items():
         made = compile_workflow(id_, placed.doc, placed.place, work)
@@ -61,6 +65,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     }
     if not merged.pipelines and not log.mistakes:
         log.mistake(merged.place, "the ruleset has no pipelines")
+    sources = compile_sources(merged.sources, work)
     warn(merged, log)
     log.raise_if_any()
     version = Version(
@@ -70,8 +75,11 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         pipelines=pipelines,
         workflows={plan.id: plan for plan, _ in workflows},
         actions=tuple(work.actions),
+        steps=work.steps,
         fallback_user=merged.fallback_user,
         generated=dates.generated(),
+        sources=sources,
+        tells_contact=any("last_contact_at" in text for text in files.values()),
     )
     return version, log.warnings
 
@@ -96,6 +104,16 @@ def _shapes(merged: Merged) -> dict[str, Shape]:
     return {
         id_: Shape(entity=placed.doc.entity, stages=tuple(stage.id for stage in placed.doc.stages))
         for id_, placed in merged.pipelines.items()
+    }
+
+
+def _caps(merged: Merged, log: Log) -> dict[str, Caps]:
+    """By pipeline: its own caps before those of the ruleset."""
+    whole = merged.caps
+    outer = compile_caps(whole.doc, whole.place, NO_CAPS, log) if whole is not None else NO_CAPS
+    return {
+        id_: compile_caps(one.doc.caps, one.place / "caps", outer, log)
+        for id_, one in merged.pipelines.items()
     }
 
 

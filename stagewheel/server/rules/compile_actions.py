@@ -19,6 +19,7 @@ from stagewheel.server.core.plan_actions import (
     CreateFromPlan,
     HistoryPlan,
     NotifyPlan,
+    RunWorkflowPlan,
     SetFieldsPlan,
     SetVarsPlan,
     Value,
@@ -35,12 +36,14 @@ from stagewheel.server.rules.document_actions import (
     CreateFromDoc,
     NotifyDoc,
     RecipientDoc,
+    RunWorkflowDoc,
     SendEmailDoc,
     SendSmsDoc,
     SetDoc,
     SetFieldsDoc,
     WebhookDoc,
 )
+from stagewheel.server.rules.document_steps import RunStepDoc
 from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.names import ITEM_KINDS
 from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people, responsible, supervisor
@@ -175,6 +178,25 @@ def _create_from(doc: CreateFromDoc, where: Where) -> ActionPlan:
         if then is not None
         else {},
     )
+
+
+def run_workflow(doc: RunWorkflowDoc | RunStepDoc, where: Where) -> RunWorkflowPlan:
+    """W10, as a rule's action and as a step."""
+    known = where.work.workflows
+    called = known.get(doc.workflow)
+    if called is None:
+        hint = nearest(doc.workflow, known) or f"; there are {', '.join(known) or 'none'}"
+        where.mistake("workflow", f"there is no workflow '{doc.workflow}'{hint}")
+    elif called.pipeline != where.pipeline:
+        where.mistake("workflow", f"'{doc.workflow}' is of pipeline {called.pipeline}, not {where.pipeline}")
+    for name in doc.vars if called is not None else ():
+        if called is not None and name not in called.vars:
+            hint = nearest(name, called.vars) or "; name it under its 'vars:'"
+            where.work.log.mistake(
+                where.place / "vars" / name, f"'{doc.workflow}' has no variable '{name}'{hint}"
+            )
+    values = {name: where.value(raw, "vars", name) for name, raw in doc.vars.items()}
+    return RunWorkflowPlan(index=0, workflow=doc.workflow, wait=doc.wait, values=values)
 
 
 def _field_reader(name: str) -> Value:
@@ -316,6 +338,8 @@ def _channel(
         expires_ms=length_ms(length),
         unknown_retries=on_unknown == "retry",
         people=to.carries if to is not None and to.people is not None else None,
+        to_client=to is not None and to.client,
+        cap=where.work.cap(where.pipeline, channel) if to is not None and to.client else None,
     )
 
 
@@ -331,4 +355,5 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     WebhookDoc: _webhook,
     SendSmsDoc: check_sms,
     CallDoc: check_call,
+    RunWorkflowDoc: run_workflow,
 }

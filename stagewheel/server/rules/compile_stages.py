@@ -3,7 +3,11 @@
 from typing import Any
 
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
+from stagewheel.server.core.plan_actions import ActionPlan, StepsPlan
+from stagewheel.server.rules.caps import compile_caps
+from stagewheel.server.rules.changes import asked_of
 from stagewheel.server.rules.compile_actions import compile_action
+from stagewheel.server.rules.compile_workflows import compile_rule_steps
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDoc, StageDoc
 from stagewheel.server.rules.events import FIELD_CHANGED, read_trigger
@@ -43,6 +47,7 @@ def compile_stages(pipeline: str, doc: PipelineDoc, ids: Ids, work: Work) -> dic
             final=stage.final or "",
             rules=tuple(rules),
             field_rules=_field_rules(rules),
+            keeps_was=_keeps_was(rules),
         )
     return stages
 
@@ -61,8 +66,10 @@ def _rules(stage: StageDoc, where: Where, ids: Ids) -> list[RulePlan]:
 
 def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | None:
     work, names, place = where.work, where.names, doc.place_
-    at = Where(place / "action", names, where.pipeline, work, in_workflow=False)
-    action = compile_action(doc.action, at)
+    if doc.caps is not None:
+        work.caps_of_rule = compile_caps(doc.caps, place / "caps", work.caps[where.pipeline], work.log)
+    action = _action(doc, where)
+    work.caps_of_rule = None
     time = work.times.get(where.pipeline)
     wait = compile_run(doc.run, place / "run", names, time, work.log, doc.hours)
     condition = compile_condition(doc.when, place / "when", names, work.log)
@@ -90,12 +97,34 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
     )
 
 
+def _action(doc: RuleDoc, where: Where) -> ActionPlan | None:
+    """What a rule does: its action, or the steps that it holds in place of one (6.8)."""
+    place, work = doc.place_, where.work
+    if (doc.action is None) == (doc.steps is None):
+        said = "both" if doc.action is not None else "neither"
+        work.log.mistake(place, f"a rule has 'action' or 'steps'; this one has {said}")
+    if doc.action is not None:
+        at = Where(place / "action", where.names, where.pipeline, work, in_workflow=False)
+        return compile_action(doc.action, at)
+    if doc.steps is None:
+        return None
+    at = Where(place, where.names, where.pipeline, work, in_workflow=False)
+    plan = compile_rule_steps(doc.id, doc.steps, doc.hours, at)
+    work.steps[plan.id] = plan
+    return work.add(StepsPlan(index=0, program=plan.id))
+
+
 def _field_rules(rules: list[RulePlan]) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for rule in rules:
         for name in watched(rule.wait) if rule.wait is not None else ():
             found[name] = (*found.get(name, ()), rule.index)
     return found
+
+
+def _keeps_was(rules: list[RulePlan]) -> tuple[str, ...]:
+    """What the item must remember from the entry on: rules that waited ask whether it changed since (4.2)."""
+    return asked_of(rule.condition for rule in rules if rule.wait is not None or rule.after_previous)
 
 
 def compile_triggers(doc: PipelineDoc, ids: Ids, work: Work) -> dict[str, tuple[TriggerPlan, ...]]:

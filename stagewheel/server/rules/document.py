@@ -20,6 +20,7 @@ Employee = Annotated[int, Meta(ge=1, description="an employee's id (a whole numb
 Condition = Any  # conditions.py
 Action = dict[str, Any]  # actions.py
 Steps = list[Any]  # steps.py
+Caps = Any  # by channel, or `none`; caps.py
 
 HoursOf = Literal["company", "responsible", "client"]
 Hours = HoursOf | list[HoursOf]
@@ -100,13 +101,39 @@ class RepeatEveryDoc(Doc):
     every: str
 
 
+class CapDoc(Doc):
+    """`{limit: 1 per 1d, over: wait}` of one channel (8.5)."""
+
+    what: ClassVar[str] = "a cap"
+    limit: str
+    over: Literal["skip", "wait"] = "skip"
+
+
+class SourceDoc(Doc):
+    """A source of events that name a contact or company (5.6). The setting of its event is read in
+    `sources.py`.
+    """
+
+    what: ClassVar[str] = "a source"
+    on: str
+    code: str = ""
+    fan_out: Literal["one", "all"] = "one"
+    on_unmatched: Literal["ignore", "create"] = "ignore"
+    pipeline: Id | Literal[""] = ""
+    stage: str = ""
+    title: str = ""
+    source: str = ""
+    responsible: Employee | None = None
+
+
 class RuleDoc(Doc):
     """A rule of a stage."""
 
     what: ClassVar[str] = "a rule"
-    later: ClassVar[frozenset[str]] = frozenset({"steps", "caps", "on_leave", "again_on_change"})
+    later: ClassVar[frozenset[str]] = frozenset({"on_leave", "again_on_change"})
     id: Id
-    action: Action
+    action: Action | None = None
+    steps: Steps | None = None  # in place of `action`
     name: str = ""
     run: RunDoc | Literal["immediately"] = "immediately"
     hours: Hours | None = None
@@ -118,6 +145,7 @@ class RuleDoc(Doc):
     repeat: Literal["always", "once"] | RepeatEveryDoc = "always"
     wait: bool = True
     disabled: bool = False
+    caps: Caps = None
 
 
 class TriggerDoc(Doc):
@@ -150,13 +178,13 @@ class PipelineDoc(Doc):
     """A pipeline: the stages that items of an entity pass."""
 
     what: ClassVar[str] = "a pipeline"
-    later: ClassVar[frozenset[str]] = frozenset({"caps"})
     entity: Name
     stages: list[StageDoc]
     name: str = ""
     timezone: str = ""
     calendar: CalendarDoc | None = None
     quiet_hours: QuietDoc | None = None
+    caps: Caps = None
     by_hand: bool = True  # people move its items as well; if not, `check` looks for stages out of reach
 
 
@@ -198,14 +226,16 @@ class RulesetDoc(Doc):
     """One file of a ruleset."""
 
     what: ClassVar[str] = "a ruleset file"
-    later: ClassVar[frozenset[str]] = frozenset({"caps", "sources", "actions"})
+    later: ClassVar[frozenset[str]] = frozenset({"actions"})
     ruleset: Id | None = None
     timezone: str | None = None
     entities: dict[Name, EntityDoc] = {}
     pipelines: dict[Id, PipelineDoc] = {}
     workflows: dict[Id, WorkflowDoc] = {}
+    sources: dict[Id, Any] = {}  # SourceDoc plus the setting of its event
     calendar: CalendarDoc | None = None
     quiet_hours: QuietDoc | None = None
+    caps: Caps = None
     templates: str | None = None  # folder in which templates are looked for as well
     fallback_user: Employee | None = None
     settings: SettingsDoc | None = None

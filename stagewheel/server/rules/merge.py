@@ -40,6 +40,8 @@ class Merged(Struct):
     entities: dict[str, Placed] = {}
     pipelines: dict[str, Placed] = {}
     workflows: dict[str, Placed] = {}
+    sources: dict[str, Placed] = {}
+    caps: Placed | None = None
     timezone_place: Place = Place("")
     calendar: Placed | None = None
     quiet_hours: Placed | None = None
@@ -49,8 +51,9 @@ class Merged(Struct):
 
 def merge(files: Mapping[str, str], log: Log) -> Merged:
     """All documents among the files, in the order of their names, as one."""
-    merged = Merged(entities={}, pipelines={}, workflows={})
-    if len(files) > RULESET_FILES_MAX or sum(map(len, files.values())) > RULESET_CHARS_MAX:
+    merged = Merged(entities={}, pipelines={}, workflows={}, sources={})
+    written = [text for file, text in files.items() if file != GENERATED]
+    if len(written) > RULESET_FILES_MAX or sum(map(len, written)) > RULESET_CHARS_MAX:
         log.mistake_at(
             "", 0, 0, f"a ruleset has at most {RULESET_FILES_MAX} files and {RULESET_CHARS_MAX} characters"
         )
@@ -101,7 +104,7 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
         one = getattr(doc, key)
         if one is not None:
             _say(said, key, one, place / key, log)
-    for key in ("calendar", "quiet_hours"):
+    for key in ("calendar", "quiet_hours", "caps"):
         part, before = getattr(doc, key), getattr(merged, key)
         if part is not None and before is not None:
             log.mistake(place / key, f"'{key}' stands twice; it is first in {_where(before.place, log)}")
@@ -111,6 +114,7 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
         ("entities", doc.entities, merged.entities),
         ("pipelines", doc.pipelines, merged.pipelines),
         ("workflows", doc.workflows, merged.workflows),
+        ("sources", doc.sources, merged.sources),
     )
     for kind, docs, into in parts:
         for id_, part in docs.items():

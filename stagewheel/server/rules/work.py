@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.server.core.plan import EntityPlan, TimePlan
-from stagewheel.server.core.plan_actions import ActionPlan
+from stagewheel.server.core.plan_actions import ActionPlan, CapPlan
+from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names
@@ -18,6 +19,13 @@ class Shape(Struct, frozen=True):
 
     entity: str
     stages: tuple[str, ...]
+
+
+class Called(Struct, frozen=True):
+    """A workflow as far as others refer to it: its pipeline, and the variables that it knows."""
+
+    pipeline: str
+    vars: frozenset[str]
 
 
 class Work:
@@ -35,11 +43,17 @@ class Work:
         self.entities = entities
         self.pipelines = pipelines
         self.actions: list[ActionPlan] = []
+        self.workflows: Mapping[str, Called] = {}
+        self.steps: dict[str, WorkflowPlan] = {}  # of the rules that hold steps
         self.times: Mapping[str, TimePlan] = {}  # by pipeline
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
+        self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel
+        self.caps_of_rule: Mapping[str, CapPlan | None] | None = None  # while a rule is compiled
         self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
         self._client_extra = any(entities[e].extra for e in CLIENT_ENTITIES if e in entities)
+        self._contact, self._contact_extra = self._of_client("contact")
+        self._company, self._company_extra = self._of_client("company")
         employee = entities.get(EMPLOYEE_ENTITY)
         self._employee = {**kinds_of(employee), **EMPLOYEE_KINDS}
         self._employee_extra = employee is not None and employee.extra
@@ -54,13 +68,26 @@ class Work:
             employee=self._employee,
             employee_extra=self._employee_extra,
             variables=variables,
+            contact=self._contact,
+            contact_extra=self._contact_extra,
+            company=self._company,
+            company_extra=self._company_extra,
         )
+
+    def _of_client(self, id_: str) -> tuple[Mapping[str, Kind], bool]:
+        entity = self.entities.get(id_)
+        return {**kinds_of(entity), **CLIENT_KINDS}, entity is not None and entity.extra
 
     def add(self, action: ActionPlan) -> ActionPlan:
         """Number an action: its place in the version."""
         action.index = len(self.actions)
         self.actions.append(action)
         return action
+
+    def cap(self, pipeline: str, channel: str) -> CapPlan | None:
+        """The cap on what goes to the client, at the place that is compiled (8.5)."""
+        caps = self.caps.get(pipeline, {}) if self.caps_of_rule is None else self.caps_of_rule
+        return caps.get(channel)
 
     def check_employees(self, raw: Any, place: Place) -> None:
         """A mistake for each employee by number whom `employees:` of the ruleset does not name, if it names
