@@ -1,0 +1,78 @@
+"""Plays a history on the real engine; a cut world restarts its engine from the store, as after a kill."""
+
+from random import Random
+from typing import Any
+
+from stagewheel.protocol.journal import Record
+from stagewheel.protocol.messages import Address, Employee, Hello, PutEmployee, PutRuleset
+from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.scenarios.drive import PRODUCER, ROUTE, Drive
+from stagewheel.server.scenarios.recorder import Recorder
+from stagewheel.server.scenarios.runner import Compiler
+from stagewheel.server.scenarios.steps import ChannelDoc
+from tests.laws.generate import ITEMS, Happening
+
+START_MS = 1_772_438_400_000  # 2026-03-02T09:00:00+01:00
+FARES = {
+    "refused": ChannelDoc(refuse="550 no such user"),
+    "unknown": ChannelDoc(unknown="timed out", after="20m", times=2),
+    "delivered": ChannelDoc(),
+}
+Journal = list[tuple[int, bytes, Record]]
+
+
+class World(Drive):
+    """An engine, its journal, and cuts between turns where `cuts` says so."""
+
+    def __init__(self, files: dict[str, str], cuts: Random | None = None) -> None:
+        self.journal: Journal = []
+        self.cuts: Random | None = None
+        self.cut_count = 0
+        super().__init__(START_MS, Compiler(), Recorder({}), self.journal.extend)
+        self.submit(
+            PutEmployee("", employee=Employee(7, "Ines", [Address("ines@example.com")], supervisor=9))
+        )
+        self.submit(PutEmployee("", employee=Employee(9, "Boss", [Address("boss@example.com")])))
+        self.submit(PutRuleset("", files=files))
+        self.cuts = cuts
+
+    def play(self, history: list[Happening]) -> None:
+        """Everything in order."""
+        for one in history:
+            if isinstance(one, int):
+                self.advance_to(self.engine.now_ms() + one)
+            elif isinstance(one, dict):
+                self.submit(PutRuleset("", files=one))
+            elif isinstance(one, str):
+                self.recorder.channels["email"] = FARES[one]
+            else:
+                self.submit(one)
+
+    def end(self) -> None:
+        """Two months pass, and every item that still is there is released from a pause."""
+        self.recorder.channels.clear()
+        self.advance_to(self.engine.now_ms() + 60 * 24 * 3_600_000)
+
+    def _turn(self, inbound: Inbound) -> None:
+        super()._turn(inbound)
+        if self.cuts is not None and self.cuts.random() < 0.2:
+            self.cut_count += 1
+            old = self.engine
+            self.engine = Engine(old.store, old.clock, compile_ruleset)
+            hello = Hello(1, 1, PRODUCER, "scenario", instance=bytes(16))
+            super()._turn(Inbound([(ROUTE, hello)], [], []))
+
+    def records_of(self, item: str) -> list[Record]:
+        """Its records, oldest first."""
+        return [record for _, _, record in self.journal if record.item == item]
+
+    def state(self) -> dict[str, Any]:
+        """Stage and waiting steps of each item, as a query shows them."""
+        found: dict[str, Any] = {}
+        for key in ITEMS:
+            view = self.item(key)
+            if view is not None:
+                steps = [(w.step, w.rule, w.due_ms, w.state) for w in view.waiting if not w.workflow]
+                found[key] = (view.pipeline, view.stage, view.entry, steps)
+        return found
