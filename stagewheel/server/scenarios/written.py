@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from stagewheel.protocol.messages import (
+    Absence,
     Address,
     AnyCommand,
     ChangeStage,
@@ -57,6 +58,14 @@ class ClientDoc(Doc):
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+class AbsenceDoc(Doc):
+    """An absence: dates (both ends are part of it) or moments."""
+
+    what: ClassVar[str] = "an absence"
+    start: str | int = field(name="from")
+    end: str | int = field(name="to")
+
+
 class EmployeeDoc(Doc):
     """An employee."""
 
@@ -69,6 +78,8 @@ class EmployeeDoc(Doc):
     timezone: str = ""
     active: bool = True
     fields: dict[str, Any] = field(default_factory=dict)
+    hours: dict[str, list[str]] = field(default_factory=dict)
+    absences: list[AbsenceDoc] = field(default_factory=list)
 
 
 class CommandDoc(Doc):
@@ -198,6 +209,8 @@ def employee_of(doc: EmployeeDoc) -> Employee:
         doc.timezone,
         doc.active,
         doc.fields,
+        doc.hours,
+        [Absence(one.start, one.end) for one in doc.absences],
     )
 
 
