@@ -142,6 +142,14 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
         """Ruleset versions, newest first."""
         return [row async for row in self.ask(questions.versions(ruleset))]
 
+    async def enrolments(self) -> list[m.EnrolmentView]:
+        """What enrolments do or did, newest first."""
+        return [row async for row in self.ask(questions.enrolments())]
+
+    def stages(self) -> AsyncIterator[m.StageView]:
+        """Stages in which items are or were."""
+        return self.ask(questions.stages())
+
     async def source(self, version: int) -> m.VersionSource | None:
         """The texts of a ruleset version, or None."""
         return await self._first(questions.source(version))

@@ -120,6 +120,14 @@ class Client(Verbs[m.Result]):
         """Ruleset versions, newest first."""
         return list(self.ask(questions.versions(ruleset)))
 
+    def enrolments(self) -> list[m.EnrolmentView]:
+        """What enrolments do or did, newest first."""
+        return list(self.ask(questions.enrolments()))
+
+    def stages(self) -> Iterator[m.StageView]:
+        """Stages in which items are or were."""
+        return self.ask(questions.stages())
+
     def source(self, version: int) -> m.VersionSource | None:
         """The texts of a ruleset version, or None."""
         return next(self.ask(questions.source(version)), None)

@@ -100,7 +100,34 @@ def statistics() -> Question[dict[str, Any]]:
 
 def versions(ruleset: str = "") -> Question[m.VersionView]:
     """Ruleset versions, newest first."""
-    return Question(m.VersionsQuery(ruleset), m.VersionView)
+
+    def older(_: m.VersionView | None, cursor: bytes) -> m.AnyQuery:
+        return m.VersionsQuery(ruleset, int.from_bytes(cursor, "big"), PAGE_ROWS)
+
+    return Question(m.VersionsQuery(ruleset, 0, PAGE_ROWS), m.VersionView, older)
+
+
+def enrolments() -> Question[m.EnrolmentView]:
+    """What enrolments do or did, newest first."""
+    return Question(m.EnrolmentsQuery(), m.EnrolmentView)
+
+
+def enrol_preview(query: m.EnrolPreviewQuery) -> Question[m.EnrolPreview]:
+    """What enrolling would do, a row for each page of items; add them up."""
+
+    def further(_: m.EnrolPreview | None, cursor: bytes) -> m.AnyQuery:
+        return msgspec.structs.replace(query, cursor=cursor)
+
+    return Question(query, m.EnrolPreview, further)
+
+
+def stages() -> Question[m.StageView]:
+    """Stages in which items are or were."""
+
+    def on(_: m.StageView | None, cursor: bytes) -> m.AnyQuery:
+        return m.StagesQuery(cursor, PAGE_ROWS)
+
+    return Question(m.StagesQuery(b"", PAGE_ROWS), m.StageView, on)
 
 
 def source(version: int) -> Question[m.VersionSource]:

@@ -5,7 +5,7 @@ many uses `submit` or `send` with the commands themselves, where `Failed` is a v
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 from stagewheel.protocol import messages as m
@@ -139,12 +139,54 @@ class Verbs(Generic[R]):
         return self.do(m.PutEmployee("", **common, employee=employee))
 
     def put_ruleset(
-        self, ruleset: str, files: Mapping[str, str], note: str = "", **common: Unpack[Common]
+        self,
+        ruleset: str,
+        files: Mapping[str, str],
+        note: str = "",
+        *,
+        draft: bool = False,
+        **common: Unpack[Common],
     ) -> R:
         """Publish a new version of a ruleset; `files` maps relative paths to texts. The result is
-        `Published`.
+        `Published`. A draft is stored and not active.
         """
-        return self.do(m.PutRuleset("", **common, ruleset=ruleset, files=dict(files), note=note))
+        files = dict(files)
+        return self.do(m.PutRuleset("", **common, ruleset=ruleset, files=files, note=note, draft=draft))
+
+    def activate_version(
+        self,
+        ruleset: str,
+        version: int = 0,
+        *,
+        enrol: str = "",
+        from_entry: bool = False,
+        moves: Sequence[m.StageMove] = (),
+        **common: Unpack[Common],
+    ) -> R:
+        """Make a stored version active; 0: the one before the active one. `enrol` (new, restart) and `moves`
+        say what becomes of items that sit in a stage; the result, `Published`, has the enrolment's number.
+        """
+        return self.do(
+            m.ActivateVersion(
+                "",
+                **common,
+                ruleset=ruleset,
+                version=version,
+                enrol=enrol,
+                from_entry=from_entry,
+                moves=list(moves),
+            )
+        )
+
+    def enrol_item(
+        self, key: str, mode: str = "new", *, from_entry: bool = False, **common: Unpack[Common]
+    ) -> R:
+        """Let the entry of one item take the active version's rules (mode new), or begin again (restart)."""
+        return self.do(m.EnrolItem(key, **common, mode=mode, from_entry=from_entry))
+
+    def stop_enrolment(self, number: int, **common: Unpack[Common]) -> R:
+        """End an enrolment before its end."""
+        return self.do(m.StopEnrolment("", **common, number=number))
 
     def retry_dead_letter(self, number: int, **common: Unpack[Common]) -> R:
         """Deliver a dead letter again, with the same key."""

@@ -7,6 +7,8 @@ FAILED = {
     "item_exists": "an item with this key exists already",
     "unknown_pipeline": "no active ruleset has this pipeline",
     "unknown_stage": "the item's pipeline has no such stage",
+    "unknown_rule": "no active ruleset has this rule",
+    "unknown_poison": "no message was put aside under this number",
     "unknown_workflow": "the item's ruleset has no such workflow",
     "bad_field": "a field is not declared, or its value does not fit its type",
     "bad_value": "a value of the command is out of range",

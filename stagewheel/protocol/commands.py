@@ -89,6 +89,8 @@ class CreateItem(Command, tag=1):
     automation: bool = True
     entered_at_ms: int = 0  # import: the entry began in the past (1.12); 0 means now
     company: Client | None = None  # besides the contact in `client` (7.8)
+    imported: bool = False  # moments of this entry that have passed skip their rules by default (1.12)
+    repeat: dict[str, tuple[int, int]] = {}  # import: rule id -> (how often it acted, when last in ms) (1.9)
 
 
 class UpdateItem(Command, tag=2):
@@ -140,6 +142,7 @@ class HoldItem(Command, tag=7):
 
     mode: str = "pause"
     restart: bool = False
+    stage: str = ""  # only this stage of the item
 
 
 class PutEmployee(Command, tag=8):
@@ -202,14 +205,15 @@ class ActivateVersion(Command, tag=18):
 
 
 class EnrolItem(Command, tag=19):
-    """Let the item's entry take the active version of its ruleset (1.6); with `stage`, only while it is
-    there.
+    """Let the item's entry take the active version of its ruleset (1.6); with `pipeline` and `stage`, only
+    while it is there.
 
     `mode` is new or restart, as in ActivateVersion; `to_stage` moves it there instead (1.11).
     """
 
     mode: str = "new"
     from_entry: bool = False
+    pipeline: str = ""
     stage: str = ""
     to_stage: str = ""
 
@@ -231,6 +235,27 @@ class PutClient(Command, tag=15):
     company: str = ""
 
 
+class Hold(Command, tag=13):
+    """Stop, pause or resume a rule or a whole pipeline (9.3): `kind` is rule | pipeline, `mode` as in HoldItem.
+
+    `ruleset` is needed for a rule whose id several rulesets have; `restart`, with `resume`, begins a new entry of
+    all items that it concerns.
+    """
+
+    kind: str = "pipeline"
+    target: str = ""
+    mode: str = "pause"
+    restart: bool = False
+    ruleset: str = ""
+
+
+class SettlePoison(Command, tag=14):
+    """A message that was put aside as poison: try it once more (`retry`), or forget it (9.2)."""
+
+    number: int = 0
+    retry: bool = False
+
+
 AnyCommand = (
     CreateItem
     | UpdateItem
@@ -248,6 +273,8 @@ AnyCommand = (
     | EnrolItem
     | StopEnrolment
     | PutClient
+    | Hold
+    | SettlePoison
 )
 
 

@@ -152,6 +152,7 @@ class Held(Fact, tag=14):
     mode: str
     reason: str = ""
     by: int = 0
+    stage: str = ""  # only this stage of the item (9.3)
 
 
 class ItemDeleted(Fact, tag=15):

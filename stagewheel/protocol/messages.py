@@ -48,6 +48,8 @@ from stagewheel.protocol.commands import (
     StopEnrolment,
     Test,
     UpdateItem,
+    Hold,
+    SettlePoison,
 )
 from stagewheel.protocol.queries import (
     AnyQuery,
@@ -77,6 +79,8 @@ from stagewheel.protocol.queries import (
     VersionsQuery,
     VersionView,
     WaitingView,
+    HoldsQuery,
+    HoldView,
 )
 
 __all__ = [
@@ -161,6 +165,10 @@ __all__ = [
     "VersionsQuery",
     "WaitingView",
     "Welcome",
+    "Hold",
+    "SettlePoison",
+    "HoldsQuery",
+    "HoldView",
 ]  # re-exports included
 
 PROTOCOL_VERSION_MIN = 1

@@ -110,6 +110,10 @@ class LinksQuery(Struct, array_like=True, tag=31):
     limit: int = 100
 
 
+class HoldsQuery(Struct, array_like=True, tag=26):
+    """Rules and pipelines that are stopped or paused -> [HoldView, …]."""
+
+
 AnyQuery = (
     ItemQuery
     | TimelineQuery
@@ -120,6 +124,7 @@ AnyQuery = (
     | SourceQuery
     | PoisonQuery
     | EmployeesQuery
+    | HoldsQuery
     | ClientQuery
     | LinksQuery
     | EnrolmentsQuery
@@ -132,13 +137,18 @@ AnyQuery = (
 
 
 class WaitingView(Struct):
-    """A step that waits: for a moment (`due_ms`), a field (`due_ms` 0) or a delivery (`state` "sending")."""
+    """A step that waits: for a moment (`due_ms`), a field (`due_ms` 0), a delivery (`state` "sending"), its hours
+    ("held"), its client ("asking"), the end of a workflow ("running") or what happens ("listening").
+    """
 
     step: int
     rule: str
-    state: str  # waiting | waiting_field | sending
+    state: str  # waiting | waiting_field | sending | held | asking | running | listening
     due_ms: int
     workflow: str = ""
+    instance: int = 0  # of the workflow
+    branch: str = ""  # of a parallel: "2.1" is the first branch in the second
+    what: str = ""  # what it waits for besides a moment: "event app paid", "change of size", "workflow w"
 
 
 class ItemView(Struct):
@@ -164,6 +174,8 @@ class ItemView(Struct):
     waiting: list[WaitingView]
     mailbox: int  # messages that wait in the item's mailbox
     head: int  # journal position of its newest record
+    hold_by: str = ""  # who stopped it: an employee, a command, or a guard (`loop detected`)
+    holds: dict[str, str] = {}  # what else is held that concerns it: a stage of it, its pipeline -> mode
 
 
 class CapView(Struct):
@@ -220,6 +232,20 @@ class PoisonView(Struct):
     error: str
     at_ms: int
     message: str
+    content: Any = None  # the message itself, as plain values
+
+
+class HoldView(Struct):
+    """A rule or pipeline that is stopped or paused."""
+
+    kind: str  # rule | pipeline
+    target: str
+    ruleset: str  # of a rule
+    mode: str  # paused | stopped | resumed (and something is still to be done)
+    by: int
+    at_ms: int
+    kept: int  # steps that were due while it was paused, 1,000 at most
+    telling: str = ""  # stop | restart: items are still being told
 
 
 class VersionView(Struct):
@@ -261,6 +287,7 @@ class EnrolPreview(Struct):
     waits: int = 0  # steps that would wait, or wait for another moment
     cancelled: int = 0
     first: list[str] = []  # keys of the first items concerned
+    failed: int = 0  # items for which deciding it fails with a bug
 
 
 class StageView(Struct):

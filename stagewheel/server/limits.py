@@ -68,6 +68,11 @@ OUTBOX_ROWS_MAX: Final = 5_000_000  # beyond, admission answers `busy`
 SENDER_CREDIT_MAX: Final = 10_000  # rows that one sender session may have in hand, a channel
 JOBS_FRAME_MAX: Final = 256  # jobs in one frame to a sender
 
+# ---- holds ----
+
+HOLDS_MAX: Final = 1_000  # rules and pipelines that are stopped or paused
+HOLD_SLICE_ROWS: Final = 256  # items told, or timers given back, in one turn
+
 # ---- queries and subscriptions ----
 
 PAGE_ROWS_MAX: Final = 1000
@@ -110,6 +115,11 @@ assert REPORTS_FRAME_MAX * REPORTS_UNDER_WAY_MAX <= REPORTS_UNTAKEN_MAX, "the wi
 # ---- rulesets, their documents and templates ----
 
 RULESET_FILES_MAX: Final = 1_000
+VERSIONS_KEPT: Final = 20  # the newest of each ruleset, whether anybody refers to them or not
+VERSION_ROWS_MAX: Final = 10_000  # versions that are stored; beyond, none is published
+ENROL_MOVES_MAX: Final = 200  # stages that one activation empties
+ENROL_PREVIEW_ROWS_MAX: Final = 50  # items a page: each is a whole decision
+STALE_ROWS_MAX: Final = 10_000  # rows of stage lists that wait to be removed; more are met again
 RULESET_CHARS_MAX: Final = 960 * KIB  # of all its files
 DOCUMENT_BYTES_MAX: Final = 512 * KIB
 DOCUMENT_DEPTH_MAX: Final = 50

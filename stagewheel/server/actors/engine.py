@@ -21,6 +21,7 @@ from stagewheel.protocol.frames import encode as encode_frame
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
 from stagewheel.server.actors import counters as counters_row
+from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
@@ -98,6 +99,7 @@ class Engine:
         self.backlog = Backlog()
         self.handout = HandOut()
         self.housekeeping = Housekeeping()
+        self.background = Background(self.reference)
         self.tally = Tally()
         self.special = SPECIAL
         self.timers = NearWindow()
@@ -114,6 +116,7 @@ class Engine:
             self.counters = counters_row.load(snapshot)
             self.reference.load(snapshot)
             self.backlog.load(snapshot)
+            self.background.load(snapshot)
             self.timers.reset(
                 lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()
             )
@@ -128,7 +131,8 @@ class Engine:
         """When there is something to do without anybody asking; None: nothing is planned."""
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
-        return self.timers.next_due_ms()
+        due_ms, later_ms = self.timers.next_due_ms(), self.background.due_ms(self.clock.now_ms())
+        return due_ms if later_ms is None or (due_ms is not None and due_ms < later_ms) else later_ms
 
     # ---------------------------------------------------------------- the turn
 
@@ -180,6 +184,8 @@ class Engine:
         left = self._submits(turn, inbound.submits) if inbound.submits else []
         turn.answer()
         self.housekeeping.sweep(turn)
+        if self.background.due_ms(turn.now_ms) == turn.now_ms:
+            self.background.slice(turn)
         return left
 
     def _write(self, turn: Turn) -> bool:
@@ -222,7 +228,7 @@ class Engine:
 
     # ---------------------------------------------------------------- admission
 
-    def _pressure(self, reads: Reads) -> str:
+    def pressure(self, reads: Reads) -> str:
         """Why new commands can't be taken just now; "" if they can."""
         if self.store.free_bytes() < self.free_bytes_min:
             return "storage_full"
@@ -249,7 +255,7 @@ class Engine:
         self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]
     ) -> list[tuple[bytes, Submit, int]]:
         """Judge and decide one Submit after the other, until time is up; the rest is not admitted."""
-        pressure = self._pressure(turn.transaction)
+        pressure = self.pressure(turn.transaction)
         turn.decide_until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
         states: dict[bytes, ProducerState | None] = {}
         left: list[tuple[bytes, Submit, int]] = []

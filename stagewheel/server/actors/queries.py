@@ -15,6 +15,9 @@ from stagewheel.protocol.messages import (
     DeadLettersQuery,
     DeadLetterView,
     EmployeesQuery,
+    HoldsQuery,
+    EnrolmentsQuery,
+    EnrolPreviewQuery,
     ItemQuery,
     ItemView,
     PoisonQuery,
@@ -24,28 +27,55 @@ from stagewheel.protocol.messages import (
     Reply,
     SourceQuery,
     StageQuery,
+    StagesQuery,
     StatisticsQuery,
     TimelineQuery,
-    VersionSource,
     VersionsQuery,
-    VersionView,
     WaitingView,
 )
 from stagewheel.server.actors.engine import outbox_rows
-from stagewheel.server.actors.poison import decode_poison
-from stagewheel.server.actors.reference import decode_version
+from stagewheel.server.actors.poison import content_of, decode_poison
+from stagewheel.server.actors.version_queries import (
+    Page,
+    enrol_preview,
+    enrolments,
+    items_of_stage,
+    page_rows,
+    source,
+    stages,
+    versions,
+)
+from stagewheel.server.core.branches import awaited, path_of
 from stagewheel.server.core.effects import decode_dead_letter
-from stagewheel.server.core.item import NOTHING_MORE, SENDING, WAITING_FIELD, Item, decode_row
-from stagewheel.server.limits import PAGE_ROWS_MAX
+from stagewheel.server.core.held import holds_of
+from stagewheel.server.core.item import (
+    ASKING,
+    HELD,
+    JOINING,
+    LISTENING,
+    NOTHING_MORE,
+    QUEUED,
+    RUNNING,
+    SENDING,
+    WAITING_FIELD,
+    Item,
+    decode_row,
+)
 from stagewheel.server.store.base import Reads
-from stagewheel.server.store.keys import prefix_end, read_u64, stage_prefix, u64
+from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
-Page = tuple[list[Any], bytes]
-STATES = {SENDING: "sending", WAITING_FIELD: "waiting_field"}
+STATES = {
+    SENDING: "sending",
+    WAITING_FIELD: "waiting_field",
+    HELD: "held",
+    ASKING: "asking",
+    RUNNING: "running",
+    LISTENING: "listening",
+}
 
 
 def answer(engine: "Engine", query: Query) -> Reply | Refused:
@@ -58,12 +88,6 @@ def answer(engine: "Engine", query: Query) -> Reply | Refused:
     finally:
         snapshot.close()
     return Reply(query.id, rows, cursor)
-
-
-def _limit(limit: int) -> int:
-    if limit < 1:
-        raise ValueError("a page has at least one row")
-    return min(limit, PAGE_ROWS_MAX)
 
 
 def _item(engine: "Engine", reads: Reads, query: ItemQuery) -> Page:
@@ -91,6 +115,8 @@ def _item(engine: "Engine", reads: Reads, query: ItemQuery) -> Page:
         observers=more.observers,
         timezone=more.timezone,
         hold=more.hold,
+        hold_by=more.hold_by,
+        holds=holds_of(item, engine.reference.facts.holds),
         created_ms=item.created_ms,
         updated_ms=item.updated_ms,
         waiting=_waiting(engine, reads, item),
@@ -108,19 +134,30 @@ def _waiting(engine: "Engine", reads: Reads, item: Item) -> list[WaitingView]:
     views = []
     for step in item.steps:
         rule = stage.rules[step.rule].id if stage is not None else str(step.rule)
-        due_ms = 0 if step.state == SENDING else step.due_ms
+        due_ms = 0 if step.state in (SENDING, RUNNING) else step.due_ms
         views.append(WaitingView(step.no, rule, STATES.get(step.state, "waiting"), due_ms))
     for instance in (item.more or NOTHING_MORE).instances:
-        program = engine.reference.need(reads, instance.version).workflows[instance.workflow].program
+        program = engine.reference.need(reads, instance.version).program(instance.workflow).program
         for token in instance.tokens:
-            at = token.at if token.state == SENDING else token.at - 1
-            state = STATES.get(token.state, "waiting")
-            views.append(WaitingView(token.step, program[at].name, state, token.due_ms, instance.workflow))
+            if token.state in (QUEUED, JOINING):
+                continue  # it goes on within a moment, or its branches stand here themselves
+            views.append(
+                WaitingView(
+                    token.step,
+                    program[token.at].name,
+                    STATES.get(token.state, "waiting"),
+                    token.due_ms,
+                    instance.workflow,
+                    instance.number,
+                    path_of(program, instance.tokens, token.parent, token.at),
+                    awaited(program[token.at]),
+                )
+            )
     return views
 
 
 def _timeline(engine: "Engine", reads: Reads, query: TimelineQuery) -> Page:
-    position, left = query.before, _limit(query.limit)
+    position, left = query.before, page_rows(query.limit)
     if position:
         row = reads.get(Table.JOURNAL, u64(position))
         position = decode_record(row).prev if row is not None else 0
@@ -140,22 +177,8 @@ def _timeline(engine: "Engine", reads: Reads, query: TimelineQuery) -> Page:
     return rows, u64(rows[-1][0]) if position and rows else b""
 
 
-def _stage(engine: "Engine", reads: Reads, query: StageQuery) -> Page:
-    prefix = stage_prefix(query.pipeline, query.stage)
-    start = query.cursor if query.cursor.startswith(prefix) else prefix
-    listed = reads.range(Table.STAGES, start, prefix_end(prefix), _limit(query.limit))
-    keys = []
-    for row_key, key in listed:
-        row = reads.get(Table.ITEMS, key)
-        item = decode_row(row) if row is not None else None
-        if isinstance(item, Item) and item.entered_at == read_u64(row_key, len(prefix)):
-            keys.append(key.decode())
-    more = len(listed) == _limit(query.limit)
-    return keys, listed[-1][0] + b"\x00" if more else b""
-
-
 def _dead_letters(engine: "Engine", reads: Reads, query: DeadLettersQuery) -> Page:
-    limit = _limit(query.limit)
+    limit = page_rows(query.limit)
     rows = reads.range(Table.DEAD, u64(query.after + 1), None, limit)
     views = []
     for key, value in rows:
@@ -209,48 +232,38 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
     ], b""
 
 
-def _versions(engine: "Engine", reads: Reads, query: VersionsQuery) -> Page:
-    views = []
-    for _, value in reads.range(Table.RULESETS, b"", None, PAGE_ROWS_MAX, reverse=True):
-        stored = decode_version(value)
-        if query.ruleset in ("", stored.ruleset):
-            active = engine.reference.active.get(stored.ruleset) == stored.number
-            views.append(VersionView(stored.number, stored.ruleset, stored.at_ms, active, stored.note))
-    return views, b""
-
-
-def _source(engine: "Engine", reads: Reads, query: SourceQuery) -> Page:
-    row = reads.get(Table.RULESETS, u64(query.version))
-    if row is None:
-        return [], b""
-    stored = decode_version(row)
-    return [VersionSource(stored.number, stored.ruleset, stored.files)], b""
-
-
 def _poison(engine: "Engine", reads: Reads, query: PoisonQuery) -> Page:
-    limit = _limit(query.limit)
+    limit = page_rows(query.limit)
     rows = reads.range(Table.POISON, u64(query.after + 1), None, limit)
     views = []
     for key, value in rows:
         row = decode_poison(value)
-        views.append(PoisonView(read_u64(key), row.item, row.error, row.at_ms, row.kind))
+        views.append(PoisonView(read_u64(key), row.item, row.error, row.at_ms, row.kind, content_of(row)))
     return views, rows[-1][0] if len(rows) == limit else b""
 
 
 def _employees(engine: "Engine", reads: Reads, query: EmployeesQuery) -> Page:
-    limit = _limit(query.limit)
+    limit = page_rows(query.limit)
     rows = reads.range(Table.EMPLOYEES, u64(query.after + 1), None, limit)
     return [msgspec.Raw(value) for _, value in rows], rows[-1][0] if len(rows) == limit else b""
+
+
+def _holds(engine: "Engine", reads: Reads, query: HoldsQuery) -> Page:
+    return engine.background.holds.views(reads), b""
 
 
 ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     ItemQuery: _item,
     TimelineQuery: _timeline,
-    StageQuery: _stage,
+    StageQuery: items_of_stage,
     DeadLettersQuery: _dead_letters,
     StatisticsQuery: _statistics,
-    VersionsQuery: _versions,
-    SourceQuery: _source,
+    VersionsQuery: versions,
+    SourceQuery: source,
     PoisonQuery: _poison,
     EmployeesQuery: _employees,
+    HoldsQuery: _holds,
+    EnrolmentsQuery: enrolments,
+    EnrolPreviewQuery: enrol_preview,
+    StagesQuery: stages,
 }

@@ -10,17 +10,25 @@ import msgspec
 
 from stagewheel.protocol.messages import (
     Accepted,
+    ActivateVersion,
     AdvanceClock,
     AnyCommand,
     Applied,
     DropDeadLetter,
     Failed,
+    Hold,
     PutEmployee,
     PutRuleset,
     Result,
     RetryDeadLetter,
+    SettlePoison,
+    StopEnrolment,
 )
+from stagewheel.server.actors.holds import do_hold
+from stagewheel.server.actors.poison import settle_poison
+from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.core.effects import decode_dead_letter
+from stagewheel.server.core.hours import differs
 from stagewheel.server.core.inbox import DeadLetterRetried
 from stagewheel.server.limits import DEDUPE_KEPT_MS, DEDUPE_KEY_BYTES_MAX
 from stagewheel.server.store.keys import read_u64, u64
@@ -75,14 +83,10 @@ def _trim(turn: "Turn") -> None:
 
 
 def _put_employee(turn: "Turn", command: PutEmployee, owed: "Owed") -> Result:
-    return turn.engine.reference.put_employee(turn.batch, command)
-
-
-def _put_ruleset(turn: "Turn", command: PutRuleset, owed: "Owed") -> Result:
-    counters = turn.engine.counters
-    answer = turn.engine.reference.put_ruleset(turn.batch, command, counters.version, turn.now_ms)
-    if not isinstance(answer, Failed):
-        counters.version += 1
+    before = turn.facts.employees.get(command.employee.id)
+    answer = turn.engine.reference.put_employee(turn.batch, command)
+    if isinstance(answer, Applied) and differs(before, command.employee):
+        turn.engine.background.relooks.begin(turn, command.employee.id)
     return answer
 
 
@@ -118,8 +122,12 @@ def _advance_clock(turn: "Turn", command: AdvanceClock, owed: "Owed") -> Result:
 
 SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     PutEmployee: _put_employee,
-    PutRuleset: _put_ruleset,
+    PutRuleset: put_ruleset,
+    ActivateVersion: activate,
+    StopEnrolment: stop_enrolment,
     RetryDeadLetter: _retry_dead_letter,
     DropDeadLetter: _drop_dead_letter,
     AdvanceClock: _advance_clock,
+    Hold: do_hold,
+    SettlePoison: settle_poison,
 }

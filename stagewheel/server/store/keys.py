@@ -30,6 +30,7 @@ _pack_u32 = _U32.pack
 _pack_u16 = _U16.pack
 _unpack_u64 = _U64.unpack_from
 _unpack_u32 = _U32.unpack_from
+_unpack_u16 = _U16.unpack_from
 
 
 def read_u64(row: bytes, offset: int = 0) -> int:
@@ -87,6 +88,24 @@ def stage_prefix(pipeline: str, stage: str) -> bytes:
 def stage_key(pipeline: str, stage: str, position: int) -> bytes:
     """u16 length ‖ pipeline ‖ u16 length ‖ stage ‖ u64 journal position: items in the order they came in."""
     return stage_prefix(pipeline, stage) + _pack_u64(position)
+
+
+def split_stage_key(key: bytes) -> tuple[str, str, int]:
+    """(pipeline, stage, journal position) of a row of a stage's list."""
+    middle = 2 + _unpack_u16(key)[0]
+    return key[2:middle].decode(), key[middle + 2 : -8].decode(), read_u64(key, len(key) - 8)
+
+
+def pipeline_prefix(pipeline: str) -> bytes:
+    """What all rows of the stage lists of one pipeline begin with, and no other's."""
+    pipeline_bytes = pipeline.encode()
+    return _pack_u16(len(pipeline_bytes)) + pipeline_bytes
+
+
+def kept_prefix(hold: str) -> bytes:
+    """u16 length ‖ key of a hold; behind it stands the key of the timer that the hold keeps."""
+    hold_bytes = hold.encode()
+    return _pack_u16(len(hold_bytes)) + hold_bytes
 
 
 def prefix_end(prefix: bytes) -> bytes | None:

@@ -1,0 +1,77 @@
+"""What a shard does a slice at a turn, besides what it is asked and what is due: enrolments, the walk over
+referred versions, and the removal of rows of the stage lists that were found to be no longer true.
+
+Laws: a slice is small and part of an ordinary turn; where there is nothing to do it costs one look. What
+must survive a crash is stored with the slice (enrolments); the rest begins again. A server that is too full
+to take commands enrols nobody.
+"""
+
+from typing import TYPE_CHECKING
+
+from stagewheel.server.actors.enrolment import LATER_MS, Enrolments
+from stagewheel.server.actors.holds import Holds
+from stagewheel.server.actors.reference import Reference
+from stagewheel.server.actors.relooks import Relooks
+from stagewheel.server.actors.retention import Retention
+from stagewheel.server.limits import STALE_ROWS_MAX
+from stagewheel.server.store.base import Reads
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+
+class Background:
+    """The work of one shard that nobody waits for."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.enrolments = Enrolments()
+        self.holds = Holds()
+        self.relooks = Relooks()
+        self._reference = reference
+        self.retention = Retention(reference)
+        self._stale: set[bytes] = set()
+
+    def load(self, reads: Reads) -> None:
+        """As it was committed."""
+        self.enrolments.load(reads)
+        self.holds.load(reads, self._reference.facts)
+        self.relooks.load(reads)
+        self.retention.load()
+        self._stale.clear()
+
+    def stale(self, row_key: bytes) -> None:
+        """Somebody who only reads met a row of a stage list that is no longer true. It never will be again,
+        since positions are never used twice.
+        """
+        if len(self._stale) < STALE_ROWS_MAX:
+            self._stale.add(row_key)
+
+    def activated(self, turn: "Turn", ruleset: str) -> None:
+        """Another version of a ruleset is active."""
+        self.enrolments.supersede(turn.batch, ruleset)
+        turn.flush()
+        self.retention.begin(turn.transaction)
+
+    def due_ms(self, now_ms: int) -> int | None:
+        """When there is something to do; None: nothing."""
+        if self._stale or self.retention.has_work() or self.holds.has_work() or self.relooks.has_work():
+            return now_ms
+        return max(now_ms, self.enrolments.later_ms) if self.enrolments.running() is not None else None
+
+    def slice(self, turn: "Turn") -> None:
+        """Do a little of each."""
+        if self._stale:
+            turn.batch.deletes[Table.STAGES] += self._stale
+            self._stale = set()
+        if self.retention.has_work():
+            self.retention.slice(turn)
+        if self.holds.has_work():
+            self.holds.slice(turn)
+        if self.relooks.has_work():
+            self.relooks.slice(turn)
+        if self.enrolments.running() is not None and turn.now_ms >= self.enrolments.later_ms:
+            if turn.engine.pressure(turn.transaction):
+                self.enrolments.later_ms = turn.now_ms + LATER_MS
+            else:
+                self.enrolments.slice(turn)

@@ -1,0 +1,283 @@
+"""Enrolments: items that sit in a stage take the active version of their ruleset, in the background.
+
+Laws: an enrolment is a stored row, and each slice of it is part of a turn: the items that were told, and how
+far the walk is, are committed together. So after a crash it goes on behind the last item that was told, and
+each item that sat in a stage when it began is told exactly once (1.6, 1.11). It walks the lists of the stages
+up to the journal position of its beginning: what enters a stage later has the active version already, and an
+entry that the enrolment itself begins is not met again. Rows of the lists that are no longer true are removed
+as they are met. At most one enrolment of a ruleset runs; the activation of another version ends it.
+
+Why the server walks and not the command line: it needs no connection that stays, no credit and no keys
+against doing it twice, and it can't be left half done because somebody closed a laptop.
+
+`preview` decides the very same messages on a snapshot and commits nothing.
+"""
+
+import copy
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.protocol.journal import StepEnded, StepWaits
+from stagewheel.protocol.messages import (
+    Accepted,
+    ActivateVersion,
+    EnrolItem,
+    EnrolmentView,
+    EnrolPreview,
+    EnrolPreviewQuery,
+    Failed,
+    StageMove,
+)
+from stagewheel.server.actors.turn import NOBODY
+from stagewheel.server.core.decide import decide
+from stagewheel.server.core.effects import Decision, DispatchAction
+from stagewheel.server.core.item import Item, decode_row
+from stagewheel.server.core.plan import Version
+from stagewheel.server.limits import ENROL_MOVES_MAX, ENROL_PREVIEW_ROWS_MAX
+from stagewheel.server.store.base import Batch, Reads, Row
+from stagewheel.server.store.keys import read_u64, stage_prefix, u64
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.engine import Engine
+    from stagewheel.server.actors.turn import Turn
+
+KEY: Final = b"enrolments"
+SLICE_ROWS: Final = 64  # items told in a turn: a few milliseconds
+LATER_MS: Final = 1_000  # then a server that was too full looks again
+ENDED_KEPT: Final = 20
+FIRST_SHOWN: Final = 5
+MODES: Final = ("new", "restart")
+RUNNING: Final = "running"
+POSITION_MAX: Final = (1 << 64) - 1
+
+
+class Enrolment(Struct, array_like=True):
+    """As it is stored: what is asked for, and how far it is."""
+
+    number: int
+    ruleset: str
+    version: int
+    mode: str  # new | restart | "": only the moves
+    from_entry: bool
+    moves: list[StageMove]
+    by: int
+    at_ms: int
+    until: int  # journal position at which it began: later rows of the lists are not its own
+    state: str = RUNNING
+    place: int = 0  # which of `walk_of` it is in
+    cursor: bytes = b""  # the last row that it looked at
+    looked: int = 0
+    concerned: int = 0
+
+    def view(self, version: Version | None) -> EnrolmentView:
+        """As a client sees it."""
+        walk = walk_of(version, self.mode, self.moves) if version is not None else []
+        at = walk[self.place] if self.state == RUNNING and self.place < len(walk) else None
+        return EnrolmentView(
+            self.number,
+            self.ruleset,
+            self.version,
+            self.mode,
+            self.state,
+            self.at_ms,
+            self.looked,
+            self.concerned,
+            f"{at.pipeline}/{at.old}" if at is not None else "",
+        )
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Enrolment]).decode
+_decode_cursor = msgspec.msgpack.Decoder(tuple[int, bytes]).decode
+
+
+def walk_of(version: Version, mode: str, moves: list[StageMove]) -> list[StageMove]:
+    """The stage lists that are walked, in order: those that are emptied, then each stage of the version."""
+    stages = [(plan.id, stage) for plan in version.pipelines.values() for stage in plan.stages]
+    return [*moves, *(StageMove(pipeline, stage, "") for pipeline, stage in stages if mode)]
+
+
+def message_for(place: StageMove, mode: str, from_entry: bool, by: int) -> EnrolItem:
+    """What an item of a stage list is told; its key is set by who sends it."""
+    return EnrolItem(
+        "",
+        by,
+        mode=mode or MODES[0],
+        from_entry=from_entry,
+        pipeline=place.pipeline,
+        stage=place.old,
+        to_stage=place.new,
+    )
+
+
+def refuse(version: Version, mode: str, moves: list[StageMove]) -> Failed | None:
+    """What is wrong with an enrolment under this version."""
+    if mode and mode not in MODES:
+        return Failed("bad_value", f"enrol {mode!r}: use {' or '.join(MODES)}")
+    if len(moves) > ENROL_MOVES_MAX:
+        return Failed("bad_value", f"at most {ENROL_MOVES_MAX} stages are emptied at a time")
+    for move in moves:
+        plan = version.pipelines.get(move.pipeline)
+        if plan is None:
+            return Failed("unknown_pipeline", f"version {version.number} has no pipeline {move.pipeline!r}")
+        if move.new not in plan.stages:
+            return Failed("unknown_stage", f"pipeline {move.pipeline} has no stage {move.new!r}")
+        if move.old == move.new:
+            return Failed("bad_value", f"stage {move.old!r} can't be moved to itself")
+    return None
+
+
+class Enrolments:
+    """The enrolments that run, and the last ones that ended."""
+
+    def __init__(self) -> None:
+        self.all: list[Enrolment] = []  # oldest first
+        self.later_ms = 0  # not before this moment: the server has too much to do
+
+    def load(self, reads: Reads) -> None:
+        """As they are stored."""
+        row = reads.get(Table.META, KEY)
+        self.all = _decode(row) if row is not None else []
+
+    def running(self) -> Enrolment | None:
+        """The oldest that runs."""
+        return next((one for one in self.all if one.state == RUNNING), None)
+
+    def supersede(self, batch: Batch, ruleset: str) -> None:
+        """Another version of the ruleset is active: what enrols under the last one is over."""
+        for one in self.all:
+            if one.ruleset == ruleset and one.state == RUNNING:
+                one.state = "superseded"
+        self._save(batch)
+
+    def begin(
+        self, batch: Batch, command: ActivateVersion, version: Version, position: int, now_ms: int
+    ) -> int:
+        """Store a new one; its number."""
+        number = self.all[-1].number + 1 if self.all else 1
+        one = Enrolment(
+            number,
+            version.ruleset,
+            version.number,
+            command.enrol,
+            command.from_entry,
+            command.moves,
+            command.by,
+            now_ms,
+            position,
+        )
+        self.all = [*self.all[-ENDED_KEPT:], one]
+        self._save(batch)
+        return number
+
+    def stop(self, batch: Batch, number: int) -> bool:
+        """End one before its end; False if none that runs has this number."""
+        for one in self.all:
+            if one.number == number and one.state == RUNNING:
+                one.state = "stopped"
+                self._save(batch)
+                return True
+        return False
+
+    def slice(self, turn: "Turn") -> None:
+        """Tell some items more."""
+        one = self.running()
+        assert one is not None, "there is work"
+        walk = walk_of(turn.engine.reference.need(turn.transaction, one.version), one.mode, one.moves)
+        if one.place == len(walk):
+            one.state = "done"
+        else:
+            self._tell(turn, one, walk[one.place])
+        self._save(turn.batch)
+
+    def _tell(self, turn: "Turn", one: Enrolment, place: StageMove) -> None:
+        turn.flush()
+        rows = rows_of(turn.transaction, place, one.cursor, one.until, SLICE_ROWS)
+        turn.load({key for _, key in rows})
+        message = message_for(place, one.mode, one.from_entry, one.by)
+        for row_key, key in rows:
+            item = turn.items.get(key)
+            if not isinstance(item, Item) or item.entered_at != read_u64(row_key, len(row_key) - 8):
+                turn.batch.delete(Table.STAGES, row_key)
+                continue
+            before = turn.counters.position
+            result = turn.deliver(key, msgspec.structs.replace(message, item=item.key), NOBODY)
+            one.concerned += turn.counters.position > before or isinstance(result, Accepted)
+        one.looked += len(rows)
+        if len(rows) == SLICE_ROWS:
+            one.cursor = rows[-1][0]
+        else:
+            one.place, one.cursor = one.place + 1, b""
+
+    def _save(self, batch: Batch) -> None:
+        batch.put(Table.META, KEY, _encode(self.all))
+
+
+def rows_of(reads: Reads, place: StageMove, cursor: bytes, until: int, limit: int) -> list[Row]:
+    """Rows of a stage's list behind `cursor`, up to and without a journal position."""
+    prefix = stage_prefix(place.pipeline, place.old)
+    start = cursor + b"\x00" if cursor else prefix
+    return reads.range(Table.STAGES, start, prefix + u64(until), limit)
+
+
+def preview(engine: "Engine", reads: Reads, query: EnrolPreviewQuery) -> tuple[EnrolPreview, bytes]:
+    """What the messages of one page of items would do, and the next page's cursor. Raises ValueError."""
+    if not engine.reference.has(reads, query.version):
+        raise ValueError(f"there is no ruleset version {query.version}")
+    version = engine.reference.need(reads, query.version)
+    refused = refuse(version, query.enrol, query.moves)
+    if refused is not None:
+        raise ValueError(refused.message)
+    facts = copy.copy(engine.reference.facts)
+    others = {p: v for p, v in facts.active.items() if v.ruleset != version.ruleset}
+    facts.active = {**others, **dict.fromkeys(version.pipelines, version)}
+    facts.position, facts.outbox_next = engine.counters.position, engine.counters.outbox
+    try:
+        at, cursor = _decode_cursor(query.cursor) if query.cursor else (0, b"")
+    except msgspec.DecodeError as error:
+        raise ValueError(f"no cursor of this question: {error}") from None
+    told = EnrolPreview(actions={}, first=[])
+    walk = walk_of(version, query.enrol, query.moves)
+    room = max(1, min(query.limit, ENROL_PREVIEW_ROWS_MAX))
+    while at < len(walk) and room:
+        place = walk[at]
+        rows = rows_of(reads, place, cursor, POSITION_MAX, room)
+        message = message_for(place, query.enrol, query.from_entry, 0)
+        for row_key, key in rows:
+            row = reads.get(Table.ITEMS, key)
+            item = decode_row(row) if row is not None else None
+            if not isinstance(item, Item) or item.entered_at != read_u64(row_key, len(row_key) - 8):
+                engine.background.stale(row_key)
+                continue
+            told.looked += 1
+            engine.reference.need_of(reads, item)
+            try:
+                decision = decide(
+                    item, msgspec.structs.replace(message, item=item.key), facts, engine.now_ms()
+                )
+            except Exception:  # a bug would make this one message poison (9.2), and must not stop the server
+                told.failed += 1
+                continue
+            _count(told, item, decision)
+        cursor = rows[-1][0] if len(rows) == room else b""
+        at = at if cursor else at + 1
+        room -= len(rows)
+    return told, msgspec.msgpack.encode((at, cursor)) if at < len(walk) else b""
+
+
+def _count(told: EnrolPreview, item: Item, decision: Decision) -> None:
+    if decision.record is None:
+        return
+    told.concerned += 1
+    if len(told.first) < FIRST_SHOWN:
+        told.first.append(item.key)
+    for effect in decision.effects:
+        if isinstance(effect, DispatchAction):
+            name = f"{effect.row.rule} {effect.channel}"
+            told.actions[name] = told.actions.get(name, 0) + 1
+    for fact in decision.record.did:
+        told.waits += isinstance(fact, StepWaits)
+        told.cancelled += isinstance(fact, StepEnded) and fact.outcome == "cancelled"
