@@ -15,6 +15,7 @@ from stagewheel.cli.output import moment
 from stagewheel.protocol import journal as j
 from stagewheel.server.core.plan import Version
 from stagewheel.server.core.plan_actions import Condition
+from stagewheel.server.core.plan_steps import WorkflowPlan
 
 VALUE_CHARS_MAX: Final = 60
 WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -90,9 +91,20 @@ class _About(Struct, frozen=True):
                     return self.saw(plan.condition, seen)
         return ""
 
+    def plan_of(self, workflow: str) -> WorkflowPlan | None:
+        """A workflow, or the steps of a rule."""
+        if self.version is None:
+            return None
+        return self.version.workflows.get(workflow) or self.version.steps.get(workflow)
+
+    def of_start(self, workflow: str, seen: list[Any]) -> str:
+        """What the condition of a workflow's start saw."""
+        plan = self.plan_of(workflow)
+        return self.saw(plan.condition, seen) if plan is not None else ""
+
     def of_operation(self, workflow: str, step: int, seen: list[Any]) -> str:
         """What the condition of a workflow's step saw."""
-        plan = self.version.workflows.get(workflow) if self.version is not None else None
+        plan = self.plan_of(workflow)
         if plan is None or step >= len(plan.program):
             return ""
         return self.saw(getattr(plan.program[step], "condition", None), seen)
@@ -188,21 +200,37 @@ def _event(about: _About, fact: j.EventSeen) -> Line:
 
 
 def _started(about: _About, fact: j.WorkflowStarted) -> Line:
-    return Line("", f"workflow {fact.workflow} started ({fact.why or 'by an action'})")
+    text = f"workflow {fact.workflow} started ({fact.why or 'by an action'})"
+    return Line("", text, about.of_start(fact.workflow, fact.seen))
+
+
+def _not_started(about: _About, fact: j.WorkflowNotStarted) -> Line:
+    reason = "its condition does not hold" if fact.reason == "condition" else fact.reason
+    text = f"workflow {fact.workflow} not started ({fact.why}): {reason}"
+    return Line("skipped", text, about.of_start(fact.workflow, fact.seen))
+
+
+def _step_waits(about: _About, fact: j.WorkflowWaits) -> Line:
+    until = [f"until {moment(fact.due_ms)}"] if fact.due_ms else []
+    if fact.what:
+        until.append(f"for {fact.what}")
+    return Line("waits", f"{_place(fact)}: waits {' or '.join(until) or 'until its date is filled'}")
+
+
+def _place(fact: j.WorkflowStepped | j.WorkflowWaits) -> str:
+    what = fact.name if isinstance(fact, j.WorkflowWaits) else fact.what
+    return f"{fact.workflow}, branch {fact.branch}, {what}" if fact.branch else f"{fact.workflow}, {what}"
 
 
 def _stepped(about: _About, fact: j.WorkflowStepped) -> Line:
-    text = f"{fact.workflow}, {fact.what}: {fact.outcome}"
-    if fact.outcome == "waits":
-        due = fact.reason if fact.reason.isdigit() else "0"
-        until = f"until {moment(int(due))}" if int(due) else "until its date is filled"
-        return Line("waits", f"{fact.workflow}, {fact.what}: waits {until}")
+    place = _place(fact)
+    text = f"{place}: {fact.outcome}"
     if fact.reason in ("true", "false"):
-        text = f"{fact.workflow}, {fact.what}: {'holds' if fact.reason == 'true' else 'does not hold'}"
+        text = f"{place}: {'holds' if fact.reason == 'true' else 'does not hold'}"
     elif fact.reason == "condition":
         text = f"{text}, its condition does not hold"
     elif fact.reason.startswith("round "):
-        text = f"{fact.workflow}, {fact.what}: {fact.reason}"
+        text = f"{place}: {fact.reason}"
     elif fact.reason:
         text = f"{text}, {fact.reason}"
     return Line(fact.outcome, text, about.of_operation(fact.workflow, fact.step, fact.seen))
@@ -222,6 +250,41 @@ def _lettered(about: _About, fact: j.DeadLettered) -> Line:
     return Line("failed", f"{fact.rule}: given up, kept as dead letter {fact.number}: {fact.reason}")
 
 
+def _client_put(about: _About, fact: j.ClientPut) -> Line:
+    name = fact.client[0] if fact.client else ""
+    how = {"item": ", as an item knew it", "event": ", whom an event named"}.get(fact.why, "")
+    company = f", of company {fact.company}" if fact.company else ""
+    return Line("changed", f"contact data: {name or '(no name)'}{company}{how}")
+
+
+def _client_linked(about: _About, fact: j.ClientLinked) -> Line:
+    if fact.state == "refused":
+        return Line("failed", f"item {fact.item} is not linked: {fact.reason}")
+    said = "no longer names it" if fact.state == "gone" else f"names it ({fact.state}, in {fact.pipeline})"
+    return Line("", f"item {fact.item} {said}")
+
+
+def _forwarded(about: _About, fact: j.EventForwarded) -> Line:
+    name = f"{fact.type} {fact.code}".strip()
+    if fact.created:
+        return Line("event", f"event {name}: no open item has a trigger for it; {fact.created} is created")
+    reached = ", ".join(fact.items)
+    return Line("event", f"event {name}: {'sent on to ' + reached if reached else 'no item has a trigger for it'}")
+
+
+def _cap_awaited(about: _About, fact: j.CapAwaited) -> Line:
+    if fact.until_ms:
+        return Line("waits", f"{fact.rule}: the cap on {fact.channel} is reached, asks at {moment(fact.until_ms)}")
+    return Line("waits", f"{fact.rule}: asks {fact.client} whether the cap on {fact.channel} leaves room")
+
+
+def _cap_counted(about: _About, fact: j.CapCounted) -> Line:
+    whose = f"step {fact.step} of {fact.item}"
+    if fact.granted:
+        return Line("done", f"cap on {fact.channel}: {whose} is counted")
+    return Line("skipped", f"cap on {fact.channel}: no room for {whose} before {moment(fact.until_ms)}")
+
+
 SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyType(
     {
         j.ItemCreated: _created,
@@ -237,7 +300,14 @@ SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyTyp
         j.WorkflowStarted: _started,
         j.WorkflowStepped: _stepped,
         j.WorkflowEnded: _workflow_ended,
+        j.WorkflowNotStarted: _not_started,
+        j.WorkflowWaits: _step_waits,
         j.Held: _held,
+        j.ClientPut: _client_put,
+        j.ClientLinked: _client_linked,
+        j.EventForwarded: _forwarded,
+        j.CapAwaited: _cap_awaited,
+        j.CapCounted: _cap_counted,
         j.ItemDeleted: lambda about, fact: Line("cancelled", f"deleted{_by(fact.rule)}"),
         j.DeadLettered: _lettered,
         j.SentToItem: lambda about, fact: Line(

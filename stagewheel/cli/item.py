@@ -1,5 +1,7 @@
 """`stagewheel item`: where an item is, what it holds, and what waits for it until when."""
 
+from typing import Final
+
 import click
 from rich.console import Console
 from rich.markup import escape
@@ -64,13 +66,23 @@ def _address(one: Address) -> str:
     return f"{one.address} ({one.type})" if one.type else one.address
 
 
+AWAITED: Final = {"sending": "its delivery", "asking": "its client, for room under a cap"}
+
+
 def _what(one: WaitingView) -> str:
-    return f"{one.workflow}: {one.rule}" if one.workflow else one.rule
+    if not one.workflow:
+        return one.rule
+    branch = f", branch {one.branch}" if one.branch else ""
+    return f"{one.workflow} ({one.instance}){branch}: {one.rule}"
 
 
 def _until(one: WaitingView, now_ms: int) -> tuple[str, str]:
-    if one.state == "sending":
-        return "its delivery", ""
+    if one.state in AWAITED:
+        return AWAITED[one.state], ""
+    left = span(max(0, one.due_ms - now_ms)) if one.due_ms else ""
+    if one.state in ("listening", "running"):
+        what = one.what or "the end of its workflow"
+        return f"{what}, at most until {moment(one.due_ms)}" if one.due_ms else what, left
     if one.state == "waiting_field" or not one.due_ms:
         return "its date field is filled", ""
     return moment(one.due_ms), span(max(0, one.due_ms - now_ms))

@@ -1,6 +1,6 @@
 """Workflows over restarts (6.2), and how many run in one item (6.5)."""
 
-from stagewheel.protocol.journal import HistoryAdded, Record, WorkflowEnded, WorkflowStarted
+from stagewheel.protocol.journal import HistoryAdded, Record, WorkflowEnded, WorkflowNotStarted, WorkflowStarted
 from stagewheel.protocol.messages import Applied, Hello, StartWorkflow
 from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.rules.compile import compile_ruleset
@@ -171,8 +171,8 @@ def test_s6_5_the_33rd_instance_is_refused_and_journalled() -> None:
         days = 1 if number == 0 else 9
         assert play.submit(StartWorkflow("deal:1", workflow="w", vars={"days": days})) == Applied(1)
     assert len(play.did(WorkflowStarted)) == len(play.waiting()) == 32
-    [refused] = play.did(WorkflowEnded)
-    assert (refused.workflow, refused.outcome) == ("w", "failed")
+    [refused] = play.did(WorkflowNotStarted)
+    assert (refused.workflow, refused.why) == ("w", "command")
     assert refused.reason == "32 instances run already"
 
 

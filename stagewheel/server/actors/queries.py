@@ -12,14 +12,16 @@ from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.messages import (
     AnyQuery,
+    ClientQuery,
     DeadLettersQuery,
     DeadLetterView,
     EmployeesQuery,
-    HoldsQuery,
     EnrolmentsQuery,
     EnrolPreviewQuery,
+    HoldsQuery,
     ItemQuery,
     ItemView,
+    LinksQuery,
     PoisonQuery,
     PoisonView,
     Query,
@@ -33,6 +35,7 @@ from stagewheel.protocol.messages import (
     VersionsQuery,
     WaitingView,
 )
+from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.version_queries import (
@@ -49,6 +52,7 @@ from stagewheel.server.core.branches import awaited, path_of
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.held import holds_of
 from stagewheel.server.core.item import (
+    ASKING,
     ASKING,
     HELD,
     JOINING,
@@ -72,6 +76,7 @@ STATES = {
     SENDING: "sending",
     WAITING_FIELD: "waiting_field",
     HELD: "held",
+    ASKING: "asking",
     ASKING: "asking",
     RUNNING: "running",
     LISTENING: "listening",
@@ -262,6 +267,8 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     SourceQuery: source,
     PoisonQuery: _poison,
     EmployeesQuery: _employees,
+    ClientQuery: client,
+    LinksQuery: links,
     HoldsQuery: _holds,
     EnrolmentsQuery: enrolments,
     EnrolPreviewQuery: enrol_preview,

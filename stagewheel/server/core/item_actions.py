@@ -3,12 +3,14 @@
 from typing import Any
 
 from stagewheel.server.core.acting import ACTED_DONE, ACTED_MOVING, DONE, FAILED, Acted, Asked
+from stagewheel.server.core.again import act_again
 from stagewheel.server.core.deciding import Changed, Deciding, Move
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.plan_actions import (
     ChangeResponsiblePlan,
     ChangeStagePlan,
+    DeleteItemPlan,
     SetFieldsPlan,
     SetVarsPlan,
 )
@@ -16,6 +18,7 @@ from stagewheel.server.core.rearm import rearm
 
 
 def change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
+    """Ask for a move: to the named stage, else to the first of the named pipeline (1.10, 2.8)."""
     pipeline = action.pipeline or d.item.pipeline
     plan = d.facts.newest(pipeline)
     if plan is None or (action.pipeline and d.plan is not None and plan.entity != d.plan.entity):
@@ -31,7 +34,16 @@ def change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
     return ACTED_MOVING
 
 
+def delete_item(d: Deciding, action: DeleteItemPlan, asked: Asked) -> Acted:
+    """Ask for the end of the item: it wins over every move of the list (2.8)."""
+    move = Move("", "", asked.rule, asked.step, asked.seen, asked.workflow, delete=True)
+    move.lineage = _lineage(d, asked)
+    d.moves.append(move)
+    return ACTED_MOVING
+
+
 def change_responsible(d: Deciding, action: ChangeResponsiblePlan, asked: Asked) -> Acted:
+    """Set the responsible person."""
     ids = action.to(d.scope)
     if not ids:
         return Acted(FAILED, "nobody left")
@@ -39,11 +51,13 @@ def change_responsible(d: Deciding, action: ChangeResponsiblePlan, asked: Asked)
 
 
 def set_fields(d: Deciding, action: SetFieldsPlan, asked: Asked) -> Acted:
+    """Set fields and built-in values."""
     scope = d.scope
     return set_values(d, {name: value(scope) for name, value in action.values.items()}, asked)
 
 
 def set_values(d: Deciding, values: dict[str, Any], asked: Asked) -> Acted:
+    """Set values that fit; what waits for them follows, and triggers see it later (2.10)."""
     wrong = refuse_values(d.facts.versions.get(d.item.version), d.plan, values)
     if wrong:
         return Acted(FAILED, wrong)
@@ -51,11 +65,13 @@ def set_values(d: Deciding, values: dict[str, Any], asked: Asked) -> Acted:
     if not changed:
         return Acted(DONE, "no change")
     rearm(d, changed)
-    d.causes.append(Changed(changed, lineage=_lineage(d, asked)))
+    act_again(d, changed, by_rule=True)
+    d.causes.append(Changed(changed, d.item.step_no, lineage=_lineage(d, asked)))
     return ACTED_DONE
 
 
 def set_vars(d: Deciding, action: SetVarsPlan, asked: Asked) -> Acted:
+    """The new values of a workflow's variables."""
     return Acted(DONE, "", {name: value(d.scope) for name, value in action.values.items()})
 
 

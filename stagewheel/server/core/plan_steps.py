@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.server.core.calendar import Duration
-from stagewheel.server.core.plan_actions import ActionPlan, Condition
+from stagewheel.server.core.plan_actions import ActionPlan, Condition, RunWorkflowPlan, Text
 from stagewheel.server.core.working import WorkingDuration
 
 
@@ -76,7 +76,43 @@ class Stop(Operation, frozen=True):
     """End the instance as stopped, if the condition holds."""
 
     condition: Condition | None
-    reason: str
+    reason: Text
+
+
+class Fork(Operation, frozen=True):
+    """`parallel` (W8): a thread for each branch, that begins at its number in `branches`; when all have ended
+    (or the `first`) one thread goes on at `join`.
+    """
+
+    branches: tuple[int, ...]
+    join: int
+    first: bool = False
+    on_failure_continue: bool = False
+
+
+class Join(Operation, frozen=True):
+    """The end of a branch."""
+
+
+class WaitFor(Operation, frozen=True):
+    """Wait for an event (W9), or for a change of `fields`; when the time-out comes first go on at
+    `otherwise`.
+    """
+
+    event: str
+    code: str
+    fields: tuple[str, ...]
+    condition: Condition | None
+    timeout: Wait | None
+    otherwise: int
+
+
+class Run(Operation, frozen=True):
+    """Start another workflow (W10)."""
+
+    action: RunWorkflowPlan
+    condition: Condition | None = None
+    on_failure_continue: bool = False
 
 
 class End(Operation, frozen=True):
@@ -93,3 +129,5 @@ class WorkflowPlan(Struct, frozen=True):
     condition: Condition | None = None  # of its start
     if_running: str = "ignore"  # ignore | restart | parallel
     until_stage_change: bool = False
+    condition_always: bool = False  # the condition is for starts by hand and by actions too
+    rule: str = ""  # the rule whose `steps:` it is

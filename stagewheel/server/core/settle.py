@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from stagewheel.server.core import workflow
-from stagewheel.server.core.deciding import Changed, Deciding, Move
-from stagewheel.server.core.entry import begin_entry, cancel_rest
+from stagewheel.server.core.acting import CANCELLED, DONE, LEFT
+from stagewheel.server.core.burial import DELETED, end_item
+from stagewheel.server.core.deciding import Changed, Deciding, Finished, Move
+from stagewheel.server.core.entry import begin_entry, cancel_rest, rule_finished
+from stagewheel.server.core.instances import is_alive
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.triggers import look
+from stagewheel.server.core.walk import start
 
 
 def settle(d: Deciding) -> None:
@@ -19,18 +23,28 @@ def settle(d: Deciding) -> None:
             _move(d)
             continue
         cause = d.causes.pop(0)
+        if d.since_entry:
+            d.look_back(False)
         if isinstance(cause, Changed):
             workflow.fields_changed(d, cause.names)
             plan = d.facts.newest(d.item.pipeline)
             if plan is not None and "field_changed" in plan.triggers:
                 payload = {"fields": list(cause.names)}
                 look(d, "field_changed", "", payload, changed=cause.names, automatic=True)
-        elif any(instance.number == cause.instance for instance in d.more.instances):
-            to = cause.move
-            if (to.pipeline, to.stage) != (d.item.pipeline, d.item.stage):
-                d.moves = [to]
                 end_list(d)
-            workflow.resume(d, cause)
+            workflow.heard(d, "field_changed", "", {"fields": list(cause.names)}, cause.names, cause.since)
+        elif isinstance(cause, Finished):
+            if not workflow.finished(d, cause):
+                d.look_back(True)
+                rule_finished(d, cause)
+        elif is_alive(d, cause.instance):
+            to = cause.move
+            if to.delete or (to.pipeline, to.stage) != (d.item.pipeline, d.item.stage):
+                d.lineage, d.moves = to.lineage, [to]
+                end_list(d)
+                workflow.resume(d, cause, d.lineage)  # the entry that it began is part of its chain (9.1)
+            else:
+                workflow.resume(d, cause, to.lineage)
 
 
 def end_list(d: Deciding) -> None:
@@ -40,18 +54,24 @@ def end_list(d: Deciding) -> None:
 
 
 def _move(d: Deciding) -> None:
-    """The first move of the list wins, the others are superseded (2.8)."""
+    """A deletion wins over moves, else the first of the list does; the others are superseded (2.8)."""
     moves, d.moves = d.moves, []
-    for loser in moves[1:]:
-        _end(d, loser, "cancelled", "superseded")
-    winner = moves[0]
+    winner = next((move for move in moves if move.delete), moves[0])
+    left = DELETED if winner.delete else LEFT
+    for move in moves:
+        if move is not winner:
+            _end(d, move, CANCELLED, "superseded", left)
+    _end(d, winner, DONE, "", left)
+    if winner.delete:
+        end_item(d, winner.by_rule)
+        d.causes.clear()  # nobody is left whom they could concern
+        return
     version = d.facts.active[winner.pipeline]
     plan = version.pipelines[winner.pipeline]
-    _end(d, winner, "done", "")
     begin_entry(d, version, plan, winner.stage, rule=winner.by_rule, automatic=True)
 
 
-def _end(d: Deciding, move: Move, outcome: str, reason: str) -> None:
+def _end(d: Deciding, move: Move, outcome: str, reason: str, left: str) -> None:
     """The outcome of a rule that wanted to move, and of what is chained behind it. A workflow's step has its
     own.
     """
@@ -60,8 +80,8 @@ def _end(d: Deciding, move: Move, outcome: str, reason: str) -> None:
     d.end_step(move.by_rule, move.step, outcome, reason, move.seen)
     stage = d.stage_plan()
     for rule in stage.rules if stage is not None else ():
-        if rule.id == move.by_rule and rule.chained and stage is not None:
-            cancel_rest(d, stage, rule.index + 1, "left stage")
+        if rule.id == move.by_rule and rule.chained and move.chain_waits and stage is not None:
+            cancel_rest(d, stage, rule.index + 1, left)
 
 
 def start_workflows(
@@ -69,13 +89,7 @@ def start_workflows(
 ) -> None:
     """Start workflows of the newest version, in file order, where their start condition holds (6.1)."""
     version = d.facts.active.get(d.item.pipeline)
-    if version is None:
+    if version is None or d.deleted:
         return
     for name in names:
-        plan = version.workflows[name]
-        before, d.scope.trigger = d.scope.trigger, trigger or d.scope.trigger
-        d.scope.vars = plan.vars
-        holds = plan.condition is None or plan.condition.holds(d.scope, [])
-        d.scope.trigger, d.scope.vars = before, EMPTY
-        if holds:
-            workflow.start(d, version, plan, why, dict(trigger), {})
+        start(d, version, version.workflows[name], why, trigger=dict(trigger))

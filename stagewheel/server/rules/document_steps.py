@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from stagewheel.server.rules.document import Condition, Doc, Hours, Steps
+from stagewheel.server.rules.document import Condition, Doc, Hours, Id, Name, Steps
 
 
 class StepFrame(Doc):
@@ -70,6 +70,58 @@ class StopDoc(Doc):
     name: str = ""
 
 
-STEPS: dict[str, type[Doc]] = {"if": IfDoc, "while": WhileDoc, "pause": PauseDoc, "stop": StopDoc}
-STEPS_LATER = frozenset({"parallel", "wait_for", "run_workflow"})
-FRAMED: tuple[type[Doc], ...] = (BranchDoc,)  # read where they stand, so that no Struct names them
+class ThreadDoc(Doc):
+    """One branch of a `parallel`."""
+
+    what: ClassVar[str] = "a branch of 'parallel'"
+    steps: Steps
+
+
+class ParallelDoc(Doc):
+    """W8."""
+
+    what: ClassVar[str] = "a 'parallel' step"
+    do: str
+    branches: list[Any]  # ThreadDoc
+    wait: Literal["all", "first"] = "all"
+    on_failure: Literal["stop", "continue"] = "stop"
+    name: str = ""
+
+
+class WaitForDoc(Doc):
+    """W9. The setting of its event (`form`, `status`, …) stands beside, as in a trigger."""
+
+    what: ClassVar[str] = "a 'wait_for' step"
+    do: str
+    event: str = ""
+    code: str = ""
+    fields: list[Name] = []
+    when: Condition = None
+    timeout: str | None = None
+    on_timeout: Steps = []
+    name: str = ""
+
+
+class RunStepDoc(Doc):
+    """W10, as a step."""
+
+    what: ClassVar[str] = "a 'run_workflow' step"
+    do: str
+    workflow: Id
+    vars: dict[Name, Any] = {}
+    wait: bool = False
+    when: Condition = None
+    on_failure: Literal["stop", "continue"] = "stop"
+    name: str = ""
+
+
+STEPS: dict[str, type[Doc]] = {
+    "if": IfDoc,
+    "while": WhileDoc,
+    "pause": PauseDoc,
+    "stop": StopDoc,
+    "parallel": ParallelDoc,
+    "wait_for": WaitForDoc,
+    "run_workflow": RunStepDoc,
+}
+FRAMED: tuple[type[Doc], ...] = (BranchDoc, ThreadDoc)  # read where they stand, so that no Struct names them
