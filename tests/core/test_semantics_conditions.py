@@ -223,8 +223,24 @@ def test_s4_7_arithmetic_comparisons_and_listed_filters_pass() -> None:
 
 @pytest.mark.parametrize("text", ["{{ 'x' * 9 }}", "{{ item.note * 9 }}", "{{ 9 * item.note }}"])
 def test_s4_7_a_text_is_never_repeated(text: str) -> None:
-    play = Play(deals(f"- id: new\n  rules: [{ACTION % json.dumps(text)}]"))
+    rules = deals(f"- id: new\n  rules: [{ACTION % json.dumps(text)}]")
+    answer = Play().submit(PutRuleset("", files={"rules.yaml": rules}))
+    assert isinstance(answer, Failed), answer
+    assert "a text or list is never repeated" in answer.message
+    assert "rules.yaml:" in answer.message
+
+
+def test_s4_7_a_text_that_nobody_declared_is_not_repeated_either() -> None:
+    """C5"""
+    stages = f"""
+        - id: new
+        - id: work
+          triggers: [{{id: t, on: app, code: go}}]
+          rules: [{ACTION % json.dumps("{{ trigger.word * 9 }}")}]
+        """
+    play = Play(deals(stages))
     play.create(fields={"note": "n"})
+    play.event("go", word="x")
     [(_, ended, reason)] = play.outcomes()
     assert ended == "failed"
     assert "'*' needs numbers" in reason

@@ -51,6 +51,16 @@ DAY_MS = 86_400_000
         ("{{ 'a' ~ item.size ~ item.contract }}", "a3"),
         ("{{ 'a' in item.tags }}", "True"),
         ("{{ vars.round }}", "1"),
+        ("{{ contact.name }}|{{ company.name }}|{{ item.contact.email }}", "Ada||ada@home.example"),
+        ("{{ responsible.supervisor }} {{ responsible.supervisor.name }}", "9 Boss"),
+        (
+            "{{ responsible['supervisor']['name'] }}|{{ responsible.supervisor.email | upper }}",
+            "Boss|BOSS@EXAMPLE.COM",
+        ),
+        ("{{ task.name }} {{ task.fields.room | default('-') }}", "Call Ada -"),
+        ("{{ item.products | length }}{{ item.last_contact_at }}", "0"),
+        ("{{ item.amount.currency }}", "EUR"),
+        ("[{{ trigger.none }}{{ trigger.list }}]", "[]"),
     ],
 )
 def test_a_text_of_the_turn_shows_the_values_of_the_decision(source: str, expected: str) -> None:
@@ -64,7 +74,7 @@ def test_a_text_of_the_turn_shows_the_values_of_the_decision(source: str, expect
             "meeting": "2026-03-02T09:30:00Z",
             "items": "not a method",
         },
-        trigger={"form": {"page": 7}},
+        trigger={"form": {"page": 7}, "task": {"name": "Call Ada"}, "none": None, "list": []},
         variables={"round": 1},
     )
     assert Texts().text(source, at) == expected
@@ -101,7 +111,7 @@ def test_a_value_that_is_one_expression_keeps_its_type(raw: Any, expected: Any) 
         ("{{ name }}", "unknown name 'name'; write 'item.name'"),
         ("{{ client.nam }}", "unknown field of the client 'nam'; did you mean 'name'?"),
         ("{{ responsible.boss }}", "unknown field of an employee 'boss'"),
-        ("{{ contact.name }}", "not supported yet"),
+        ("{{ contact.nam }}", "unknown field of the contact 'nam'; did you mean 'name'?"),
         ("{{ item }}", "'item' is not one value"),
         ("{{ vars.turn }}", "unknown variable 'turn'"),
         ("{{ item.name | uper }}", "there is no filter 'uper'"),
@@ -175,15 +185,50 @@ def test_a_way_out_of_the_sandbox_is_refused_before_anything_runs(source: str) -
             use(source)
 
 
+NEVER_WORKS = [
+    ("{{ 'x' * 1000000000 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ 9 * item.name }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ item.tags * 1000000 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ ('a' ~ item.size) * 3 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ (item.name | upper) * 3 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ ('a' if item.paid else 'b') * 3 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ [1] * 3 }}", "'*' needs numbers: a text or list is never repeated"),
+    ("{{ '%99999999d' % 5 }}", "'%' needs numbers, not text"),
+    ("{{ item.title + 5 }}", "'+' joins text with text, not with a number; use '~'"),
+    ("{{ item.contract + 1 }}", "'+' needs numbers, not a file"),
+    ("{{ -item.name }}", "'-' needs numbers, not text"),
+    ("{{ item.paid * 2 }}", "'*' needs numbers, not true or false"),
+    ("{{ item.contract < 1 }}", "'<' does not fit a file"),
+    ("{{ item.size > 'x' }}", "'>' compares a number with text"),
+    ("{{ item.name == none }}", "nothing equals none; write 'is empty'"),
+    ("{% if item.size > 1 %}{{ 'x' * 9 }}{% endif %}", "a text or list is never repeated"),
+    ("{{ item.name | truncate(1, 2, 3) }}", "the filter 'truncate' takes 0 to 2 values, not 3"),
+    ("{{ item.name | replace('a') }}", "the filter 'replace' takes 2 values, not 1"),
+    ("{{ item.name | upper(long=1) }}", "the filter 'upper' takes 0 values, not 1"),
+    ("{{ item.title.first }}", "'title' is text and has no part 'first'"),
+    ("{{ client.name.first }}", "'client.name' is text and has no part 'first'"),
+    ("{{ item.client }}", "'client' is not one value; write 'item.client.' and a name"),
+]
+
+
+@pytest.mark.parametrize(("source", "said"), NEVER_WORKS)
+def test_s4_7_what_can_not_work_whatever_the_values_are_is_refused_at_compile_time(
+    source: str, said: str
+) -> None:
+    """C5"""
+    for use in (Texts().text, Texts().value):
+        with pytest.raises(RulesetInvalid) as caught:
+            use(source)
+        assert said in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "source",
     [
-        "{{ 'x' * 1000000000 }}",
-        "{{ item.tags * 1000000 }}",
-        "{{ '%99999999d' % 5 }}",
-        "{{ item.title + 5 }}",
-        "{{ item.contract + 1 }}",
-        "{{ item.contract < 1 }}",
+        "{{ trigger.word * 1000000000 }}",
+        "{{ 9 * trigger.word }}",
+        "{{ trigger.list * 9 }}",
+        "{{ trigger.word % 5 }}",
         "{{ 1 / 0 }}",
         "{{ vars.round * 1000000000000000000000000000000 * 1000000000 * 1000000000 }}",
         "{{ item.name | date }}",
@@ -196,7 +241,8 @@ def test_a_way_out_of_the_sandbox_is_refused_before_anything_runs(source: str) -
     ],
 )
 def test_a_template_that_fails_on_its_values_says_where_and_is_the_authors(source: str) -> None:
-    at = scope({"name": "Bolt", "tags": ["a"]}, variables={"round": 10**12})
+    trigger = {"word": "%99999999d", "list": [1]}
+    at = scope({"name": "Bolt", "tags": ["a"]}, variables={"round": 10**12}, trigger=trigger)
     for use in (Texts().text, Texts().value, Texts().sent):
         with pytest.raises(TemplateFailed) as caught:
             use(source, at)
@@ -270,6 +316,11 @@ def test_the_output_of_a_turn_is_bounded_to_64_kb() -> None:
         Texts().text("{{ item.name }}{{ item.name }}", at)
     with pytest.raises(TemplateFailed, match="more than 65536 characters"):
         Texts().value("{{ item.name ~ item.name }}", at)
+    with pytest.raises(TemplateFailed, match="more than 65536 bytes"):
+        Texts().text("{{ item.name }}", scope({"name": "é" * 40_000}))
+    with pytest.raises(TemplateFailed, match="more than 65536 bytes"):
+        Texts().value("{{ item.name }}", scope({"name": "é" * 40_000}))
+    assert len(Texts().sent("{{ item.name }}", scope({"name": "é" * 40_000}))) == 40_000
 
 
 def test_a_rendering_has_its_own_count_of_rounds() -> None:

@@ -31,21 +31,24 @@ FITS: Final[dict[str, tuple[str, ...]]] = {
     "date": (*EQUAL, *ORDER),
     "datetime": (*EQUAL, *ORDER),
     "file": ("empty",),
+    "record": ("empty",),
     "any": (*EQUAL, *ORDER, *TEXTUAL),
     "now": (*ORDER, "weekday"),
 }
 FITS_MULTIPLE: Final = ("is", "in", "contains", "empty")
-OPERATORS: Final = (*EQUAL, *ORDER, *TEXTUAL, *NEGATIVE, "weekday")
-OPERATORS_LATER: Final = ("changed", "changed_from", "changed_to")
+CHANGES: Final = ("changed", "changed_from", "changed_to")
+OPERATORS: Final = (*EQUAL, *ORDER, *TEXTUAL, *NEGATIVE, "weekday", *CHANGES)
+SINGLE_TYPES: Final = ("file", "record")  # that can only be there or not, also where there are several
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+NUMBER_CHARS_MAX: Final = 40
 EMPTY_VALUES: Final[tuple[Any, ...]] = (None, "", [], {})
 ONE_MS: Final = timedelta(milliseconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def fitting(kind: Kind) -> tuple[str, ...]:
-    """All operators that fit a type, for an error that lists them."""
-    positive = FITS_MULTIPLE if kind.multiple and kind.type != "file" else FITS[kind.type]
+    """All operators that fit a type, but for `changed…`, which fit what can change, whatever its type."""
+    positive = FITS_MULTIPLE if kind.multiple and kind.type not in SINGLE_TYPES else FITS[kind.type]
     return (*positive, *(negative for negative, of in NEGATIVE.items() if of in positive))
 
 
@@ -89,7 +92,7 @@ def _check_single(type_: str, operator: str, expected: Any, case: bool) -> Check
 
 
 def _any_equal(found: Any, wanted: list[Callable[[Any], Any]], scope: Scope) -> bool:
-    return found is not None and any(_eq(found, one(scope)) for one in wanted)
+    return found is not None and any(equal(found, one(scope)) for one in wanted)
 
 
 def _check_multiple(type_: str, operator: str, expected: Any, case: bool) -> Check:
@@ -110,8 +113,8 @@ def _same(found: list[Any], wanted: list[Any]) -> bool:
     """Equal as sets; nothing equals an empty value."""
     return (
         bool(found)
-        and all(any(_eq(a, b) for b in wanted) for a in found)
-        and all(any(_eq(a, b) for a in found) for b in wanted)
+        and all(any(equal(a, b) for b in wanted) for a in found)
+        and all(any(equal(a, b) for a in found) for b in wanted)
     )
 
 
@@ -187,10 +190,16 @@ def number(value: Any) -> float | int | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str):
+        if len(value) > NUMBER_CHARS_MAX or "_" in value:  # Python's own way of writing a million
+            return None
         try:
-            value = float(value) if len(value) <= 40 else None
+            return int(value) if value.strip().lstrip("+-").isdecimal() else _finite(float(value))
         except ValueError:
             return None
+    return _finite(value)
+
+
+def _finite(value: Any) -> float | None:
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 
@@ -253,17 +262,23 @@ def _bool(literal: Any) -> bool:
     return literal
 
 
+def check_moment(literal: str) -> None:
+    """ValueError if a text is no date, nor a date and time."""
+    parse_datetime(literal, ZoneInfo("UTC"))
+
+
 def _moment(literal: Any, day: bool) -> Callable[[Any], Any]:
     if not isinstance(literal, str):
         raise ValueError("a date is expected here, such as 2026-03-29 or 2026-03-29T09:00")
-    parse_datetime(literal, ZoneInfo("UTC"))
+    check_moment(literal)
     return lambda scope: _instant(literal, scope.zone, day)
 
 
 # ---------------------------------------------------------------- comparisons of forms
 
 
-def _eq(found: Any, wanted: Any) -> bool:
+def equal(found: Any, wanted: Any) -> bool:
+    """Are two values in one form equal? Money needs equal currencies, unless one side is a plain number."""
     if isinstance(found, tuple) and isinstance(wanted, tuple):  # money
         return found[0] == wanted[0] and _same_currency(found, wanted)
     return bool(found == wanted)
@@ -273,21 +288,22 @@ def _same_currency(a: tuple[Any, str], b: tuple[Any, str]) -> bool:
     return not a[1] or not b[1] or a[1] == b[1]
 
 
-def _lt(a: Any, b: Any) -> bool:
+def less(a: Any, b: Any) -> bool:
+    """Is the first of two values in one form the smaller?"""
     if isinstance(a, tuple):
         return _same_currency(a, b) and bool(a[0] < b[0])
     return bool(a < b)
 
 
 def _le(a: Any, b: Any) -> bool:
-    return _lt(a, b) or _eq(a, b)
+    return less(a, b) or equal(a, b)
 
 
 COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "is": _eq,
-    "lt": _lt,
+    "is": equal,
+    "lt": less,
     "lte": _le,
-    "gt": lambda found, wanted: _lt(wanted, found),
+    "gt": lambda found, wanted: less(wanted, found),
     "gte": lambda found, wanted: _le(wanted, found),
     "contains": lambda found, wanted: wanted in found,
     "starts_with": lambda found, wanted: found.startswith(wanted),
@@ -310,6 +326,8 @@ def _check_now(operator: str, expected: Any) -> Check:
         begin, end = _two(expected)
         if isinstance(begin, str) and len(begin) <= 8:
             return _check_window(parse_time_of_day(begin), parse_time_of_day(end))
+        first, last = _moment(begin, day=False), _moment(end, day=False)
+        return lambda value, scope: bool(first(scope) <= value < last(scope))
     return _check_single("datetime", operator, expected, case=False)
 
 

@@ -16,20 +16,33 @@ from typing import Any
 from stagewheel.server.core.plan_actions import Condition, TestPlan
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import CONDITION_TESTS_MAX
+from stagewheel.server.rules.changes import change_of, check_change
 from stagewheel.server.rules.compare import (
+    CHANGES,
     FITS,
     FITS_MULTIPLE,
     NEGATIVE,
     OPERATORS,
-    OPERATORS_LATER,
+    SINGLE_TYPES,
     check,
     fitting,
 )
+from stagewheel.server.rules.expressions import compile_expression
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
-from stagewheel.server.rules.names import ITEM_ATTRIBUTES, Kind, Names, Unknown, reader
-from stagewheel.server.rules.reader import NOT_YET, shown
+from stagewheel.server.rules.names import (
+    ITEM_ATTRIBUTES,
+    ITEM_KINDS,
+    Kind,
+    Names,
+    Unknown,
+    can_change,
+    reader,
+)
+from stagewheel.server.rules.reader import shown
 
 COMBINATIONS = ("all", "any", "not")
+EXPR = "expr"
+HOLDS = "holds"  # how the journal's readers call the operator of an `expr`
 SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -99,14 +112,21 @@ class _Builder:
                 return None
             parts = [self.node(one, place / number) for number, one in enumerate(value)]
             return _joined(" and " if key == "all" else " or ", parts)
-        if key == "expr":
-            self.log.mistake(place, f"'expr' {NOT_YET}")
-            return None
+        if key == EXPR:
+            return self._expression(value, place)
         return self._tests(key, value, place)
+
+    def _expression(self, source: Any, place: Place) -> str | None:
+        made = compile_expression(source, place, self.names, self.log)
+        if made is None:
+            return None
+        self.tests.append(TestPlan(EXPR, HOLDS, source))
+        read, holds = self.constant(made.read), self.constant(made.holds)
+        return f"(see(({len(self.tests) - 1}, v := {read}(scope))) or {holds}(v, scope))"
 
     def _tests(self, path: str, value: Any, place: Place) -> str | None:
         try:
-            _, kind = self.names.of_path(path)
+            path, kind = self.names.of_path(path)
         except Unknown as unknown:
             self.log.mistake(place, str(unknown))
             return None
@@ -129,10 +149,12 @@ class _Builder:
     def _test(
         self, path: str, kind: Kind, operator: str, expected: Any, case: bool, place: Place
     ) -> str | None:
-        complaint = _unfit(path, kind, operator)
+        complaint = self._unfit(path, kind, operator)
         if complaint:
             self.log.mistake(place, complaint)
             return None
+        if operator in CHANGES:
+            return self._change(path, kind, operator, expected, case, place)
         positive = NEGATIVE.get(operator, operator)
         negated = operator in NEGATIVE
         if positive == "empty":
@@ -151,12 +173,41 @@ class _Builder:
         self.tests.append(TestPlan(path, operator, expected))
         return f"(see(({len(self.tests) - 1}, v := {self._read(path)})) or {test})"
 
+    def _change(
+        self, path: str, kind: Kind, operator: str, expected: Any, case: bool, place: Place
+    ) -> str | None:
+        try:
+            made = check_change(kind, operator, expected, case)
+        except ValueError as error:
+            self.log.mistake(place, f"{path} {operator} {shown(expected)}: {error}")
+            return None
+        self.tests.append(TestPlan(path, operator, expected))
+        seen = self.constant(change_of(path, reader(path)))
+        return f"(see(({len(self.tests) - 1}, v := {seen}(scope))) or {self.constant(made)}(v, scope))"
+
+    def _unfit(self, path: str, kind: Kind, operator: str) -> str:
+        if operator in CHANGES:
+            if can_change(path, self.names):
+                return ""
+            return f"'{operator}' is for fields of the item and what else a command sets; '{path}' is neither"
+        if operator not in OPERATORS:
+            hint = nearest(operator, OPERATORS) or f"; known are {listed(fitting(kind))}"
+            return f"unknown operator '{operator}'{hint}"
+        positive = NEGATIVE.get(operator, operator)
+        fits = FITS_MULTIPLE if kind.multiple and kind.type not in SINGLE_TYPES else FITS[kind.type]
+        if positive in fits:
+            return ""
+        many = "a multiple " if kind.multiple else ""
+        fit = listed(fitting(kind))
+        parts = f", or write '{path}.' and a name" if kind.type == "record" and not kind.multiple else ""
+        return f"'{operator}' does not fit '{path}', which is {many}{kind.type}; use one of {fit}{parts}"
+
     def _read(self, path: str) -> str:
         if path == "now":
             return "scope.now_ms"
         if path in ITEM_ATTRIBUTES:
             return f"item.{ITEM_ATTRIBUTES[path]}"
-        if "." in path or path in ("entity", "observers", "timezone"):
+        if "." in path or path in ITEM_KINDS:
             return f"{self.constant(reader(path))}(scope)"
         return f"fields.get({self.constant(path)})"
 
@@ -175,21 +226,6 @@ class _Builder:
             wanted = self.constant(expected)
             return f"(v {SIGNS[operator]} {wanted} if v.__class__ is int else {general})"
         return general
-
-
-def _unfit(path: str, kind: Kind, operator: str) -> str:
-    if operator in OPERATORS_LATER:
-        return f"'{operator}' {NOT_YET}"
-    if operator not in OPERATORS:
-        hint = nearest(operator, OPERATORS) or f"; known are {listed(fitting(kind))}"
-        return f"unknown operator '{operator}'{hint}"
-    positive = NEGATIVE.get(operator, operator)
-    fits = FITS_MULTIPLE if kind.multiple and kind.type != "file" else FITS[kind.type]
-    if positive not in fits:
-        many = "a multiple " if kind.multiple else ""
-        fit = listed(fitting(kind))
-        return f"'{operator}' does not fit '{path}', which is {many}{kind.type}; use one of {fit}"
-    return ""
 
 
 def _joined(word: str, parts: list[str | None]) -> str | None:

@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import escape
+from markupsafe import escape as markup_of
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime
 from stagewheel.server.limits import SENDER_TEXT_CHARS_MAX
+from stagewheel.server.rules.compare import EMPTY_VALUES, number
 from stagewheel.server.rules.compare import money as money_of
-from stagewheel.server.rules.compare import number
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE: Final = "%Y-%m-%d"
@@ -33,6 +33,11 @@ FORMAT_CHARS_MAX: Final = 100
 
 def _nothing(value: Any) -> bool:
     return value is None or value == "" or isinstance(value, Undefined)
+
+
+def empty(value: Any) -> bool:
+    """As conditions mean it: an empty list or mapping as well."""
+    return _nothing(value) or value in EMPTY_VALUES
 
 
 def _text(value: Any) -> str:
@@ -88,7 +93,7 @@ def round_(value: Any, digits: int = 0) -> Any:
     """Rounded half up: `2.5 | round` is 3."""
     found = _number(value)
     if found is None:
-        return ""
+        return None
     if not -12 <= digits <= 12:
         raise ValueError("round: between -12 and 12 digits")
     rounded = Decimal(str(found)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
@@ -110,7 +115,7 @@ def float_(value: Any, other: float = 0.0) -> float:
 def abs_(value: Any) -> Any:
     """Without its sign."""
     found = _number(value)
-    return "" if found is None else abs(found)
+    return None if found is None else abs(found)
 
 
 def _number(value: Any) -> Any:
@@ -196,6 +201,11 @@ def urlencode(value: Any) -> str:
     return quote(_text(value), safe="")
 
 
+def escape(value: Any) -> str:
+    """Safe as text of an HTML page."""
+    return "" if _nothing(value) else markup_of(value)
+
+
 def _list(value: Any) -> Iterable[Any]:
     if _nothing(value):
         return []
@@ -238,8 +248,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
 TESTS: Final[dict[str, Callable[..., bool]]] = {
     "defined": lambda value: not _nothing(value),
     "none": _nothing,
-    "empty": _nothing,
-    "filled": lambda value: not _nothing(value),
+    "empty": empty,
+    "filled": lambda value: not empty(value),
     "odd": lambda value: int(value) % 2 == 1,
     "even": lambda value: int(value) % 2 == 0,
 }

@@ -1,9 +1,9 @@
 """Which names a condition or a template may use at its place, of what type they are, and how a condition
 reads them (semantics 4.5).
 
-Laws: a name that is not declared is refused with the nearest one that is; roots that a later build brings
-are refused by name. `any` is the type of what nobody declares: event payloads, results of actions, values
-of templates.
+Laws: a name that is not declared is refused with the nearest one that is; so is a part of what has none.
+`any` is the type of what nobody declares: event payloads, results of actions, values of templates. `record`
+is the type of what has parts and no value of its own: a client, a product.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.protocol.messages import Client
 from stagewheel.server.core.plan import EntityPlan
 from stagewheel.server.core.scope import BUILT_IN, Scope, client_view, employee_view
 from stagewheel.server.rules.mistakes import listed, nearest
@@ -28,21 +29,25 @@ ANY: Final = Kind("any")
 TEXT: Final = Kind("text")
 NUMBER: Final = Kind("number")
 MOMENT: Final = Kind("datetime")
+RECORD: Final = Kind("record")
 NOW: Final = Kind("now")
 
 ITEM_KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys(("key", "entity", "title", "pipeline", "stage", "source", "timezone"), TEXT),
-    **dict.fromkeys(("entered_at", "created_at", "updated_at"), MOMENT),
+    **dict.fromkeys(("entered_at", "created_at", "updated_at", "last_contact_at", "last_inbound_at"), MOMENT),
     **dict.fromkeys(("entry", "responsible"), NUMBER),
+    **dict.fromkeys(("client", "contact", "company"), RECORD),
     "observers": Kind("number", multiple=True),
+    "products": Kind("record", multiple=True),
 }
-ITEM_LATER: Final = frozenset({"last_contact_at", "last_inbound_at", "products"})
 ITEM_ATTRIBUTES: Final = {
     **{name: name for name in ("key", "title", "pipeline", "stage", "entry", "responsible", "source")},
     "entered_at": "entered_ms",
     "created_at": "created_ms",
     "updated_at": "updated_ms",
 }
+# Built-in values that somebody can change, so that a test can ask whether they did.
+CHANGING: Final = ("title", "responsible", "observers", "source", "timezone", "products", "client")
 CLIENT_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         **dict.fromkeys(("key", "kind", "name", "email", "phone", "timezone"), TEXT),
@@ -55,16 +60,25 @@ EMPLOYEE_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **dict.fromkeys(("id", "supervisor"), NUMBER),
     }
 )
-ROOTS: Final = ("client", "responsible", "vars", "trigger", "previous", "now")
-ROOTS_LATER: Final = ("contact", "company", "task")
+TASK_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        **dict.fromkeys(("id", "result"), ANY),
+        **dict.fromkeys(("name", "description", "status", "rule", "stage", "pipeline", "workgroup"), TEXT),
+        **dict.fromkeys(("responsible", "created_by"), NUMBER),
+        **dict.fromkeys(("participants", "observers"), Kind("number", multiple=True)),
+        "tags": Kind("text", multiple=True),
+        "deadline": MOMENT,
+        "fields": RECORD,
+    }
+)
+MONEY_PARTS: Final[Mapping[str, Kind]] = MappingProxyType({"amount": NUMBER, "currency": TEXT})
+CLIENTS: Final = ("client", "contact", "company")
+ROOTS: Final = (*CLIENTS, "responsible", "vars", "trigger", "task", "previous", "now")
 WORDS: Final = ("all", "any", "not", "expr", "item")
-RESERVED: Final = frozenset({*ROOTS, *ROOTS_LATER, *WORDS, *BUILT_IN, *ITEM_LATER})
-CARRIED: Final = (
-    "responsible",
-    "vars",
-    "trigger",
-    "previous",
-)  # roots of an outbox row that are not always there
+RESERVED: Final = frozenset({*ROOTS, *WORDS, *BUILT_IN})
+SUPERVISOR: Final = "supervisor"
+# Roots of an outbox row that are not always there; contact and company come with the item.
+CARRIED: Final = ("responsible", SUPERVISOR, "vars", "trigger", "previous")
 
 
 class Unknown(ValueError):
@@ -75,7 +89,8 @@ class Names(Struct, frozen=True):
     """The names at a place: the item's entity, what clients and employees are declared to have, the
     variables.
 
-    `variables` None: there are none here, as outside of workflows.
+    `client` has the fields of contacts and of companies, since it may be either. `variables` None: there are
+    none here, as outside of workflows.
     """
 
     entity: EntityPlan
@@ -84,53 +99,76 @@ class Names(Struct, frozen=True):
     employee: Mapping[str, Kind] = EMPLOYEE_KINDS
     employee_extra: bool = False
     variables: Mapping[str, Kind] | None = None
+    contact: Mapping[str, Kind] = CLIENT_KINDS
+    contact_extra: bool = False
+    company: Mapping[str, Kind] = CLIENT_KINDS
+    company_extra: bool = False
 
     def of_path(self, path: str) -> tuple[str, Kind]:
         """`amount`, `client.name`, `trigger.form.page` -> (how a condition reads it, its type); Unknown."""
+        path = path.removeprefix("item.")
         root, _, rest = path.partition(".")
-        if root == "item" and rest:
-            raise Unknown(f"write '{rest}': the fields of the item are bare names in conditions")
-        if root in ROOTS_LATER:
-            raise Unknown(f"'{root}.…' is not supported yet by this version of stagewheel")
         if root == "now":
             if rest:
                 raise Unknown('\'now\' has no parts; write {now: {between: ["20:00", "08:00"]}}')
-            return "now", NOW
-        if root in ROOTS and not rest and root not in ITEM_KINDS:
-            raise Unknown(f"'{root}' is not one value; write '{root}.' and a name")
+            return path, NOW
         if root in ROOTS and rest:
             return path, self.of_root(root, rest)
+        if root in ROOTS and root not in ITEM_KINDS:
+            raise Unknown(f"'{root}' is not one value; write '{root}.' and a name")
         return path, self.of_item(path)
 
     def of_root(self, root: str, name: str) -> Kind:
-        """The type of `root.name`; Unknown."""
-        first = name.partition(".")[0]
+        """The type of `root.name`, however deep; Unknown."""
+        first, _, rest = name.partition(".")
         if root in ("trigger", "previous"):
             return ANY
         if root == "vars":
             if self.variables is None:
                 raise Unknown("variables exist in workflows only")
-            return _known(name, self.variables, extra=False, what="variable", ask="name it under 'vars:'")
-        if root == "client":
-            ask = "declare it under 'entities: {contact: {fields: …}}'"
-            return _known(first, self.client, extra=self.client_extra, what="field of the client", ask=ask)
-        ask = "declare it under 'entities: {employee: {fields: …}}'"
-        return _known(first, self.employee, extra=self.employee_extra, what="field of an employee", ask=ask)
+            kind = _known(first, self.variables, extra=False, what="variable", ask="name it under 'vars:'")
+        elif root == "task":
+            kind = _known(first, TASK_KINDS, extra=False, what="name of a task", ask="see its fields")
+        elif root in CLIENTS:
+            of, what = ("contact", "the client") if root == "client" else (root, f"the {root}")
+            ask = f"declare it under 'entities: {{{of}: {{fields: …}}}}'"
+            known, extra = getattr(self, root), getattr(self, f"{root}_extra")
+            kind = _known(first, known, extra=extra, what=f"field of {what}", ask=ask)
+        else:
+            if first == SUPERVISOR and rest:
+                first, _, rest = rest.partition(".")
+            ask = "declare it under 'entities: {employee: {fields: …}}'"
+            what = "field of an employee"
+            kind = _known(first, self.employee, extra=self.employee_extra, what=what, ask=ask)
+        return _below(f"{root}.{first}", kind, rest)
 
     def of_item(self, name: str) -> Kind:
-        """The type of a field of the item, declared or built-in; Unknown."""
-        if name in ITEM_KINDS:
-            return ITEM_KINDS[name]
-        field = self.entity.fields.get(name)
+        """The type of a field of the item, declared or built-in, or of a part of it; Unknown."""
+        first, _, rest = name.partition(".")
+        field = self.entity.fields.get(first)
+        if first in ITEM_KINDS:
+            if first in CLIENTS and rest:
+                return self.of_root(first, rest)
+            return _below(first, ITEM_KINDS[first], rest)
         if field is not None:
-            return Kind(field.type, field.multiple)
-        if name in ITEM_LATER:
-            raise Unknown(f"'{name}' is not supported yet by this version of stagewheel")
-        if self.entity.extra and "." not in name:
+            return _below(first, Kind(field.type, field.multiple), rest)
+        if self.entity.extra:
             return ANY
         known = [*self.entity.fields, *ITEM_KINDS, *(f"{root}." for root in ROOTS)]
         ask = f"; declare it under 'entities: {{{self.entity.id}: {{fields: …}}}}'"
-        raise Unknown(f"unknown field '{name}' of {self.entity.id}{nearest(name, known) or ask}")
+        raise Unknown(f"unknown field '{first}' of {self.entity.id}{nearest(first, known) or ask}")
+
+
+def _below(name: str, kind: Kind, rest: str) -> Kind:
+    """The type of a part of a value; Unknown where it has none."""
+    if not rest:
+        return kind
+    if kind.type == "money" and not kind.multiple:
+        return _known(rest, MONEY_PARTS, extra=False, what="part of an amount", ask="see its parts")
+    if kind.multiple or kind.type not in ("any", "file", "record"):
+        many = "a multiple " if kind.multiple else ""
+        raise Unknown(f"'{name}' is {many}{kind.type} and has no part '{rest}'")
+    return ANY
 
 
 def _known(name: str, known: Mapping[str, Kind], *, extra: bool, what: str, ask: str) -> Kind:
@@ -142,27 +180,53 @@ def _known(name: str, known: Mapping[str, Kind], *, extra: bool, what: str, ask:
     raise Unknown(f"unknown {what} '{name}'{hint}")
 
 
+def can_change(path: str, names: Names) -> bool:
+    """Can a test ask whether this changed? Fields of the item, and what of its own a command can set."""
+    if path in ITEM_KINDS:
+        return path in CHANGING
+    root = path.partition(".")[0]
+    return root not in ROOTS and ("." not in path or (names.entity.extra and root not in names.entity.fields))
+
+
+# ---------------------------------------------------------------- reading
+
+
 def reader(path: str) -> Callable[[Scope], Any]:
     """How to read what a condition names and the generated code does not read by itself."""
     root, _, rest = path.partition(".")
+    if path == "now":
+        return lambda scope: scope.now_ms
     if not rest:
-        return BUILT_IN[root]
+        if path in CLIENTS:
+            return lambda scope: identity(getattr(scope, path))
+        return BUILT_IN.get(path) or (lambda scope: scope.fields.get(path))
     parts = rest.split(".")
-    if root == "client":
-        return lambda scope: _walk(client_view(scope.client), parts)
+    if root in CLIENTS:
+        return lambda scope: _walk(client_view(getattr(scope, root)), parts)
     if root == "responsible":
+        if parts[0] == SUPERVISOR and len(parts) > 1:
+            return lambda scope: _walk(employee_view(scope.supervisor), parts[1:])
         return lambda scope: _walk(employee_view(scope.responsible), parts)
-    if root == "vars":
-        return lambda scope: scope.vars.get(rest)
-    if root == "trigger":
-        return lambda scope: _walk(scope.trigger, parts)
-    assert root == "previous", f"no reader for {path}"
-    return lambda scope: _walk(scope.previous, parts)
+    if root in ("vars", "trigger", "task", "previous"):
+        return lambda scope: _walk(getattr(scope, root), parts)
+    if rest == "amount":
+        return lambda scope: _amount(scope.fields.get(root))
+    return lambda scope: _walk(scope.fields.get(root), parts)
+
+
+def identity(client: Client | None) -> str | None:
+    """What a client is called where its name alone is of interest: its key, else its name."""
+    return (client.key or client.name or client.kind) if client is not None else None
+
+
+def _amount(value: Any) -> Any:
+    """`amount` of a field: money may be a plain number."""
+    return value.get("amount") if isinstance(value, Mapping) else value
 
 
 def _walk(value: Any, parts: list[str]) -> Any:
     for part in parts:
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             return None
         value = value.get(part)
     return value

@@ -27,9 +27,12 @@ from stagewheel.server.limits import (
     TEMPLATE_RANGE_MAX,
     TEMPLATE_ROUNDS_MAX,
 )
-from stagewheel.server.rules.filters import FILTERS, TESTS
+from stagewheel.server.rules.filters import FILTERS, TESTS, empty
 
-TEMPLATE_ROOTS: Final = ("item", "client", "responsible", "vars", "trigger", "previous", "now", "timezone")
+TEMPLATE_ROOTS: Final = (
+    *("item", "client", "contact", "company", "responsible", "vars", "trigger", "task", "previous"),
+    *("now", "timezone"),
+)
 JINJA_NAMES: Final = frozenset({"self", "super", "caller", "varargs", "kwargs"})
 DIGITS_MAX: Final = 10**30
 
@@ -45,6 +48,7 @@ IN_SENDER: Final = (
     *(nodes.For, nodes.Assign, nodes.With, nodes.Call, nodes.Include, nodes.Extends, nodes.Block),
 )
 ROUNDS: Final = "_rounds"  # the loop counter of a rendering; no template can name it
+ABOVE: Final = "_supervisor"  # the parts of `responsible.supervisor`, as the context has them
 COUNTED: Final = "_counted"
 GLUED: Final = "_glued"
 
@@ -133,7 +137,7 @@ def allowed(tree: nodes.Template, *, strict: bool) -> None:
     for node in _walk(tree):
         complaint = _complaint(node, permitted)
         if complaint:
-            where = " in a template that is rendered within the turn" if strict else ""
+            where = " of what is computed within the turn" if strict and type(node) in IN_SENDER else ""
             raise TemplateAssertionError(f"{complaint}{where}", node.lineno)
 
 
@@ -193,6 +197,7 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
 
 def _guarded(tree: nodes.Template, environment: Sandbox) -> nodes.Template:
     """The tree with every loop counted and every `~` bounded."""
+    _point_upwards(tree)
     for loop in list(tree.find_all(nodes.For)):
         loop.iter = nodes.Filter(loop.iter, COUNTED, [], [], None, None, lineno=loop.lineno)
     for holder in list(_walk(tree)):
@@ -203,6 +208,17 @@ def _guarded(tree: nodes.Template, environment: Sandbox) -> nodes.Template:
                 value[:] = [_as_call(one) if isinstance(one, nodes.Concat) else one for one in value]
     tree.set_environment(environment)
     return tree
+
+
+def _point_upwards(tree: nodes.Node) -> None:
+    """`responsible.supervisor` is a number and has parts as well: these have a name of their own."""
+    found: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr)]
+    for node in [*found, *tree.find_all(nodes.Getitem)]:
+        inner = node.node
+        if not isinstance(inner, nodes.Getattr | nodes.Getitem) or "supervisor" not in _names_in(inner):
+            continue
+        if isinstance(inner.node, nodes.Name) and inner.node.name == "responsible":
+            node.node = nodes.Name(ABOVE, "load", lineno=node.lineno)
 
 
 def _as_call(concat: nodes.Concat) -> nodes.Call:
@@ -241,7 +257,7 @@ def _range(*bounds: int) -> range:
 
 def _shown(value: Any) -> Any:
     """What an output shows: nothing for what is empty."""
-    return "" if value is None or isinstance(value, Nothing) else value
+    return "" if empty(value) else value
 
 
 def _named(value: Any) -> str:

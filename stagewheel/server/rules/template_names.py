@@ -10,17 +10,20 @@ from typing import Any, Final, NamedTuple
 
 from jinja2 import nodes
 
-from stagewheel.server.core.scope import Scope, client_view, employee_view
+from stagewheel.server.core.scope import BUILT_IN, Scope, client_view, employee_view
 from stagewheel.server.rules.mistakes import listed, nearest
-from stagewheel.server.rules.names import ITEM_ATTRIBUTES, ITEM_KINDS, ROOTS_LATER, Names, Unknown, reader
-from stagewheel.server.rules.sandbox import CALLABLES, ROUNDS, TEMPLATE_ROOTS, Rounds
+from stagewheel.server.rules.names import ITEM_ATTRIBUTES, ITEM_KINDS, RECORD, SUPERVISOR, Names, Unknown
+from stagewheel.server.rules.sandbox import ABOVE, CALLABLES, ROUNDS, TEMPLATE_ROOTS, Rounds
 
 SIMPLE_ROOTS: Final = ("now", "timezone")
 VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
     "client": lambda scope: client_view(scope.client),
+    "contact": lambda scope: client_view(scope.contact),
+    "company": lambda scope: client_view(scope.company),
     "responsible": lambda scope: employee_view(scope.responsible),
     "vars": lambda scope: scope.vars,
     "trigger": lambda scope: scope.trigger,
+    "task": lambda scope: scope.task,
     "previous": lambda scope: scope.previous,
     "now": lambda scope: scope.now_ms,
 }
@@ -42,6 +45,8 @@ def context_of(used: Used) -> Callable[[Scope], dict[str, Any]]:
         made: dict[str, Any] = dict(CALLABLES)
         for root, view in views.items():
             made[root] = view(scope)
+        if SUPERVISOR in used.roots:
+            made[ABOVE] = employee_view(scope.supervisor)
         made["timezone"] = scope.zone.key
         made[ROUNDS] = Rounds()
         if item:
@@ -56,7 +61,7 @@ def _item_reader(name: str) -> Callable[[Scope], Any]:
         attribute = ITEM_ATTRIBUTES[name]
         return lambda scope: getattr(scope.item, attribute)
     if name in ITEM_KINDS:
-        return reader(name)
+        return BUILT_IN[name]
     return lambda scope: scope.fields.get(name)
 
 
@@ -81,8 +86,6 @@ def complaints_of(
 
 def _complaint(name: nodes.Name, parents: dict[int, nodes.Node], names: Names, used: Used) -> str:
     root = name.name
-    if root in ROOTS_LATER:
-        return f"'{root}.…' is not supported yet by this version of stagewheel"
     if root not in TEMPLATE_ROOTS:
         hint = nearest(root, TEMPLATE_ROOTS)
         if root in names.entity.fields or root in ITEM_KINDS:
@@ -91,26 +94,40 @@ def _complaint(name: nodes.Name, parents: dict[int, nodes.Node], names: Names, u
     used.roots.add(root)
     if root in SIMPLE_ROOTS:
         return ""
-    first = _below(name, parents)
-    if first is None:
+    below = _below(name, parents)
+    if not below:
         return f"'{root}' is not one value; write '{root}.' and a name"
     if root == "item":
-        used.item.add(first)
+        used.item.add(below[0])
+    if root == "responsible" and below[0] == SUPERVISOR and len(below) > 1:
+        used.roots.add(SUPERVISOR)
     try:
+        path = ".".join(below)
         if root == "item":
-            names.of_item(first)
+            kind = names.of_item(path)
+            if kind == RECORD and path in ITEM_KINDS:
+                return f"'{path}' is not one value; write 'item.{path}.' and a name"
         else:
-            names.of_root(root, first)
+            names.of_root(root, path)
     except Unknown as unknown:
         return str(unknown)
     return ""
 
 
-def _below(name: nodes.Node, parents: dict[int, nodes.Node]) -> str | None:
-    """`b` of `a.b` and of `a["b"]`."""
-    parent = parents.get(id(name))
-    if isinstance(parent, nodes.Getattr):
-        return parent.attr
-    if isinstance(parent, nodes.Getitem) and parent.node is name and isinstance(parent.arg, nodes.Const):
-        return str(parent.arg.value)
-    return None
+def _below(name: nodes.Node, parents: dict[int, nodes.Node]) -> list[str]:
+    """`b`, `c` of `a.b.c` and of `a["b"].c`."""
+    below: list[str] = []
+    node, parent = name, parents.get(id(name))
+    while True:
+        if isinstance(parent, nodes.Getattr):
+            below.append(parent.attr)
+        elif (
+            isinstance(parent, nodes.Getitem)
+            and parent.node is node
+            and isinstance(parent.arg, nodes.Const)
+            and (isinstance(parent.arg.value, str) or not below)
+        ):
+            below.append(str(parent.arg.value))
+        else:
+            return below
+        node, parent = parent, parents.get(id(parent))

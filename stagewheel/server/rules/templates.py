@@ -23,12 +23,10 @@ from stagewheel.server.limits import (
     TURN_TEXT_CHARS_MAX,
 )
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
-from stagewheel.server.rules.names import (
-    CARRIED,
-    Names,
-)
+from stagewheel.server.rules.names import CARRIED, Names
 from stagewheel.server.rules.sandbox import Nothing, Sandbox, allowed
 from stagewheel.server.rules.template_names import Used, complaints_of, context_of
+from stagewheel.server.rules.template_types import Types
 
 WHOLE_MAX: Final = 2**63 - 1
 MARKS: Final = ("{{", "{%", "{#")
@@ -163,7 +161,10 @@ class Templates:
             return None
         used = Used(set(), set())
         good = True
-        for line, complaint in complaints_of(tree, undeclared, names, used):
+        complaints = list(complaints_of(tree, undeclared, names, used))
+        if strict:
+            Types(names, lambda line, complaint: complaints.append((line, complaint))).look(tree)
+        for line, complaint in complaints:
             self._complain(place, line, complaint)
             good = False
         includes: list[nodes.Include | nodes.Extends] = [*tree.find_all(nodes.Include)]
@@ -228,7 +229,7 @@ class Templates:
                 raise
             except Exception as error:  # whatever a template meets is between it and its author
                 raise _failed(label, error) from error
-            return "".join(parts)
+            return _bounded("".join(parts), label, chars_max)
 
         return text
 
@@ -280,6 +281,8 @@ def names_file(source: str) -> bool:
 
 def carried(roots: set[str]) -> tuple[str, ...]:
     """The roots that an outbox row carries besides item and client, in one order."""
+    if "task" in roots:
+        roots = roots | {"trigger", "previous"}  # one of which has it
     return tuple(root for root in CARRIED if root in roots)
 
 
@@ -292,14 +295,22 @@ def _only_expression(tree: nodes.Template) -> nodes.Expr | None:
     return parts[0]
 
 
+def _bounded(text: str, label: str, chars_max: int) -> str:
+    """A text, if it is not too long: within the turn, what counts are the bytes that the journal keeps."""
+    chars = len(text)
+    if chars > chars_max:
+        raise TemplateFailed(f"{label}: the text has more than {chars_max} characters")
+    if chars_max == TURN_TEXT_CHARS_MAX and 4 * chars > chars_max and len(text.encode()) > chars_max:
+        raise TemplateFailed(f"{label}: the text has more than {chars_max} bytes")
+    return text
+
+
 def _plain(value: Any, label: str) -> Any:
     """A value that can be stored: what templates know is turned into plain values, and bounded."""
     if value is None or isinstance(value, Nothing):
         return None
     if isinstance(value, str):
-        if len(value) > TURN_TEXT_CHARS_MAX:
-            raise TemplateFailed(f"{label}: the text has more than {TURN_TEXT_CHARS_MAX} characters")
-        return str(value)
+        return _bounded(str(value), label, TURN_TEXT_CHARS_MAX)
     if isinstance(value, float) and not abs(value) < float("inf"):
         raise TemplateFailed(f"{label}: the result is no number")
     if isinstance(value, int) and abs(value) > WHOLE_MAX:
