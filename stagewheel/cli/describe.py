@@ -268,13 +268,14 @@ def _forwarded(about: _About, fact: j.EventForwarded) -> Line:
     name = f"{fact.type} {fact.code}".strip()
     if fact.created:
         return Line("event", f"event {name}: no open item has a trigger for it; {fact.created} is created")
-    reached = ", ".join(fact.items)
-    return Line("event", f"event {name}: {'sent on to ' + reached if reached else 'no item has a trigger for it'}")
+    reached = f"sent on to {', '.join(fact.items)}" if fact.items else "no open item has a trigger for it"
+    return Line("event", f"event {name}: {reached}")
 
 
 def _cap_awaited(about: _About, fact: j.CapAwaited) -> Line:
     if fact.until_ms:
-        return Line("waits", f"{fact.rule}: the cap on {fact.channel} is reached, asks at {moment(fact.until_ms)}")
+        until = moment(fact.until_ms)
+        return Line("waits", f"{fact.rule}: the cap on {fact.channel} is reached, asks again at {until}")
     return Line("waits", f"{fact.rule}: asks {fact.client} whether the cap on {fact.channel} leaves room")
 
 

@@ -1,5 +1,6 @@
 """`stagewheel item`: where an item is, what it holds, and what waits for it until when."""
 
+from itertools import islice
 from typing import Final
 
 import click
@@ -9,7 +10,9 @@ from rich.markup import escape
 from stagewheel.cli.connection import connected, server_options
 from stagewheel.cli.output import console, emit, json_option, moment, span, table
 from stagewheel.errors import CallerError
-from stagewheel.protocol.messages import Address, ItemView, WaitingView
+from stagewheel.protocol.messages import Address, ClientView, ItemView, LinkView, WaitingView
+
+LINKS_SHOWN_MAX: Final = 50
 
 
 @click.command()
@@ -17,10 +20,17 @@ from stagewheel.protocol.messages import Address, ItemView, WaitingView
 @server_options
 @json_option
 def command(key: str, server: str, timeout_s: float, as_json: bool) -> None:
-    """Show the item KEY and what waits for it."""
+    """Show the item KEY and what waits for it, or the contact or company KEY and what is linked to it."""
     with connected(server, timeout_s, role="read") as client:
         view = client.item(key)
         now_ms = client.connect().now_ms
+        if view is None and (contact := client.client(key)) is not None:
+            links = list(islice(client.links(key), LINKS_SHOWN_MAX))
+            if as_json:
+                emit({"client": contact, "links": links})
+            else:
+                show_client(console(), contact, links)
+            return
     if view is None:
         raise CallerError(f"there is no item {key}; it was never created, or was deleted")
     if as_json:
@@ -60,6 +70,36 @@ def _values(view: ItemView) -> list[tuple[str, str]]:
         values.insert(2, ("client", ", ".join([view.client.name or "(no name)", *addresses])))
     values += [(name, str(value)) for name, value in view.fields.items()]
     return [(name, value) for name, value in values if value]
+
+
+def show_client(out: Console, view: ClientView, links: list[LinkView]) -> None:
+    """A contact or company, what its caps have counted, and the items linked to it."""
+    one = view.client
+    values = [
+        ("kind", one.kind),
+        ("company", view.company),
+        ("e-mails", ", ".join(map(_address, one.emails))),
+        ("phones", ", ".join(map(_address, one.phones))),
+        ("timezone", one.timezone),
+        *((name, str(value)) for name, value in one.fields.items()),
+        ("mailbox", f"{view.mailbox} messages wait" if view.mailbox else ""),
+        ("created", moment(view.created_ms)),
+        ("updated", moment(view.updated_ms)),
+    ]
+    out.print(f"[bold]{escape(view.key)}[/bold]  {escape(one.name)}")
+    out.print(table(["", ""], [[f"[dim]{name}[/dim]", escape(value)] for name, value in values if value]))
+    for cap in view.caps:
+        counted = f"{len(cap.sent_ms)} counted within {span(cap.window_ms)}"
+        out.print(f"\n{cap.channel}: {counted}, latest {moment(cap.sent_ms[-1]) if cap.sent_ms else 'never'}")
+    if links:
+        states = ["open" if link.open else "closed" for link in links]
+        rows = [
+            [escape(one.item), escape(one.pipeline), state] for one, state in zip(links, states, strict=True)
+        ]
+        out.print()
+        out.print(table(["item", "pipeline", ""], rows))
+    left = view.links - len(links)
+    out.print(f"\n… and {left} more" if left > 0 else "" if links else "\nno item is linked")
 
 
 def _address(one: Address) -> str:

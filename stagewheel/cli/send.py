@@ -49,13 +49,14 @@ def command(
     timeout_s: float,
     as_json: bool,
 ) -> int:
-    """Send commands: create, update, move, event, delete, start, pause, stop, resume, employee.
+    """Send commands: create, update, move, event, delete, start, pause, stop, resume, employee, put_client.
 
     \b
     stagewheel send create lead:1 pipeline=leads title="Oak kitchen" fields.status=new client.name=Ada
     stagewheel send move deal:7 stage=invoice
     stagewheel send event deal:7 on=payment_received
     stagewheel send employee 7 name=Rosa emails=[rosa@example.com]
+    stagewheel send put_client contact:17 name=Ada emails=[ada@example.com] company=company:3
     stagewheel send --file commands.jsonl        (lines such as {"move": {"item": "deal:7", "stage": "won"}})
     """
     if (word is None) == (file is None):

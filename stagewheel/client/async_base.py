@@ -104,6 +104,14 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
         """The item with its waiting steps, or None."""
         return await self._first(questions.item(key))
 
+    async def client(self, key: str) -> m.ClientView | None:
+        """A contact or company, or None."""
+        return await self._first(questions.client(key))
+
+    def links(self, key: str) -> AsyncIterator[m.LinkView]:
+        """The items linked to a contact or company, the open ones first."""
+        return self.ask(questions.links(key))
+
     async def waiting(self, key: str) -> list[m.WaitingView]:
         """The item's waiting steps; an unknown item has none."""
         view = await self.item(key)
@@ -126,9 +134,13 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())
 
-    def poison(self) -> AsyncIterator[m.PoisonView]:
-        """Messages whose decision failed with a bug, oldest first."""
-        return self.ask(questions.poison())
+    def poison(self, after: int = 0) -> AsyncIterator[m.PoisonView]:
+        """Messages whose decision failed with a bug, oldest first, above number `after`."""
+        return self.ask(questions.poison(after))
+
+    def holds(self) -> AsyncIterator[m.HoldView]:
+        """Rules and pipelines that are stopped or paused."""
+        return self.ask(questions.holds())
 
     def employees(self) -> AsyncIterator[m.Employee]:
         """Employees by id."""

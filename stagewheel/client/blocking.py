@@ -87,6 +87,14 @@ class Client(Verbs[m.Result]):
         """The item with its waiting steps, or None."""
         return next(self.ask(questions.item(key)), None)
 
+    def client(self, key: str) -> m.ClientView | None:
+        """A contact or company, or None."""
+        return next(self.ask(questions.client(key)), None)
+
+    def links(self, key: str) -> Iterator[m.LinkView]:
+        """The items linked to a contact or company, the open ones first."""
+        return self.ask(questions.links(key))
+
     def waiting(self, key: str) -> list[m.WaitingView]:
         """The item's waiting steps; an unknown item has none."""
         view = self.item(key)
@@ -104,9 +112,13 @@ class Client(Verbs[m.Result]):
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())
 
-    def poison(self) -> Iterator[m.PoisonView]:
-        """Messages whose decision failed with a bug, oldest first."""
-        return self.ask(questions.poison())
+    def poison(self, after: int = 0) -> Iterator[m.PoisonView]:
+        """Messages whose decision failed with a bug, oldest first, above number `after`."""
+        return self.ask(questions.poison(after))
+
+    def holds(self) -> Iterator[m.HoldView]:
+        """Rules and pipelines that are stopped or paused."""
+        return self.ask(questions.holds())
 
     def employees(self) -> Iterator[m.Employee]:
         """Employees by id."""

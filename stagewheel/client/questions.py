@@ -48,6 +48,20 @@ def item(key: str) -> Question[m.ItemView]:
     return Question(m.ItemQuery(key), m.ItemView)
 
 
+def client(key: str) -> Question[m.ClientView]:
+    """A contact or company, or no row."""
+    return Question(m.ClientQuery(key), m.ClientView)
+
+
+def links(key: str) -> Question[m.LinkView]:
+    """The items linked to a contact or company, the open ones first."""
+
+    def further(_: m.LinkView | None, cursor: bytes) -> m.AnyQuery:
+        return m.LinksQuery(key, cursor, PAGE_ROWS)
+
+    return Question(m.LinksQuery(key, b"", PAGE_ROWS), m.LinkView, further)
+
+
 def timeline(key: str, before: int = 0) -> Question[tuple[int, Record]]:
     """Journal records of an item, newest first, with their positions."""
 
@@ -91,6 +105,11 @@ def employees(after: int = 0) -> Question[m.Employee]:
         return m.EmployeesQuery(last.id, PAGE_ROWS) if last is not None else None
 
     return Question(m.EmployeesQuery(after, PAGE_ROWS), m.Employee, further)
+
+
+def holds() -> Question[m.HoldView]:
+    """Rules and pipelines that are stopped or paused, by kind and name."""
+    return Question(m.HoldsQuery(), m.HoldView)
 
 
 def statistics() -> Question[dict[str, Any]]:

@@ -42,6 +42,7 @@ class Verbs(Generic[R]):
         timezone: str = "",
         automation: bool = True,
         entered_at_ms: int = 0,
+        company: m.Client | None = None,
         **common: Unpack[Common],
     ) -> R:
         """Create an item in a stage (empty: the pipeline's first), which begins its first entry."""
@@ -59,6 +60,7 @@ class Verbs(Generic[R]):
                 timezone=timezone,
                 automation=automation,
                 entered_at_ms=entered_at_ms,
+                company=company,
             )
         )
 
@@ -70,6 +72,7 @@ class Verbs(Generic[R]):
         title: str | None = None,
         responsible: int | None = None,
         client: m.Client | None = None,
+        company: m.Client | None = None,
         **common: Unpack[Common],
     ) -> R:
         """Change fields and built-in values; what is None stays."""
@@ -81,6 +84,7 @@ class Verbs(Generic[R]):
                 title=title,
                 responsible=responsible,
                 client=client,
+                company=company,
             )
         )
 
@@ -122,17 +126,42 @@ class Verbs(Generic[R]):
         """Start a workflow by hand."""
         return self.do(m.StartWorkflow(key, **common, workflow=workflow, vars=dict(vars or {})))
 
-    def pause(self, key: str, **common: Unpack[Common]) -> R:
-        """Let the item's messages wait in its mailbox."""
-        return self.do(m.HoldItem(key, **common, mode="pause"))
+    def pause(self, key: str, *, stage: str = "", **common: Unpack[Common]) -> R:
+        """Let the item's messages wait in its mailbox, or the steps of one stage of it where they are."""
+        return self.do(m.HoldItem(key, **common, mode="pause", stage=stage))
 
-    def resume(self, key: str, *, restart: bool = False, **common: Unpack[Common]) -> R:
+    def resume(self, key: str, *, restart: bool = False, stage: str = "", **common: Unpack[Common]) -> R:
         """End a pause or a stop; `restart` begins a new entry."""
-        return self.do(m.HoldItem(key, **common, mode="resume", restart=restart))
+        return self.do(m.HoldItem(key, **common, mode="resume", restart=restart, stage=stage))
 
-    def stop(self, key: str, **common: Unpack[Common]) -> R:
-        """Stop the item's automation: its waiting steps are cancelled."""
-        return self.do(m.HoldItem(key, **common, mode="stop"))
+    def stop(self, key: str, *, stage: str = "", **common: Unpack[Common]) -> R:
+        """Stop the item's automation, or that of one stage of it: its waiting steps are cancelled."""
+        return self.do(m.HoldItem(key, **common, mode="stop", stage=stage))
+
+    def hold(
+        self,
+        kind: str,
+        target: str,
+        mode: str,
+        *,
+        ruleset: str = "",
+        restart: bool = False,
+        **common: Unpack[Common],
+    ) -> R:
+        """Pause, stop or resume (`mode`) a rule or a pipeline (`kind`) for all items."""
+        return self.do(
+            m.Hold("", **common, kind=kind, target=target, mode=mode, ruleset=ruleset, restart=restart)
+        )
+
+    def settle_poison(self, number: int, *, retry: bool = False, **common: Unpack[Common]) -> R:
+        """Decide a message once more that was put aside as poison, or forget it."""
+        return self.do(m.SettlePoison("", **common, number=number, retry=retry))
+
+    def put_client(self, key: str, client: m.Client, *, company: str = "", **common: Unpack[Common]) -> R:
+        """Create or replace a contact or company; the items linked to it follow. `company` is the key of a
+        contact's company.
+        """
+        return self.do(m.PutClient(key, **common, client=client, company=company))
 
     def put_employee(self, employee: m.Employee, **common: Unpack[Common]) -> R:
         """Add or replace an employee."""

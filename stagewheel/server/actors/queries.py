@@ -53,7 +53,6 @@ from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.held import holds_of
 from stagewheel.server.core.item import (
     ASKING,
-    ASKING,
     HELD,
     JOINING,
     LISTENING,
@@ -76,7 +75,6 @@ STATES = {
     SENDING: "sending",
     WAITING_FIELD: "waiting_field",
     HELD: "held",
-    ASKING: "asking",
     ASKING: "asking",
     RUNNING: "running",
     LISTENING: "listening",

@@ -2,23 +2,27 @@
 
 from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import Applied, CreateItem, Failed
+from stagewheel.server.core.burial import bury
 from stagewheel.server.core.calendar import MOMENT_MS_MAX
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, begin
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.entry import begin_entry
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
-from stagewheel.server.core.guards import close
+from stagewheel.server.core.holds import close
 from stagewheel.server.core.item import Item, More, Tombstone
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, REPEATS_MAX
 from stagewheel.server.core.lineage import Lineage
-from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.linking import place_at_birth, tell_clients
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
 
 
-def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lineage: Lineage | None) -> Decision:
+def create(
+    item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lineage: Lineage | None
+) -> Decision:
+    """Decide a CreateItem for a key that no item has."""
     version = facts.active.get(m.pipeline)
     refused = _refuse_creation(m, facts)
     if refused is not None or version is None:
@@ -29,9 +33,17 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lin
     # Built-in values may come among the fields, as in an update; they have their own places in the item.
     own = {name: given.pop(name, getattr(m, name, [])) for name in BUILT_IN_WRITABLE}
     more = None
-    if own["observers"] or own["timezone"] or own["products"] or not m.automation:
+    if own["observers"] or own["timezone"] or own["products"] or not m.automation or m.imported or m.repeat:
         hold = "" if m.automation else "stopped"
-        more = More(own["observers"], own["timezone"], hold, products=own["products"])
+        repeat = {f"{version.ruleset}/{rule}": (times, last, 0) for rule, (times, last) in m.repeat.items()}
+        more = More(
+            own["observers"],
+            own["timezone"],
+            hold,
+            repeat=repeat,
+            products=own["products"],
+            imported=m.imported,
+        )
     born = Item(
         key=m.item,
         pipeline=plan.id,
@@ -55,6 +67,7 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lin
     if m.company is not None or (m.client is not None and m.client.key):
         place_at_birth(born, m, facts)
     d = begin(born, facts, now_ms, lineage)
+    d.created_with({*given, *(name for name, value in own.items() if value)})
     d.did.append(ItemCreated(plan.id, born.title, born.source))
     stage = m.stage or plan.first
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
@@ -62,9 +75,11 @@ def create(item: Tombstone | None, m: CreateItem, facts: Facts, now_ms: int, lin
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)
     if d.item.client is not None:
-        tell_clients(d, None)
+        tell_clients(d, None, d.deleted)
     if d.lineage is not None:
         close(d)
+    if d.deleted:
+        return bury(d, Applied(d.item.entry), "CreateItem")
     return d.finish(Applied(d.item.entry), "CreateItem")
 
 
@@ -74,6 +89,11 @@ def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
         return Failed("bad_value", why)
     if not 0 <= m.entered_at_ms <= MOMENT_MS_MAX:
         return Failed("bad_value", "entered_at_ms: milliseconds since 1970, and a moment that a calendar has")
+    if len(m.repeat) > REPEATS_MAX or any(
+        times < 1 or not 0 <= last <= MOMENT_MS_MAX for times, last in m.repeat.values()
+    ):
+        why = f"repeat: at most {REPEATS_MAX} rules, each with its count from 1 and the moment of the last"
+        return Failed("bad_value", why)
     version = facts.active.get(m.pipeline)
     if version is None:
         return Failed("unknown_pipeline", f"no active ruleset has pipeline {m.pipeline!r}")

@@ -29,6 +29,7 @@ def cap_answered(d: Deciding, m: CapAnswered) -> Result:
     that one.
     """
     of_entry(d)
+    d.look_back(True)
     client = d.item.client
     anew = bool(m.client) and (client is None or client.key != m.client)
     if not _rule_answered(d, m, anew):

@@ -10,12 +10,13 @@ left. Refused commands give a `Failed` result and no effect.
 from collections.abc import Callable
 from typing import Any
 
-from stagewheel.protocol.journal import Held, NothingChanged
+from stagewheel.protocol.journal import NothingChanged
 from stagewheel.protocol.messages import (
     Applied,
     ChangeStage,
     CreateItem,
     DeleteItem,
+    EnrolItem,
     Failed,
     HoldItem,
     PutClient,
@@ -25,24 +26,31 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.core import workflow
+from stagewheel.server.core.again import act_again
 from stagewheel.server.core.between import CapAnswered, CapAsked, ClientChanged, ItemLinked
 from stagewheel.server.core.birth import NO_ITEM, create
-from stagewheel.server.core.burial import bury, delete
+from stagewheel.server.core.broken import step_broke
+from stagewheel.server.core.burial import bury, delete, reported_late, withdrawn_late
 from stagewheel.server.core.capped import cap_answered, not_counted, room_due
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.clients import decide_client
 from stagewheel.server.core.deciding import Deciding, begin
-from stagewheel.server.core.delivery import reported, retried
-from stagewheel.server.core.effects import Decision, Effect, RemoveFromOutbox
-from stagewheel.server.core.entry import begin_entry, step_due, stop_automation
+from stagewheel.server.core.delivery import reported, retried, withdrawn
+from stagewheel.server.core.effects import Decision
+from stagewheel.server.core.enrol import enrol
+from stagewheel.server.core.entry import begin_entry, step_due
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
-from stagewheel.server.core.guards import close, of_entry
+from stagewheel.server.core.guards import of_entry
+from stagewheel.server.core.holds import close, fired, hold_item, told
 from stagewheel.server.core.inbox import (
+    ActionWithdrawn,
     DeadLetterRetried,
     DeliveryReported,
     EmployeeChanged,
+    HoldTold,
     ItemMessage,
+    StepBroke,
     TimerFired,
 )
 from stagewheel.server.core.item import Item, Row
@@ -58,6 +66,7 @@ from stagewheel.server.core.linking import (
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
+from stagewheel.server.core.walk import start
 
 
 def decide(
@@ -76,17 +85,19 @@ def decide(
             if type(result) is Applied:
                 result = Applied(d.item.entry)  # after all that it caused
         if d.item.client is not None or item.client is not None:
-            tell_clients(d, item, type(message) is DeleteItem)
+            tell_clients(d, item, d.deleted)
         if d.lineage is not None:
             close(d)
-        if type(message) is DeleteItem:
-            return bury(d, result)
+        if d.deleted:
+            return bury(d, result, type(message).__name__)
         return d.finish(result, type(message).__name__)
     if type(message) is CreateItem and not isinstance(item, ClientRow):
         return create(item, message, facts, now_ms, lineage)
-    if type(message) is DeliveryReported:
-        effects: list[Effect] = [RemoveFromOutbox(message.channel, message.number)]
-        return Decision(None, None, Applied(), effects, None)  # the item is gone: nobody waits for it (7.6)
+    if not isinstance(item, ClientRow):
+        if type(message) is DeliveryReported:
+            return reported_late(item, message, facts, now_ms)
+        if type(message) is ActionWithdrawn:
+            return withdrawn_late(item, message, facts, now_ms)
     return decide_client(item, message, facts, now_ms, lineage) or Decision(None, None, NO_ITEM, [], None)
 
 
@@ -95,19 +106,21 @@ def decide(
 
 def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     """Set what a command carries; refuse the whole command where one value does not fit."""
-    version = d.facts.active.get(d.item.pipeline)
-    plan = version.pipelines[d.item.pipeline] if version is not None else d.plan
-    wrong = refuse_values(version, plan, values)
+    version = d.facts.active.get(d.item.pipeline) or d.facts.versions[d.item.version]
+    wrong = refuse_values(version, version.pipelines.get(d.item.pipeline), values)
     if wrong:
         return Failed("bad_field", wrong)
     changed = d.set_values(values)
-    if changed and d.steps and d.plan is not None and not d.plan.watched.isdisjoint(changed):
+    if changed and d.plan is not None and not d.plan.watched.isdisjoint(changed):
         rearm(d, changed)
+        act_again(d, changed)
     return changed
 
 
 def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
     """Triggers, waiting workflows and workflow starts see that a command changed fields."""
+    if d.deleted:
+        return
     if d.item.more is not None:
         workflow.fields_changed(d, changed)
     plan = d.facts.newest(d.item.pipeline)
@@ -143,18 +156,20 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
     item = d.item
     pipeline = m.pipeline or item.pipeline
     version = d.facts.active.get(pipeline)
-    if version is None:
+    stays = m.stage == item.stage and pipeline == item.pipeline and not m.restart
+    if version is None and not stays:
         return Failed("unknown_pipeline", f"no active ruleset has pipeline {pipeline!r}")
-    plan = version.pipelines[pipeline]
+    plan = version.pipelines[pipeline] if version is not None else d.plan
+    assert plan is not None, "an entry's version is kept while the entry lasts"
     stage = m.stage or plan.first
-    if stage not in plan.stages:
+    if stage not in plan.stages and not stays:  # where it stays, a newer version may know the stage no more
         return Failed("unknown_stage", f"pipeline {pipeline} has no stage {stage!r}")
     if m.pipeline and d.plan is not None and plan.entity != d.plan.entity:
         return Failed("bad_value", f"pipeline {pipeline} is for {plan.entity}, the item is a {d.plan.entity}")
     changed = _set(d, m.fields) if m.fields else ()
     if isinstance(changed, Failed):
         return changed
-    if stage != item.stage or pipeline != item.pipeline or m.restart:
+    if version is not None and (stage != item.stage or pipeline != item.pipeline or m.restart):
         begin_entry(d, version, plan, stage, by=m.by)
     elif not changed:
         d.did.append(NothingChanged())
@@ -169,6 +184,8 @@ def _event(d: Deciding, m: RaiseEvent) -> Result:
         client_reached_us(d)
     answer = look(d, m.type, m.code, m.payload)
     end_list(d)
+    if d.deleted:
+        return answer
     if d.item.more is not None and d.more.instances:
         workflow.heard(d, m.type, m.code, m.payload)
     plan = d.facts.newest(d.item.pipeline)
@@ -185,26 +202,7 @@ def _start_workflow(d: Deciding, m: StartWorkflow) -> Result:
     plan = version.workflows.get(m.workflow) if version is not None else None
     if plan is None or version is None or plan.pipeline not in ("", d.item.pipeline):
         return Failed("unknown_workflow", f"pipeline {d.item.pipeline} has no workflow {m.workflow!r}")
-    workflow.start(d, version, plan, "command", variables=m.vars, by_hand=True)
-    return Applied(d.item.entry)
-
-
-def _hold(d: Deciding, m: HoldItem) -> Result:
-    if m.mode == "pause":
-        d.set_more(hold="paused")
-        d.did.append(Held("paused", "", m.by))
-    elif m.mode == "stop":
-        stop_automation(d, f"by {m.by}" if m.by else "by command", m.by)
-        d.resumed = True  # a stopped item applies commands, also those that waited while it was paused
-    elif m.mode == "resume":
-        d.set_more(hold="", lineage=None, automatic=[])
-        d.did.append(Held("resumed", "", m.by))
-        d.resumed = True
-        plan = d.facts.newest(d.item.pipeline)
-        if m.restart and plan is not None and d.item.stage in plan.stages:
-            begin_entry(d, d.facts.active[d.item.pipeline], plan, d.item.stage, by=m.by)
-    else:
-        return Failed("bad_value", f"mode {m.mode!r}: use pause, resume or stop")
+    start(d, version, plan, "command", variables=m.vars, by_hand=True)
     return Applied(d.item.entry)
 
 
@@ -213,6 +211,9 @@ def _hold(d: Deciding, m: HoldItem) -> Result:
 
 def _fired(d: Deciding, m: TimerFired) -> Result:
     of_entry(d)
+    d.look_back(True)
+    if (d.facts.holds or d.more.holds) and fired(d, m):
+        return Applied(d.item.entry)
     if not step_due(d, m) and not room_due(d, m):
         workflow.token_due(d, m)
     return Applied(d.item.entry)
@@ -220,7 +221,20 @@ def _fired(d: Deciding, m: TimerFired) -> Result:
 
 def _reported(d: Deciding, m: DeliveryReported) -> Result:
     of_entry(d)
+    d.look_back(True)
     reported(d, m)
+    return Applied(d.item.entry)
+
+
+def _withdrawn(d: Deciding, m: ActionWithdrawn) -> Result:
+    withdrawn(d, m.row)
+    return Applied(d.item.entry)
+
+
+def _step_broke(d: Deciding, m: StepBroke) -> Result:
+    of_entry(d)
+    d.look_back(True)
+    step_broke(d, m)
     return Applied(d.item.entry)
 
 
@@ -231,6 +245,7 @@ def _retried(d: Deciding, m: DeadLetterRetried) -> Result:
 
 def _employee_changed(d: Deciding, m: EmployeeChanged) -> Result:
     look_again(d)
+    workflow.employee_changed(d)
     return Applied(d.item.entry)
 
 
@@ -241,7 +256,8 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     RaiseEvent: _event,
     DeleteItem: delete,
     StartWorkflow: _start_workflow,
-    HoldItem: _hold,
+    HoldItem: hold_item,
+    HoldTold: told,
     TimerFired: _fired,
     DeliveryReported: _reported,
     DeadLetterRetried: _retried,
@@ -251,4 +267,7 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     ItemLinked: lambda d, m: Applied(d.item.entry),  # the key of its client is that of an item
     CapAsked: not_counted,
     EmployeeChanged: _employee_changed,
+    EnrolItem: enrol,
+    ActionWithdrawn: _withdrawn,
+    StepBroke: _step_broke,
 }

@@ -6,8 +6,8 @@ another try. The step of an earlier entry gets its outcome too, but starts nothi
 
 import msgspec
 
-from stagewheel.protocol.journal import DeadLettered, DeliveryTried
-from stagewheel.server.core.acting import DONE, FAILED, Acted
+from stagewheel.protocol.journal import DeadLettered, DeliveryTried, Dispatched
+from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
     DeadLetter,
@@ -18,16 +18,20 @@ from stagewheel.server.core.effects import (
     RemoveDeadLetter,
     RemoveFromOutbox,
 )
-from stagewheel.server.core.entry import continue_chain
+from stagewheel.server.core.entry import cancel_rest, continue_chain
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported
 from stagewheel.server.core.item import SENDING
+from stagewheel.server.core.linking import reached_client
 from stagewheel.server.core.plan_actions import ChannelPlan
+from stagewheel.server.core.repeat import count, take_back
 from stagewheel.server.core.workflow import token_reported
 
 
-def reported(d: Deciding, report: DeliveryReported) -> None:
-    """Close or retry a step; go on with its chain or workflow."""
+def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
+    """Close or retry a step; go on with its chain or workflow. `poison`: going on failed with a bug, so what
+    is behind the step ends.
+    """
     d.effects.append(RemoveFromOutbox(report.channel, report.number))
     row = report.row
     verdict, reason = judge(d.facts, report, d.now_ms)
@@ -40,7 +44,7 @@ def reported(d: Deciding, report: DeliveryReported) -> None:
     if verdict == FAILED:
         d.effects.append(KeepDeadLetter(report.number, DeadLetter(report.channel, row, reason, d.now_ms)))
         d.did.append(DeadLettered(row.rule, row.step, report.number, reason))
-    _close(d, row, Acted(verdict, reason, report.detail or None))
+    _close(d, row, Acted(verdict, reason, report.detail or None), poison)
 
 
 def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str]:
@@ -63,14 +67,23 @@ def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str
     return "retry", reason
 
 
-def _close(d: Deciding, row: OutboxRow, acted: Acted) -> None:
+def withdrawn(d: Deciding, row: OutboxRow) -> None:
+    """An action was taken back with its entry, before any sender took it (1.2)."""
+    _close(d, row, Acted(CANCELLED, LEFT))
+
+
+def _close(d: Deciding, row: OutboxRow, acted: Acted, poison: int = 0) -> None:
     """The step's one outcome, and what it sets going if its entry stands."""
+    if acted.outcome == DONE:
+        reached_client(d, row)
     if token_reported(d, row, acted):
         return
     d.end_step(row.rule, row.step, acted.outcome, acted.reason)
+    if d.item.more is not None and d.more.repeat:
+        _count_again(d, row, acted.outcome)
     if row.entry != d.item.entry:
         return
-    if row.step != row.first_step:
+    if row.step != row.first_step and not poison:
         _go_on_after_retry(d, row, acted)
         return
     for at, step in enumerate(d.steps):
@@ -79,9 +92,19 @@ def _close(d: Deciding, row: OutboxRow, acted: Acted) -> None:
             stage = d.stage_plan()
             assert stage is not None, "an entry's version is kept while the entry lasts"
             rule = stage.rules[step.rule]
-            if rule.wait_delivery:
+            if poison and rule.wait_delivery and rule.chained:
+                cancel_rest(d, stage, rule.index + 1, f"internal: poison {poison}")
+            elif rule.wait_delivery:
                 continue_chain(d, stage, rule, acted)
             return
+
+
+def _count_again(d: Deciding, row: OutboxRow, outcome: str) -> None:
+    """What failed does not count for `repeat`; a dead letter that is delivered after all does (1.9)."""
+    if outcome == FAILED and row.step == row.first_step:
+        take_back(d, row.rule, row.version, row.at_ms)
+    elif outcome == DONE and row.step != row.first_step:
+        count(d, row.rule, row.version)
 
 
 def _go_on_after_retry(d: Deciding, row: OutboxRow, acted: Acted) -> None:
@@ -103,7 +126,9 @@ def retried(d: Deciding, message: DeadLetterRetried) -> None:
     step = d.next_step()
     number = d.facts.outbox_next + d.dispatched
     d.dispatched += 1
-    row = msgspec.structs.replace(old, step=step, attempt=0, expires_ms=d.now_ms + plan.expires_ms)
+    expires_ms = d.now_ms + plan.expires_ms
+    row = msgspec.structs.replace(old, step=step, attempt=0, expires_ms=expires_ms, number=number)
     d.effects.append(RemoveDeadLetter(message.number))
     d.effects.append(DispatchAction(plan.channel, number, row))
     d.did.append(DeliveryTried(old.rule, step, 0, "dead letter retried", d.now_ms))
+    d.did.append(Dispatched(old.rule, step, plan.channel, number))

@@ -12,9 +12,13 @@ from typing import Any
 from stagewheel.protocol.journal import Entered, Held, StepEnded
 from stagewheel.server.core.acting import (
     ACTED_DONE,
+    ASKS,
     DONE,
     FAILED,
+    LEFT,
     MOVING,
+    PASSED_BY,
+    RUNS,
     SENDING,
     SKIPPED,
     WAITS,
@@ -22,20 +26,23 @@ from stagewheel.server.core.acting import (
     Asked,
 )
 from stagewheel.server.core.actions import perform
-from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.deciding import Deciding, Finished
+from stagewheel.server.core.effects import WithdrawAction
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
+from stagewheel.server.core.holding import begins, turn_of
 from stagewheel.server.core.inbox import TimerFired
-from stagewheel.server.core.item import HELD, PASSED, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.item import ASKING, HELD, PASSED, RUNNING, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
+from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.rearm import due_of, end_hold, hold, skips_past, start_wait
-from stagewheel.server.core.repeat import count, held_back
+from stagewheel.server.core.repeat import count, held_back, take_back
 from stagewheel.server.core.scope import EMPTY
-from stagewheel.server.core.workflow import cancel_all, end_with_stage
+from stagewheel.server.core.walk import verdict
+from stagewheel.server.core.workflow import cancel_all, end_with_stage, run
 
 SKIP_WAIT, ACTED_SKIPPED = Acted(WAITS), Acted(SKIPPED)
-LEFT, PASSED_BY = "left stage", "moment has passed"
 
 
 def begin_entry(
@@ -89,7 +96,7 @@ def _carry_on(d: Deciding, payload: dict[str, Any]) -> None:
     """The rare values of a new entry."""
     more = d.more
     imported = more.imported and not d.item.stage  # only the entry that the import itself begins knows of it
-    d.set_more(trigger=payload, was={}, again={}, imported=imported, lineage=None)
+    d.set_more(trigger=payload, was={}, again={}, imported=imported, lineage=None, over=None)
 
 
 def trip(d: Deciding, tripped: Tripped) -> None:
@@ -102,7 +109,7 @@ def trip(d: Deciding, tripped: Tripped) -> None:
 def start_rules(d: Deciding) -> None:
     """Start the chains of the present stage, in list order (2.7)."""
     stage = d.stage_plan()
-    if stage is None or (d.item.more is not None and not d.automatic):
+    if stage is None or ((d.item.more is not None or d.facts.holds) and not begins(d)):
         return
     entered_ms = d.item.entered_ms
     for rule in stage.heads:
@@ -117,7 +124,10 @@ def run_chain(
     """Begin a rule, and those chained behind it, until one waits, is on its way, or stops the chain (2.5)."""
     while True:
         rule = stage.rules[index]
-        acted = _begin(d, rule, base_ms, previous)
+        enrolled = d.item.more is not None and d.item.more.over is not None
+        acted = has_begun(d, rule) if enrolled else None
+        if acted is None:
+            acted = _begin(d, rule, base_ms, previous)
         if not rule.chained or not _goes_on(d, stage, rule, acted):
             return
         index, base_ms, previous = index + 1, d.now_ms, acted.values
@@ -128,9 +138,9 @@ def _goes_on(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> boo
     outcome = acted.outcome
     if outcome == DONE:
         return True
-    if outcome == SENDING:
+    if outcome in (SENDING, RUNS):
         return not rule.wait_delivery
-    if outcome in (WAITS, MOVING):
+    if outcome in (WAITS, ASKS, MOVING):
         return False
     if rule.on_skip_continue if outcome == SKIPPED else rule.on_failure_continue:
         return True
@@ -138,10 +148,28 @@ def _goes_on(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> boo
     return False
 
 
-def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] | None) -> Acted:
+def has_begun(d: Deciding, rule: RulePlan) -> Acted | None:
+    """In an entry that took another version (1.6) a chain may come to a rule that had its turn: it is passed
+    over; or to one that waits by itself: then the chain goes on behind that. None: it is to begin now.
+    """
+    if any(step.rule == rule.index for step in d.steps):
+        return SKIP_WAIT
+    return ACTED_DONE if rule.id in (d.more.over or ()) else None
+
+
+def begin_again(d: Deciding, stage: StagePlan, rule: RulePlan, step: Step) -> None:
+    """A waiting step, gone from the item's list, begins its wait anew under another plan of its rule."""
+    acted = _begin(d, rule, step.base_ms or d.item.entered_ms, step.previous, step.no)
+    continue_chain(d, stage, rule, acted)
+
+
+def _begin(
+    d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] | None, number: int = 0
+) -> Acted:
     """A rule's wait begins, or there is none and it is decided at once."""
     item, wait = d.item, rule.wait
-    number = item.step_no = item.step_no + 1
+    if not number:
+        number = item.step_no = item.step_no + 1
     if rule.disabled:
         d.end_step(rule.id, number, DONE, "disabled")
         return ACTED_DONE
@@ -152,7 +180,7 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
     if rule.again_on_change:
         d.set_more(again={**d.more.again, rule.index: previous})
     seen: list[Any] = []
-    counts_from_ms = base_ms if rule.after_previous else 0
+    counts_from_ms = base_ms if base_ms != item.entered_ms else 0
     if rule.check_entry and rule.condition is not None:
         d.scope.previous = previous or EMPTY
         if not rule.condition.holds(d.scope, seen):
@@ -173,10 +201,10 @@ def _begin(d: Deciding, rule: RulePlan, base_ms: int, previous: dict[str, Any] |
     if due_ms < d.now_ms and skips_past(d, wait):
         return _skip(d, rule, number, PASSED_BY, seen)
     late = _late(d, rule, number, due_ms)
-    return late or _now(d, rule, Step(number, rule.index, HELD, 0, previous, counts_from_ms), seen)
+    return late or decide_now(d, rule, Step(number, rule.index, HELD, 0, previous, counts_from_ms), seen)
 
 
-def _now(d: Deciding, rule: RulePlan, step: Step, seen: list[Any] | None = None) -> Acted:
+def decide_now(d: Deciding, rule: RulePlan, step: Step, seen: list[Any] | None = None) -> Acted:
     """A wait is over: the step is decided, or held until its hours (3.8)."""
     held = hold(d, rule, step, seen)
     return held or _decide_step(d, rule, step.no, step.previous, rule.check_due, seen)
@@ -200,7 +228,7 @@ def _empty(d: Deciding, rule: RulePlan, step: Step, seen: list[Any] | None = Non
     assert rule.wait is not None
     if rule.wait.if_empty == "skip":
         return _skip(d, rule, step.no, f"{rule.wait.of} is empty", seen)
-    return _now(d, rule, step, seen)
+    return decide_now(d, rule, step, seen)
 
 
 def _decide_step(
@@ -215,6 +243,10 @@ def _decide_step(
 
     `seen` is what the condition saw when the wait began, if it began in this very decision.
     """
+    if d.facts.holds or (d.item.more is not None and d.item.more.holds):
+        held = turn_of(d, rule, number, previous)
+        if held is not None:
+            return held
     if seen is None or check:
         seen = []  # what decides is what it sees now
     condition, repeats = rule.condition, rule.repeat_once or rule.repeat_every_ms
@@ -223,13 +255,33 @@ def _decide_step(
         return _skip(d, rule, number, "condition", seen)
     if repeats and held_back(d, rule):
         return _skip(d, rule, number, "repeat", seen)
-    acted = perform(d, rule.action, Asked(rule.id, number, seen))
+    return act(d, rule, number, previous, seen)
+
+
+def act(
+    d: Deciding,
+    rule: RulePlan,
+    number: int,
+    previous: dict[str, Any] | None,
+    seen: list[Any],
+    *,
+    granted: bool = False,
+) -> Acted:
+    """Do a rule's action. `granted`: its client has said that a cap leaves room (8.5)."""
+    asked = Asked(rule.id, number, seen, granted=granted)
+    acted = run(d, rule.action, asked) if rule.runs else perform(d, rule.action, asked)
     outcome = acted.outcome
     if outcome == SENDING:
-        d.steps.append(Step(number, rule.index, STATE_SENDING, d.now_ms, previous))
+        dispatched = d.facts.outbox_next + d.dispatched - 1 if rule.withdraw else 0
+        d.steps.append(Step(number, rule.index, STATE_SENDING, d.now_ms, previous, 0, dispatched))
+    elif outcome == RUNS:
+        d.steps.append(Step(number, rule.index, RUNNING, d.now_ms, previous))
+    elif outcome == ASKS:
+        d.steps.append(Step(number, rule.index, ASKING, acted.due_ms, previous))
+        return acted
     elif outcome != MOVING:
         d.did.append(StepEnded(rule.id, number, outcome, acted.reason, seen))
-    if repeats and outcome not in (FAILED, SKIPPED):
+    if (rule.repeat_once or rule.repeat_every_ms) and outcome not in (FAILED, SKIPPED):
         count(d, rule.id)
     return acted
 
@@ -244,8 +296,11 @@ def step_due(d: Deciding, fired: TimerFired) -> bool:
     d.steps.remove(step)
     rule = stage.rules[step.rule]
     wait = rule.wait
-    assert wait is not None, "only a rule with a wait has a timer"
-    continue_chain(d, stage, rule, _wait_over(d, rule, wait, step))
+    if wait is None:  # it was paused when its turn came (9.3)
+        acted = _decide_step(d, rule, step.no, step.previous, True)
+    else:
+        acted = _wait_over(d, rule, wait, step)
+    continue_chain(d, stage, rule, acted)
     return True
 
 
@@ -262,7 +317,7 @@ def _wait_over(d: Deciding, rule: RulePlan, wait: Wait, step: Step) -> Acted:
         return Acted(FAILED)
     if empty:
         return _empty(d, rule, step)
-    return _late(d, rule, step.no, step.due_ms) or _now(d, rule, step)
+    return _late(d, rule, step.no, step.due_ms) or decide_now(d, rule, step)
 
 
 def continue_chain(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> None:
@@ -271,11 +326,32 @@ def continue_chain(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) 
         run_chain(d, stage, rule.index + 1, d.now_ms, acted.values)
 
 
+def rule_finished(d: Deciding, told: Finished) -> None:
+    """The workflow that a rule waits for has ended, and with it the rule (6.8). Nobody may wait any more."""
+    step = next((one for one in d.steps if one.no == told.waiter and one.state == RUNNING), None)
+    stage = d.stage_plan()
+    if step is None or stage is None:
+        return
+    d.steps.remove(step)
+    rule = stage.rules[step.rule]
+    acted = verdict(told.outcome, told.reason, told.values)
+    d.end_step(rule.id, step.no, acted.outcome, acted.reason)
+    if acted.outcome == FAILED and (rule.repeat_once or rule.repeat_every_ms):
+        take_back(d, rule.id, 0, step.due_ms)
+    if rule.wait_delivery:
+        continue_chain(d, stage, rule, acted)
+
+
 def cancel_rest(d: Deciding, stage: StagePlan, index: int, reason: str) -> None:
     """The rules of a chain from `index` on end without having begun (2.5)."""
     rules = stage.rules
+    enrolled = d.item.more is not None and d.item.more.over is not None
     while index < len(rules) and rules[index].after_previous:
-        d.end_step(rules[index].id, 0, "cancelled", reason)
+        begun = has_begun(d, rules[index]) if enrolled else None
+        if begun is SKIP_WAIT:
+            return  # it has a step of its own, and so has what is behind it
+        if begun is None:
+            d.end_step(rules[index].id, 0, "cancelled", reason)
         index += 1
 
 
@@ -290,6 +366,8 @@ def leave_stage(d: Deciding, reason: str) -> None:
         rule, is_sending = rules[step.rule], step.state == STATE_SENDING
         if not is_sending:
             d.did.append(StepEnded(rule.id, step.no, "cancelled", reason))
+        elif step.outbox and isinstance(rule.action, ChannelPlan):  # what becomes of it is told (1.2)
+            d.effects.append(WithdrawAction(rule.action.channel, step.outbox))
         if rule.chained and (not is_sending or rule.wait_delivery):
             cancel_rest(d, stage, rule.index + 1, reason)
     d.steps = d.item.steps = []
@@ -299,5 +377,5 @@ def stop_automation(d: Deciding, reason: str, by: int = 0) -> None:
     """End all that waits and start nothing more until somebody resumes (9.1, 9.3)."""
     leave_stage(d, f"stopped by {reason}")
     cancel_all(d, f"stopped by {reason}")
-    d.set_more(hold="stopped")
+    d.set_more(hold="stopped", hold_by=reason)
     d.did.append(Held("stopped", reason, by))

@@ -14,6 +14,8 @@ from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     Answer,
     AnyCommand,
+    ClientQuery,
+    ClientView,
     Completed,
     Hello,
     ItemQuery,
@@ -86,6 +88,12 @@ class Drive:
         """The item as a client would see it."""
         reply = answer(self.engine, Query(0, ItemQuery(key)))
         assert not isinstance(reply, Refused), "an item can always be asked for"
+        return reply.rows[0] if reply.rows else None
+
+    def client(self, key: str) -> ClientView | None:
+        """A contact or company as a client would see it."""
+        reply = answer(self.engine, Query(0, ClientQuery(key)))
+        assert not isinstance(reply, Refused), "a contact can always be asked for"
         return reply.rows[0] if reply.rows else None
 
     def _turn(self, inbound: Inbound) -> None:

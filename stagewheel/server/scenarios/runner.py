@@ -189,7 +189,7 @@ class _Player:
         self._contains("effect", step.contains, step.lacks, seen, ordered=False)
 
     def expect_item(self, step: ExpectItem) -> None:
-        view = self.drive.item(step.item)
+        view = self.drive.item(step.item) or self.drive.client(step.item)
         if view is None or step.deleted:
             if (view is None) != step.deleted:
                 raise _Differs(f"item {step.item} {'is not there' if view is None else 'is there'}")

@@ -22,10 +22,13 @@ from stagewheel.protocol.messages import (
     DeleteItem,
     DropDeadLetter,
     Employee,
+    Hold,
     HoldItem,
+    PutClient,
     PutEmployee,
     RaiseEvent,
     RetryDeadLetter,
+    SettlePoison,
     StartWorkflow,
     UpdateItem,
 )
@@ -105,6 +108,7 @@ class CreateDoc(CommandDoc, kw_only=True):
     timezone: str = ""
     automation: bool = True
     entered_at: str | int = 0
+    company: ClientDoc | None = None
 
 
 class UpdateDoc(CommandDoc, kw_only=True):
@@ -117,6 +121,7 @@ class UpdateDoc(CommandDoc, kw_only=True):
     client: ClientDoc | None = None
     observers: list[int] | None = None
     timezone: str | None = None
+    company: ClientDoc | None = None
 
 
 class MoveDoc(CommandDoc, kw_only=True):
@@ -152,17 +157,47 @@ class StartDoc(CommandDoc, kw_only=True):
     vars: dict[str, Any] = field(default_factory=dict)
 
 
-class HoldDoc(CommandDoc, kw_only=True):
-    """`pause` and `stop`."""
+class HoldDoc(Doc):
+    """`pause` and `stop`: of an item, of one stage of it, of a rule, of a pipeline."""
 
     what: ClassVar[str] = "pause or stop"
+    item: str = ""
+    stage: str = ""
+    rule: str = ""
+    pipeline: str = ""
+    ruleset: str = ""
+    by: int = 0
+    dedupe_key: str = ""
 
 
-class ResumeDoc(CommandDoc, kw_only=True):
+class ResumeDoc(HoldDoc, kw_only=True):
     """`resume`."""
 
     what: ClassVar[str] = "resume"
     restart: bool = False
+
+
+class PoisonDoc(Doc):
+    """`settle` of a poison message: forget it, or try it once more."""
+
+    what: ClassVar[str] = "a poison message"
+    poison: int
+    retry: bool = False
+    by: int = 0
+    dedupe_key: str = ""
+
+
+class PutClientDoc(CommandDoc, kw_only=True):
+    """`put_client`; `item` is the key of the contact or company."""
+
+    what: ClassVar[str] = "put_client"
+    name: str = ""
+    emails: list[str | AddressDoc] = field(default_factory=list)
+    phones: list[str | AddressDoc] = field(default_factory=list)
+    kind: str = "contact"
+    timezone: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    company: str = ""
 
 
 class LetterDoc(Doc):
@@ -194,7 +229,7 @@ def read_command(word: str, raw: Any, place: Place, log: Log, zone: ZoneInfo) ->
     try:
         return written.make(doc, zone)
     except ValueError as error:
-        log.mistake(place / "entered_at", str(error))
+        log.mistake(place if isinstance(doc, HoldDoc) else place / "entered_at", str(error))
         return None
 
 
@@ -268,6 +303,7 @@ def _create(doc: CreateDoc, zone: ZoneInfo) -> CreateItem:
         timezone=doc.timezone,
         automation=doc.automation,
         entered_at_ms=parse_datetime(doc.entered_at, zone),
+        company=client_of(doc.company),
     )
 
 
@@ -282,13 +318,37 @@ def _update(doc: UpdateDoc, zone: ZoneInfo) -> UpdateItem:
         client=client_of(doc.client),
         observers=doc.observers,
         timezone=doc.timezone,
+        company=client_of(doc.company),
     )
 
 
-def _hold(mode: str) -> Callable[[Any, ZoneInfo], HoldItem]:
-    def make(doc: HoldDoc | ResumeDoc, zone: ZoneInfo) -> HoldItem:
+def _put_client(doc: PutClientDoc, zone: ZoneInfo) -> PutClient:
+    client = Client(
+        doc.name,
+        _addresses(doc.emails),
+        _addresses(doc.phones),
+        doc.item,
+        doc.kind,
+        doc.timezone,
+        doc.fields,
+    )
+    return PutClient(doc.item, doc.by, dedupe_key=doc.dedupe_key, client=client, company=doc.company)
+
+
+def _hold(mode: str) -> Callable[[Any, ZoneInfo], AnyCommand]:
+    def make(doc: HoldDoc, zone: ZoneInfo) -> AnyCommand:
         restart = isinstance(doc, ResumeDoc) and doc.restart
-        return HoldItem(doc.item, doc.by, dedupe_key=doc.dedupe_key, mode=mode, restart=restart)
+        if sum(map(bool, (doc.item, doc.rule, doc.pipeline))) != 1 or (doc.stage and not doc.item):
+            raise ValueError("name one of 'item' (with 'stage' or without), 'rule' and 'pipeline'")
+        if doc.item:
+            return HoldItem(
+                doc.item, doc.by, dedupe_key=doc.dedupe_key, mode=mode, restart=restart, stage=doc.stage
+            )
+        kind = "rule" if doc.rule else "pipeline"
+        return Hold(
+            "", doc.by, dedupe_key=doc.dedupe_key, kind=kind, target=doc.rule or doc.pipeline, mode=mode,
+            restart=restart, ruleset=doc.ruleset,
+        )  # fmt: skip
 
     return make
 
@@ -321,7 +381,11 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
         "pause": Written(HoldDoc, _hold("pause")),
         "stop": Written(HoldDoc, _hold("stop")),
         "resume": Written(ResumeDoc, _hold("resume")),
+        "settle": Written(
+            PoisonDoc, lambda d, _: SettlePoison("", d.by, dedupe_key=d.dedupe_key, number=d.poison, retry=d.retry)
+        ),
         "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
+        "put_client": Written(PutClientDoc, _put_client),
         "retry": Written(LetterDoc, lambda d, _: RetryDeadLetter("", d.by, number=d.letter)),
         "drop": Written(LetterDoc, lambda d, _: DropDeadLetter("", d.by, number=d.letter)),
     }
