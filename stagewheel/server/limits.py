@@ -48,6 +48,7 @@ BACKLOG_ITEMS_MAX: Final = (
 )
 MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
 TURN_TIMERS_MAX: Final = 1024  # the timers' share of a turn
+WITHDRAW_RECORDS_MAX: Final = 10_000  # of a timeline that are looked through when its item is deleted
 TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
 TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
 TURN_FRAMES_MAX: Final = 1024  # frames taken from the socket before a turn

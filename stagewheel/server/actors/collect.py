@@ -5,17 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 from stagewheel.protocol.codec import encode_payload
 from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
+from stagewheel.server.actors.relooks import forget_employee, watch_employee
+from stagewheel.server.actors.withdraw import withdraw, withdraw_all
 from stagewheel.server.core.effects import (
     CountGuard,
     Effect,
+    ForgetEmployee,
     KeepDeadLetter,
+    KeepStep,
     ParkDelivery,
     PutLink,
     RemoveDeadLetter,
     RemoveFromOutbox,
     RemoveLink,
     SendToItem,
+    WatchEmployee,
+    WithdrawAction,
+    WithdrawAll,
     encode_dead_letter,
 )
 from stagewheel.server.core.inbox import MailboxRow
@@ -32,7 +40,7 @@ def _remove_from_outbox(turn: "Turn", key: bytes, effect: RemoveFromOutbox) -> N
 
 
 def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
-    number = u64(effect.number)
+    number = u64(effect.row.number)  # of its dispatch, whichever attempt this was
     row_key = timer_key(effect.due_ms, b"\x00" + number, 0)
     value = number + effect.channel.encode()
     turn.batch.put(Table.PARKED, number, encode_payload(effect.row))
@@ -69,6 +77,11 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveDeadLetter: _remove_dead_letter,
     SendToItem: _send_to_item,
     CountGuard: _count_guard,
+    KeepStep: keep_step,
     PutLink: put_link,
     RemoveLink: remove_link,
+    WithdrawAction: withdraw,
+    WithdrawAll: withdraw_all,
+    WatchEmployee: watch_employee,
+    ForgetEmployee: forget_employee,
 }

@@ -25,7 +25,7 @@ from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
-from stagewheel.server.actors.poison import PoisonRow
+from stagewheel.server.actors.poison import PoisonRow, end_step
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
@@ -321,6 +321,7 @@ class Engine:
             key.decode(), text, turn.now_ms, type(message).__name__, msgspec.msgpack.encode(message)
         )
         turn.batch.put(Table.POISON, u64(number), msgspec.msgpack.encode(row))
+        end_step(turn, key, message, number)
         return Failed("internal", f"deciding this failed with a bug; it is kept as poison {number}")
 
 

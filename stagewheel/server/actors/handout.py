@@ -63,6 +63,11 @@ class HandOut:
         if route is not None:
             self._going.append((channel, number, route))
 
+    def has_taken(self, channel: str, number: int) -> bool:
+        """Has a sender the row, or had one that is lost?"""
+        lane = self.lanes[channel]
+        return number in lane.taken or number in lane.returned
+
     def turn_ended(self, committed: bool) -> None:
         """Without a commit the rows are still there, and still with those who had them."""
         for channel, number, route in () if committed else self._going:

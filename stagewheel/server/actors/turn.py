@@ -36,11 +36,23 @@ from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.links import concerns_clients, forget, prepare
 from stagewheel.server.core.decide import decide
-from stagewheel.server.core.effects import Decision, DispatchAction, StartTimer, decode_outbox_row
-from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, MailboxRow, TimerFired
+from stagewheel.server.core.effects import (
+    Decision,
+    DispatchAction,
+    OutboxRow,
+    StartTimer,
+    decode_outbox_row,
+)
+from stagewheel.server.core.inbox import (
+    ActionWithdrawn,
+    DeliveryReported,
+    ItemMessage,
+    MailboxRow,
+    TimerFired,
+)
 from stagewheel.server.core.item import Item, Row, decode_row
-from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
@@ -95,6 +107,7 @@ class Turn:
         self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
         self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
         self.reported: set[tuple[str, int]] = set()
+        self.withdrawn: list[tuple[bytes, OutboxRow]] = []  # item key, what was taken back for it
         self.decide_until_ns = 0
         self.decided_count = 0
         self.wrote = False
@@ -180,10 +193,11 @@ class Turn:
             forget(self)
         self.decided_count += 1
         if decision.row is not None or decision.effects:
-            self._collect(key, decision)
+            self.collect(key, decision)
         return decision.result
 
-    def _collect(self, key: bytes, decision: Decision) -> None:
+    def collect(self, key: bytes, decision: Decision) -> None:
+        """What a decision writes, sends and starts."""
         counters, row, item, record = self.counters, decision.row, decision.item, decision.record
         if row is not None:
             self.rows[key] = row
@@ -210,6 +224,15 @@ class Turn:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
             self.engine.backlog.resume(key)
+        if self.withdrawn:
+            self._tell_withdrawn()
+
+    def _tell_withdrawn(self) -> None:
+        """What this decision took back out of the outbox is told to the item at once."""
+        rows, self.withdrawn = self.withdrawn, []
+        for key, row in rows:
+            self.load({key})
+            self.decide(key, self.items[key], ActionWithdrawn(row), None)
 
     # ---------------------------------------------------------------- sources
 
@@ -258,6 +281,7 @@ class Turn:
         counters = self.engine.counters
         self.batch.delete(Table.PARKED, u64(number))
         self.batch.append(OUTBOX_TABLES[channel], u64(counters.outbox), row)
+        self.batch.put(Table.MOVED, u64(number), u64(counters.outbox))
         counters.outbox += 1
 
     def mailboxes(self, taken: list[tuple[bytes, bytes, MailboxRow]]) -> None:
@@ -287,6 +311,8 @@ class Turn:
             self.reported.add(place)
             decoded = decode_outbox_row(row)
             self.engine.reference.need(self.transaction, decoded.version)
+            if decoded.attempt:
+                self.batch.delete(Table.MOVED, u64(decoded.number))
             message = DeliveryReported(
                 report.channel,
                 report.number,
@@ -311,6 +337,12 @@ class Turn:
         """Virtual time: everything due until then happens at its own moment, in order."""
         engine = self.engine
         while True:
+            if engine.background.holds.has_work():
+                engine.background.holds.slice(self)
+                continue
+            if engine.background.relooks.has_work():
+                engine.background.relooks.slice(self)
+                continue
             if engine.backlog.has_work():
                 self.flush()
                 taken = engine.backlog.take(self.transaction, 256)

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 DONE, SKIPPED, FAILED, SENDING, MOVING, WAITS = "done", "skipped", "failed", "sending", "moving", "waits"
 CANCELLED = "cancelled"
+LEFT, PASSED_BY = "left stage", "moment has passed"  # reasons
 RUNS = "runs"  # a workflow, whose end will be told
 ASKS = "asks"  # its client, whether a cap leaves room (8.5)
 

@@ -13,13 +13,20 @@ from stagewheel.errors import RuleError
 from stagewheel.server.core.acting import FAILED, Acted, Asked
 from stagewheel.server.core.create_actions import create_from
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.item_actions import change_responsible, change_stage, set_fields, set_vars
+from stagewheel.server.core.item_actions import (
+    change_responsible,
+    change_stage,
+    delete_item,
+    set_fields,
+    set_vars,
+)
 from stagewheel.server.core.plan_actions import (
     ActionPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
     ChannelPlan,
     CreateFromPlan,
+    DeleteItemPlan,
     HistoryPlan,
     NotifyPlan,
     SetFieldsPlan,
@@ -40,6 +47,7 @@ def perform(d: Deciding, action: ActionPlan, asked: Asked) -> Acted:
 HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     ChannelPlan: send,
     ChangeStagePlan: change_stage,
+    DeleteItemPlan: delete_item,
     ChangeResponsiblePlan: change_responsible,
     SetFieldsPlan: set_fields,
     SetVarsPlan: set_vars,

@@ -1,26 +1,83 @@
-"""How an item goes: what waits ends, and a tombstone stays (semantics 7.6)."""
+"""How an item goes, and what still comes for it afterwards (semantics 7.6, 2.8).
 
-from stagewheel.protocol.journal import ItemDeleted
+Laws: all that waits ends with the item; a tombstone stays, with the counters that go on if the key is created
+again and the head of the timeline. What a sender has not taken is withdrawn; what it has is reported, and the
+report goes to the tombstone: the step gets its one outcome in the timeline, and nothing else comes of it (no
+retry, no dead letter, no rule).
+"""
+
+from stagewheel.protocol.journal import ItemDeleted, Record, StepEnded
 from stagewheel.protocol.messages import Applied, DeleteItem, Result
 from stagewheel.server.core import workflow
+from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import Decision
+from stagewheel.server.core.effects import Decision, Effect, OutboxRow, RemoveFromOutbox, WithdrawAll
 from stagewheel.server.core.entry import leave_stage
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.inbox import ActionWithdrawn, DeliveryReported
 from stagewheel.server.core.item import Tombstone, encode_tombstone
+
+DELETED = "item deleted"
 
 
 def delete(d: Deciding, m: DeleteItem) -> Result:
-    leave_stage(d, "item deleted")
-    workflow.cancel_all(d, "item deleted")
-    d.did.append(ItemDeleted())
-    d.resumed = True  # what waited in the mailbox of a paused item comes to its end
+    """By command."""
+    end_item(d, "")
     return Applied(d.item.entry)
 
 
-def bury(d: Deciding, result: Result) -> Decision:
-    """Leave a tombstone: counters, and the head of the timeline."""
-    decision = d.finish(result, "DeleteItem")
+def end_item(d: Deciding, rule: str) -> None:
+    """End all that waits; `rule` did it, or nobody but the command."""
+    leave_stage(d, DELETED)
+    workflow.cancel_all(d, DELETED)
+    d.did.append(ItemDeleted(rule))
+    d.effects.append(WithdrawAll())
+    d.deleted = True
+    d.resumed = True  # what waited in the mailbox of a paused item comes to its end
+
+
+def bury(d: Deciding, result: Result, cause: str) -> Decision:
+    """Leave a tombstone."""
+    decision = d.finish(result, cause)
     item = d.item
-    decision.row = encode_tombstone(Tombstone(item.entry, item.step_no, item.head, d.now_ms))
+    stone = Tombstone(item.entry, item.step_no, item.head, d.now_ms, item.pipeline, item.version)
+    decision.row = encode_tombstone(stone)
     decision.item = None
+    decision.entered = False
     return decision
+
+
+def reported_late(stone: Tombstone | None, m: DeliveryReported, facts: Facts, now_ms: int) -> Decision:
+    """A delivery of an item that was deleted since. A retry would be a new attempt: it does not come."""
+    outcome, reason = CANCELLED, DELETED
+    if m.outcome == "delivered":
+        outcome, reason = DONE, ""
+    elif m.outcome == "refused":
+        outcome, reason = FAILED, m.reason
+    gone: list[Effect] = [RemoveFromOutbox(m.channel, m.number)]
+    return _told(stone, m.row, outcome, reason, "DeliveryReported", gone, facts, now_ms)
+
+
+def withdrawn_late(stone: Tombstone | None, m: ActionWithdrawn, facts: Facts, now_ms: int) -> Decision:
+    """What the deletion withdrew."""
+    return _told(stone, m.row, CANCELLED, DELETED, "ActionWithdrawn", [], facts, now_ms)
+
+
+def _told(
+    stone: Tombstone | None,
+    row: OutboxRow,
+    outcome: str,
+    reason: str,
+    cause: str,
+    effects: list[Effect],
+    facts: Facts,
+    now_ms: int,
+) -> Decision:
+    if stone is None:
+        return Decision(None, None, Applied(), effects, None)
+    did = [StepEnded(row.rule, row.step, outcome, reason)]
+    record = Record(row.key, stone.head, now_ms, stone.pipeline, stone.version, cause, list(did))
+    after = Tombstone(
+        stone.entry, stone.step_no, facts.position, stone.deleted_ms, stone.pipeline, stone.version
+    )
+    return Decision(None, encode_tombstone(after), Applied(), effects, record)

@@ -16,6 +16,7 @@ from stagewheel.protocol.messages import Client, Result
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.effects import Decision, Effect, OutboxRow
 from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.held import stops
 from stagewheel.server.core.item import NOTHING_MORE, Item, More, Step, encode_item
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.plan import PipelinePlan, StagePlan
@@ -109,7 +110,9 @@ class Deciding(Struct, gc=False):
     @property
     def automatic(self) -> bool:
         """May rules and workflows start?"""
-        return self.more.hold != "stopped"
+        if self.item.more is None and not self.facts.holds:
+            return True
+        return not stops(self.item, self.facts.holds)
 
     @property
     def imported(self) -> bool:
@@ -147,6 +150,10 @@ class Deciding(Struct, gc=False):
         """Change rare values; the common item goes back to having none."""
         more = msgspec.structs.replace(self.more, **changes)
         self.item.more = None if more == NOTHING_MORE else more
+
+    def created_with(self, names: set[str]) -> None:
+        """Of an item that is being created every given value counts as changed from empty (4.2)."""
+        self.was = self.scope.was = dict.fromkeys(sorted(names))
 
     def freeze_rows(self) -> None:
         """Something that a template can see is about to change: rows decided so far keep what they saw."""

@@ -33,6 +33,7 @@ class OutboxRow(Struct, array_like=True, gc=False):
     expires_ms: int
     item: Raw
     roots: dict[str, Any]
+    number: int = 0  # under which it was dispatched; a later attempt stands in the outbox under another
 
     def idempotency_key(self) -> str:
         """The key that every attempt carries: item, entry and first step name the action for good."""
@@ -110,6 +111,14 @@ class SendToItem(Struct, array_like=True, gc=False):
     lineage: Lineage | None = None  # its chain of causes (9.1)
 
 
+class KeepStep(Struct, array_like=True, gc=False):
+    """Put the timer of a paused step aside until the hold of this key is resumed (9.3)."""
+
+    hold: str
+    due_ms: int
+    step: int
+
+
 class CountGuard(Struct, array_like=True, gc=False):
     """Count that a guard stopped the automation of an item (9.1)."""
 
@@ -141,6 +150,19 @@ class ForgetEmployee(Struct, array_like=True, gc=False):
     employee: int
 
 
+class WithdrawAction(Struct, array_like=True, gc=False):
+    """Take back what was dispatched under this number, unless a sender has it. If so the item is sent
+    `ActionWithdrawn`, if not its report comes.
+    """
+
+    channel: str
+    number: int
+
+
+class WithdrawAll(Struct, array_like=True, gc=False):
+    """The same for everything that the item has in the outbox: it was deleted."""
+
+
 Effect = (
     StartTimer
     | DispatchAction
@@ -152,8 +174,11 @@ Effect = (
     | WatchEmployee
     | ForgetEmployee
     | CountGuard
+    | KeepStep
     | PutLink
     | RemoveLink
+    | WithdrawAction
+    | WithdrawAll
 )
 
 

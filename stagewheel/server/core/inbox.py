@@ -14,6 +14,7 @@ from stagewheel.protocol.messages import (
     ChangeStage,
     CreateItem,
     DeleteItem,
+    EnrolItem,
     HoldItem,
     PutClient,
     RaiseEvent,
@@ -58,6 +59,36 @@ class EmployeeChanged(Struct, array_like=True, tag=104, tag_field="tag", gc=Fals
     employee: int
 
 
+class HoldTold(Struct, array_like=True, tag=110, tag_field="tag", gc=False):
+    """A rule or pipeline was stopped, or is to begin anew: `what` is stop | restart. It speaks of the entry
+    that the item was in then (9.3).
+    """
+
+    kind: str
+    target: str
+    what: str
+    entry: int
+    by: int
+    at_ms: int
+
+
+class ActionWithdrawn(Struct, array_like=True, tag=120, tag_field="tag", gc=False):
+    """An action was taken back before any sender took it."""
+
+    row: OutboxRow
+
+
+class StepBroke(Struct, array_like=True, tag=121, tag_field="tag", gc=False):
+    """Deciding this message of a step failed with a bug: it is kept as poison, and the step must end (9.2).
+
+    `alone`: nothing may begin behind the step, since that failed too.
+    """
+
+    message: TimerFired | DeliveryReported
+    poison: int
+    alone: bool = False
+
+
 ItemMessage = (
     CreateItem
     | UpdateItem
@@ -72,6 +103,10 @@ ItemMessage = (
     | DeliveryReported
     | DeadLetterRetried
     | EmployeeChanged
+    | ActionWithdrawn
+    | StepBroke
+    | HoldTold
+    | EnrolItem
 )
 
 

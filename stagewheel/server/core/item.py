@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Client
-from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
+from stagewheel.server.core.lineage import Lineage
 
 # States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the
 # item.
@@ -38,6 +38,7 @@ class Step(Struct, array_like=True, gc=False, frozen=True):
     due_ms: int = 0  # WAITING: when; SENDING: when it was decided
     previous: dict[str, Any] | None = None  # results of the action before it in its chain (`previous.*`)
     base_ms: int = 0  # what its wait counts from: the completion of the rule before it; 0: the entry
+    outbox: int = 0  # SENDING, of a rule that withdraws: the number under which it was dispatched
 
 
 class Token(Struct, array_like=True, gc=False, frozen=True):
@@ -92,6 +93,9 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     again: dict[int, dict[str, Any] | None] = {}  # rules that act again (3.7): their `previous`
     company_of_contact: bool = False  # the company was not given: it is that of the contact
     sent: dict[str, Counted] = {}  # channel -> what a cap counts for a client without a key
+    hold_by: str = ""  # who stopped it: "employee 9", "command", "loop detected"
+    holds: dict[str, str] = {}  # "pipeline/stage" -> paused | stopped: stages of this item (9.3)
+    over: list[str] | None = None  # the entry took another version (1.6): rules that had their turn before
 
 
 NOTHING_MORE = More()
@@ -127,13 +131,15 @@ class Tombstone(Struct, array_like=True, gc=False):
     step_no: int
     head: int
     deleted_ms: int
+    pipeline: str = ""  # where it was, and whose rules it kept: what is reported later is journalled there
+    version: int = 0
 
 
 encode_item = msgspec.msgpack.Encoder().encode
 decode_item = msgspec.msgpack.Decoder(Item).decode
 encode_tombstone = msgspec.msgpack.Encoder().encode
 decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
-_TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 4; an item is an array of 18
+_TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 6; an item is an array of 18
 
 
 Row = Item | Tombstone | ClientRow | None  # what a key of the items table stands for; None: nothing

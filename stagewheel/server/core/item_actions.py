@@ -1,4 +1,4 @@
-"""Actions on the item itself: stage, pipeline, fields, responsible; variables of its workflows (A1–A4, A8)."""
+"""Actions on the item itself: stage, pipeline, fields, responsible, its end; variables (A1–A4, A7, A8)."""
 
 from typing import Any
 

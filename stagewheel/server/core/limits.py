@@ -6,22 +6,23 @@ ITEM_KEY_BYTES_MAX: Final = 200
 TEXT_BYTES_MAX: Final = 65_536  # of a text rendered within the turn (4.7)
 ABSENCES_MAX: Final = 366  # of one employee
 OPENING_HOURS_MAX: Final = 100  # of one week
-ABSENCES_MAX: Final = 366  # of one employee
-OPENING_HOURS_MAX: Final = 100  # of one week
 FIELDS_BYTES_MAX: Final = 262_144  # of all values that one command may carry
 INSTANCES_MAX: Final = 32  # running workflows an item (6.5)
 STEPS_WITHOUT_WAIT_MAX: Final = 200  # of a workflow, then it yields to the next turn (6.3)
 STEPS_A_DECISION_MAX: Final = 2_000  # of all workflows together; then they yield as well
 TOKENS_MAX: Final = 32  # threads of one workflow instance
 ROUNDS_MAX: Final = 1_000  # of a while loop (6.3), and of workflows that start one another
-# What a ruleset may set its guards to (9.1); the standard is in lineage.py. An item carries up to so many moments.
+# What a ruleset may set its guards to (9.1); the standard is in lineage.py. An item carries up to so many
+# moments.
 CHAIN_ENTRIES_MAX: Final = 200
 ITEM_ENTRIES_MAX: Final = 400
 CHAIN_MESSAGES_MAX: Final = 100_000
+STAGE_HOLDS_MAX: Final = 100  # stages of one item that are stopped or paused (9.3)
 LINKS_MAX: Final = 20_000  # items linked to one contact or company
 LINKS_SLICE: Final = 256  # of them told in one decision
 SPREADS_MAX: Final = 16  # events of one client that are still on their way to further items
 CLIENT_BYTES_MAX: Final = 16_384  # of a contact or company; each linked item holds a copy
+REPEATS_MAX: Final = 1_000  # rules whose history an imported item may bring along (1.12)
 CAP_LIMIT_MAX: Final = 100  # actions that one cap allows within its window
 
 assert STEPS_WITHOUT_WAIT_MAX <= STEPS_A_DECISION_MAX, "one workflow alone must come through its own share"

@@ -42,10 +42,14 @@ class ActionPlan(Struct, kw_only=True):
 
 
 class ChangeStagePlan(ActionPlan):
-    """A1 (and A2 with `pipeline`)."""
+    """A1 (and A2 with `pipeline`; then an empty `stage` is its first)."""
 
     stage: str
     pipeline: str = ""
+
+
+class DeleteItemPlan(ActionPlan):
+    """A7, without erasing."""
 
 
 class ChangeResponsiblePlan(ActionPlan):

@@ -30,6 +30,7 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     roots = roots_of(scope, action.roots) if action.roots else {}
     if action.people is not None:
         roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
+    number = d.facts.outbox_next + d.dispatched
     row = OutboxRow(
         item.key,
         item.entry,
@@ -43,8 +44,8 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
         d.now_ms + action.expires_ms,
         NOT_YET,
         roots,
+        number,
     )
-    number = d.facts.outbox_next + d.dispatched
     d.dispatched += 1
     d.effects.append(DispatchAction(action.channel, number, row))
     d.open_rows.append(row)

@@ -21,7 +21,7 @@ class Table(enum.IntEnum):
     JOURNAL = 4  # u64 position ‖ one decision's record (appended, trimmed from the front)
     ANSWERS = 5  # 16 bytes producer, u64 sequence ‖ the encoded answer of that Submit
     PRODUCERS = 6  # 16 bytes producer ‖ epoch, next sequence, owner, last seen
-    PARKED = 7  # u64 outbox number ‖ an outbox row that waits for its retry
+    PARKED = 7  # u64 outbox number of its dispatch ‖ an outbox row that waits for its retry
     DEAD = 8  # u64 number ‖ a dead letter: the outbox row and why it was given up
     POISON = 9  # u64 number ‖ a message that no decision could take, and the error
     RULESETS = 10  # u64 version ‖ what a stored ruleset is: its name, when, by whom, why
@@ -42,6 +42,9 @@ class Table(enum.IntEnum):
     HELD_BY = 25  # u64 employee, item key ‖ u64 due_ms until when that employee's hours hold a step of it
     RELOOKS = 26  # u64 employee ‖ key of the item that was told last that these hours changed
     LINKS = 27  # u16 length, client key, 0 open or 1 closed, item key ‖ an item linked to a contact or company
+    HOLDS = 28  # "kind:target" ‖ a rule or pipeline that is stopped or paused (9.3)
+    KEPT_STEPS = 29  # u16 length, hold, timer's key ‖ empty: a step that was due while it was paused
+    MOVED = 30  # u64 outbox number of an action's dispatch ‖ u64 number under which a later attempt stands
 
 
 FORMAT_KEY: Final = b"format"
