@@ -88,7 +88,7 @@ def test_mistakes_of_the_frame_are_found_all_at_once() -> None:
 
 STAGE = """\
 - action: {do: notify, text: x}  #! a rule needs 'id'
-- {id: a}  #! a rule needs 'action'
+- {id: a}  #! a rule has 'action' or 'steps'; this one has neither
 - {id: a b, action: {do: notify, text: x}}  #! expected an id of letters
 - id: b
   runs: {after: 1d}  #! unknown key 'runs' of a rule; did you mean 'run'?
@@ -156,7 +156,7 @@ STAGE = """\
 - id: y
   action: {text: x}  #! an action needs 'do', its kind
 - id: z
-  action: x  #! expected a mapping, got 'x'
+  action: x  #! an action is a mapping with 'do'
 - id: z
   action: {do: notify, text: "{{ item.name"}  #! the template
 """
@@ -209,13 +209,26 @@ workflows:
     - {do: pause, for: 7 days}  #! '7' is no duration
     - {do: pause, until: name}  #! 'name' is text
     - {do: pause, for: 1d, time: "10:00"}  #! 'time' needs 'until'
-    - {do: wait_for, event: x}  #! the step 'wait_for' is not supported yet
+    - {do: wait_for, event: x}  #! unknown event 'x'
+    - {do: wait_for, timeout: 1d}  #! says 'event' (its type) or 'fields' (those that change)
+    - {do: wait_for, event: form_submitted, page: x}  #! 'page' is no setting of the event 'form_submitted'; it
+    - {do: wait_for, event: app}  #! needs 'code'
+    - {do: wait_for, fields: [nam]}  #! unknown field 'nam'
+    - {do: wait_for, event: invoice_paid, fields: [name]}  #! 'fields' is a setting of 'field_changed' only
+    - {do: wait_for, fields: [name], on_timeout: [{do: stop}]}  #! 'on_timeout' needs 'timeout'
+    - {do: wait_for, fields: [name], timeout: soon}  #! 'soon' is no duration
+    - {do: parallel, branches: []}  #! a 'parallel' needs at least one branch
+    - {do: parallel, branches: [{steps: []}]}  #! the branch has no steps
+    - {do: parallel, branches: [{step: x, steps: [{do: stop}]}]}  #! unknown key 'step' of a branch of 'parallel'
+    - {do: parallel, wait: none, branches: [{steps: [{do: stop}]}]}  #! expected one of all, first, got 'none'
+    - {do: run_workflow, workflow: cc}  #! there is no workflow 'cc'; did you mean 'c'?
+    - {do: run_workflow, workflow: c, vars: {x: 1}}  #! 'c' has no variable 'x'
+    - {do: run_workflow, workflow: f}  #! 'f' is of pipeline others, not deals
     - {do: stp}  #! unknown step 'stp'; did you mean 'stop'?
     - {do: stop, whn: x}  #! unknown key 'whn' of a 'stop' step; did you mean 'when'?
     - {do: send_email, subject: x, body: y, when: {nam: {is: x}}}  #! unknown field 'nam'
     - {do: send_email, subject: "{{ vars.rund }}", body: y}  #! unknown variable 'rund'
     - {do: set_fields, fields: {paid: 5}}  #! 'paid' is boolean
-    - {do: send_sms, text: x}  #! the action 'send_sms' is not supported yet
     - {do: notify, text: x, on_failure: ignore}  #! expected one of stop, continue
     - pause  #! a step is a mapping with 'do'
   b: {pipeline: deals, steps: []}  #! the workflow has no steps
@@ -233,6 +246,7 @@ workflows:
     if_running: parrallel  #! expected one of ignore, restart, parallel
     until: never  #! expected one of stage_change
     steps: [{do: stop}]
+  f: {pipeline: others, steps: [{do: stop}]}  #! there is no pipeline 'others'
 """
 
 

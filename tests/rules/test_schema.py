@@ -96,6 +96,10 @@ WRONG = [
     with_stage(more="workflows: {w: {pipeline: deals, steps: [{do: stp}]}}\n"),
     with_stage(more="workflows: {w: {pipeline: deals, steps: [{do: if, branches: [{steps: []}]}]}}\n"),
     with_stage(more="colour: red\n"),
+    in_stage("- {id: a, steps: [{do: parallel, branches: [{when: {size: {gt: 1}}, steps: [{do: stop}]}]}]}\n"),
+    in_stage("- {id: a, steps: [{do: wait_for, event: form_submited}]}\n"),
+    in_stage("- {id: a, steps: [{do: wait_for, fields: [size], after: 1d}]}\n"),
+    in_stage("- {id: a, action: {do: run_workflow, workflow: w, waits: true}}\n"),
 ]
 
 
@@ -103,6 +107,28 @@ WRONG = [
 def test_what_an_editor_marks_is_a_mistake_for_check_too(text: str) -> None:
     assert not fits(document(text), SCHEMA)
     assert mistakes({"rules.yaml": text})
+
+
+STEPS_OF_A_RULE = """\
+- id: a
+  steps:
+    - {do: pause, for: 1d}
+    - do: parallel
+      wait: first
+      on_failure: continue
+      branches:
+        - steps: [{do: wait_for, event: form_submitted, form: brief, timeout: 3d, on_timeout: [{do: stop}]}]
+        - steps: [{do: wait_for, fields: [size], when: {size: {gt: 1}}}]
+    - {do: run_workflow, workflow: w, wait: true, vars: {n: 1}, on_failure: continue}
+- {id: b, action: {do: run_workflow, workflow: w, vars: {n: 1}, wait: true}}
+"""
+
+
+def test_the_steps_of_a_workflow_fit_the_schema() -> None:
+    workflow = "workflows: {w: {pipeline: deals, vars: {n: 0}, steps: [{do: stop, reason: '{{ vars.n }}'}]}}\n"
+    text = in_stage(STEPS_OF_A_RULE) + workflow
+    assert mistakes({"rules.yaml": text}) == []
+    assert fits(document(text), SCHEMA)
 
 
 def test_the_schema_shows_no_key_that_a_document_can_not_have() -> None:

@@ -132,7 +132,7 @@ class RuleDoc(Doc):
     what: ClassVar[str] = "a rule"
     later: ClassVar[frozenset[str]] = frozenset({"on_leave", "again_on_change"})
     id: Id
-    action: Action | None = None
+    action: Any = None  # compile_actions.py
     steps: Steps | None = None  # in place of `action`
     name: str = ""
     run: RunDoc | Literal["immediately"] = "immediately"

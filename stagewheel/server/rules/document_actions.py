@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from stagewheel.server.rules.document import Doc, Name
+from stagewheel.server.rules.document import Doc, Id, Name
 
 
 class RecipientDoc(Doc):
@@ -157,6 +157,16 @@ class CallDoc(Doc):
     provider: str = ""
 
 
+class RunWorkflowDoc(Doc):
+    """W10, as the action of a rule."""
+
+    what: ClassVar[str] = "run_workflow"
+    do: str
+    workflow: Id
+    vars: dict[Name, Any] = {}
+    wait: bool = False
+
+
 ACTIONS: dict[str, type[Doc]] = {
     "change_stage": ChangeStageDoc,
     "change_responsible": ChangeResponsibleDoc,
@@ -170,6 +180,7 @@ ACTIONS: dict[str, type[Doc]] = {
     "webhook": WebhookDoc,
     "send_sms": SendSmsDoc,
     "call": CallDoc,
+    "run_workflow": RunWorkflowDoc,
 }
 ACTIONS_LATER = frozenset(
     {

@@ -29,19 +29,24 @@ def ruleset_schema() -> Schema:
     actions = {do: _of_kind(defs[doc.__name__], do) for do, doc in ACTIONS.items()}
     steps = {do: _of_kind(defs[doc.__name__], do) for do, doc in STEPS.items()}
     for step in steps.values():
-        for key in step["properties"].keys() & {"steps", "else"}:
+        for key in step["properties"].keys() & {"steps", "else", "on_timeout"}:
             step["properties"][key] = _list("Step")
         if "branches" in step["properties"]:
-            step["properties"]["branches"] = _list("BranchDoc")
+            parallel = step["title"] == "parallel"
+            step["properties"]["branches"] = _list("ThreadDoc" if parallel else "BranchDoc")
+    steps["wait_for"]["properties"] |= {name: {"type": "string"} for name in sorted(SETTINGS)}
+    steps["wait_for"]["properties"]["event"] = {"enum": sorted(EVENTS)}
     framed = {do: {**one, "properties": {**one["properties"], **frame}} for do, one in actions.items()}
     defs["Condition"] = _condition()
     defs["Action"] = _one_of(actions)
     defs["Step"] = _one_of({**framed, **steps})
     defs["TriggerDoc"] = _trigger(defs["TriggerDoc"])
-    defs["RuleDoc"]["properties"]["action"] = _ref("Action")
+    defs["RuleDoc"]["properties"] |= {"action": _ref("Action"), "steps": _list("Step")}
+    defs["RuleDoc"]["anyOf"] = [{"required": ["action"]}, {"required": ["steps"]}]
     defs["StageDoc"]["properties"]["triggers"] = _list("TriggerDoc")
     defs["WorkflowDoc"]["properties"]["steps"] = _list("Step")
-    defs["BranchDoc"]["properties"]["steps"] = _list("Step")
+    for name in ("BranchDoc", "ThreadDoc"):
+        defs[name]["properties"]["steps"] = _list("Step")
     for schema in (*defs.values(), *actions.values(), *framed.values(), *steps.values()):
         if "when" in schema.get("properties", {}):
             schema["properties"]["when"] = _ref("Condition")
