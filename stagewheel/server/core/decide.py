@@ -59,7 +59,6 @@ from stagewheel.server.core.linking import (
     INBOUND,
     client_changed,
     client_reached_us,
-    names_clients,
     place,
     tell_clients,
 )
@@ -138,12 +137,12 @@ def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
 
 def _update(d: Deciding, m: UpdateItem) -> Result:
     values = dict(m.fields)
-    for name in ("title", "responsible", "client", "observers", "timezone"):
+    for name in ("title", "responsible", "client", "company", "observers", "timezone"):
         value = getattr(m, name)
         if value is not None:
             values[name] = value
-    if m.company is not None or (m.client is not None and names_clients(m.client, d.item)):
-        values |= place(d, m.client, m.company)
+    if "client" in values or "company" in values:
+        values |= place(d, values)
     changed = _set(d, values)
     if isinstance(changed, Failed):
         return changed

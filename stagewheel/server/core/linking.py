@@ -82,13 +82,20 @@ class Slots:
         }
 
 
-def place(d: Deciding, client: Client | None, company: Client | None) -> dict[str, Any]:
-    """The built-in values to set for a command that names a client or a company."""
+def place(d: Deciding, values: dict[str, Any]) -> dict[str, Any]:
+    """The built-in values to set where a command sets `client` or `company`; None takes it away. Nothing, where the client
+    is the item's only one and has no key.
+    """
+    client, company = values.get("client"), values.get("company")
+    if not isinstance(client, Client | None) or not isinstance(company, Client | None):
+        return {}  # refused with the other values
+    if "company" not in values and not names_clients(client, d.item):
+        return {}
     slots = Slots(d.item, d.facts)
-    if client is not None:
-        slots.set_client(client)
-    if company is not None:
-        slots.set_company(company)
+    if "client" in values:
+        slots.set_client(values["client"])
+    if "company" in values:
+        slots.set_company(values["company"])
     slots.follow()
     if d.more.company_of_contact != slots.by_contact:
         d.set_more(company_of_contact=slots.by_contact)
