@@ -156,6 +156,8 @@ def _entered(about: _About, fact: j.Entered) -> Line:
 
 def _waits(about: _About, fact: j.StepWaits) -> Line:
     until = f"until {moment(fact.due_ms)}" if fact.due_ms else "until its date field is filled"
+    if fact.outside:
+        until = f"for its hours (it is outside those of {', '.join(fact.outside)}) {until}"
     return Line("waits", f"{fact.rule} waits {until}", about.of_rule(fact.rule, fact.seen))
 
 

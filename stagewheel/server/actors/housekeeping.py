@@ -1,4 +1,5 @@
-"""What is forgotten after its time, a slice at a turn: producers long unused, and their answers.
+"""What is forgotten after its time, a slice at a turn: producers long unused, and their answers; and holds
+that are over (`relooks.py`).
 
 A producer's row is kept while it has a session, and for `PRODUCER_KEPT_MS` after its last command; then a
 Submit of it is told `expired`. (Where a clock is driven or runs fast, those days pass between two commands of
@@ -39,8 +40,9 @@ class Housekeeping:
             if key not in here:
                 turn.batch.delete(Table.PRODUCERS, key)
                 turn.batch.delete_range(Table.ANSWERS, key, prefix_end(key))
+        more_held = turn.engine.background.relooks.sweep(turn)
         if len(rows) == SLICE_ROWS:
             self._cursor = rows[-1][0] + b"\x00"
         else:
             self._cursor = b""
-            self._next_ms = turn.now_ms + SWEEP_EVERY_MS
+            self._next_ms = turn.now_ms + (0 if more_held else SWEEP_EVERY_MS)

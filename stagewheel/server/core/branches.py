@@ -111,7 +111,7 @@ def stepped(
     )
 
 
-def waits(d: Deciding, run: Running, token: Token) -> int:
+def waits(d: Deciding, run: Running, token: Token, what: str = "") -> int:
     """Let a thread wait as `token`, journalled."""
     op = run.plan.program[token.at]
     run.tokens.append(token)
@@ -123,7 +123,7 @@ def waits(d: Deciding, run: Running, token: Token) -> int:
             op.name,
             token.step,
             token.due_ms,
-            awaited(op),
+            what or awaited(op),
             branch_of(run, token.parent, token.at),
         )
     )

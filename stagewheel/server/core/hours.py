@@ -19,7 +19,7 @@ from stagewheel.server.core.calendar import DATE_FORM, DAY_MS, parse_datetime, p
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import WatchEmployee
 from stagewheel.server.core.limits import ABSENCES_MAX, OPENING_HOURS_MAX
-from stagewheel.server.core.plan import PipelinePlan, TimePlan
+from stagewheel.server.core.plan import TimePlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.working import ALWAYS, Week, WorkingTime
 
@@ -35,10 +35,12 @@ class Hold(Struct, gc=False, frozen=True):
     outside: list[str]
 
 
-def look(d: Deciding, names: tuple[str, ...]) -> Hold:
-    """The next moment within all of these hours, and which of them now is outside of."""
+def look(d: Deciding, names: tuple[str, ...], version: int = 0) -> Hold:
+    """The next moment within all of these hours, and which of them now is outside of. `version` is that of a
+    workflow; 0: the entry's.
+    """
     now_ms = d.now_ms
-    times = [(name, time) for name in names if (time := _time_of(d, name)) is not None]
+    times = [(name, time) for name in names if (time := _time_of(d, name, version)) is not None]
     outside = [name for name, time in times if not working.is_open(time, now_ms)]
     if not outside:
         return Hold(now_ms, [])
@@ -76,16 +78,11 @@ def counted(d: Deciding, wait: Wait) -> WorkingTime:
     return time
 
 
-def _plan(d: Deciding) -> PipelinePlan | None:
-    """The plan of the entry, or of the version that a running workflow keeps."""
-    if d.scope.version:
-        return d.facts.kept(d.scope.version, d.item.pipeline) or d.plan
-    return d.plan
-
-
-def _time_of(d: Deciding, name: str) -> WorkingTime | None:
+def _time_of(d: Deciding, name: str, version: int = 0) -> WorkingTime | None:
     """None: open always, since nothing is known that closes it."""
-    plan = _plan(d)
+    plan = d.plan
+    if version or d.scope.version:  # that a running workflow keeps
+        plan = d.facts.kept(version or d.scope.version, d.item.pipeline) or d.plan
     time = plan.time if plan is not None else NO_TIME
     if name == CLIENT:
         return None if time.quiet is None else WorkingTime(time.quiet, zone_of_client(d, time))

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from stagewheel.server.core import pauses
 from stagewheel.server.core.acting import (
     ASKS,
     CANCELLED,
@@ -69,6 +70,9 @@ def pause(d: Deciding, run: Running, thread: Thread, op: Pause) -> int:
     if due_ms is None and op.wait.if_empty != "wait":
         due_ms = d.now_ms
     if due_ms is not None and due_ms <= d.now_ms:
+        held = pauses.outside(d, run, op)
+        if held is not None:
+            return pauses.hold(d, run, thread, op, held, d.next_step(), d.now_ms)
         stepped(d, run, at, DONE, "moment has passed", parent=thread.parent)
         return at + 1
     return wait_until(d, run, thread, d.next_step(), op, due_ms, d.now_ms)

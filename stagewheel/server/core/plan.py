@@ -80,7 +80,7 @@ class TimePlan(Struct, frozen=True):
     """When a company works, when its clients rest, and where they live."""
 
     company: WorkingTime | None = None  # the calendar, in the zone of the pipeline
-    quiet: Week | None = None  # what is outside of the quiet hours, every day the same; the zone is the client's
+    quiet: Week | None = None  # what is outside of the quiet hours, in the zone of the client
     zone_of_phone: Callable[[str], str] | None = None  # a zone's name, or "" (3.2)
 
 

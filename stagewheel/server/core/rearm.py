@@ -79,8 +79,10 @@ def _hold(
 
 
 def end_hold(d: Deciding, wait: Wait) -> None:
-    """A held step, gone from the item's list, is looked at: no other one is to be told of its employee."""
-    if hours.RESPONSIBLE in wait.hours and not any(step.state == HELD for step in d.steps):
+    """A held step is gone from the item's list: if it was the last, nobody is to be told of its employee."""
+    if hours.RESPONSIBLE not in wait.hours or any(step.state == HELD for step in d.steps):
+        return
+    if not any(token.state == HELD for one in d.more.instances for token in one.tokens):
         d.effects.append(ForgetEmployee(d.item.responsible))
 
 

@@ -8,13 +8,23 @@ remember. Behind the doors stands `walk.py`.
 from typing import Any
 
 from stagewheel.errors import RuleError
+from stagewheel.server.core import pauses
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, Acted, Asked
 from stagewheel.server.core.branches import Running, stepped
 from stagewheel.server.core.deciding import Deciding, Finished, Resume
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.instances import end, find, plan_of
-from stagewheel.server.core.item import LISTENING, QUEUED, RUNNING, WAITING, WAITING_FIELD, Instance, Token
+from stagewheel.server.core.item import (
+    HELD,
+    LISTENING,
+    QUEUED,
+    RUNNING,
+    WAITING,
+    WAITING_FIELD,
+    Instance,
+    Token,
+)
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.operations import go_on, wait_until
@@ -25,6 +35,7 @@ from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.walk import CONDITION, run_steps, run_workflow, verdict, walk
 
 ALL = 1 << 62
+WHOSE_HOURS = frozenset({"responsible", "client"})
 
 
 def run(d: Deciding, action: ActionPlan, asked: Asked) -> Acted:
@@ -45,7 +56,7 @@ def run(d: Deciding, action: ActionPlan, asked: Asked) -> Acted:
 
 def token_due(d: Deciding, fired: TimerFired) -> bool:
     """A pause or a time-out is over. False: no token waits for just this moment."""
-    found = find(d, fired.step, WAITING, LISTENING, QUEUED)
+    found = find(d, fired.step, WAITING, HELD, LISTENING, QUEUED)
     if found is None or found[1].due_ms != fired.due_ms:
         return False
     run, token, op = _wake(d, *found)
@@ -54,6 +65,10 @@ def token_due(d: Deciding, fired: TimerFired) -> bool:
     elif isinstance(op, WaitFor):
         stepped(d, run, token.at, DONE, "timed out", parent=token.parent, token=token.step)
         run.take(token, op.otherwise, {"timed_out": True})
+    elif isinstance(op, Pause) and (held := pauses.outside(d, run, op)) is not None:
+        thread = run.take(token, token.at, token.previous)
+        run.ready.remove(thread)
+        pauses.hold(d, run, thread, op, held, token.step, token.base_ms)
     else:
         stepped(d, run, token.at, DONE, parent=token.parent, token=token.step)
         run.take(token, token.at + 1, token.previous)
@@ -150,15 +165,31 @@ def fields_changed(d: Deciding, names: tuple[str, ...]) -> None:
         token.step
         for instance in d.more.instances
         for token in instance.tokens
-        if token.state in (WAITING, WAITING_FIELD)
+        if token.state in (WAITING, WAITING_FIELD, HELD)
     ]
     for step in steps:
-        found = find(d, step, WAITING, WAITING_FIELD)
+        found = find(d, step, WAITING, WAITING_FIELD, HELD)
         if found is None:
             continue
         run, token, op = _wake(d, *found)
         if isinstance(op, Pause) and (op.wait.of in names or TIMEZONE in names):
             _follow(d, run, token, op)
+        elif isinstance(op, Pause) and token.state == HELD and not WHOSE_HOURS.isdisjoint(names):
+            _hold_again(d, run, token, op)
+
+
+def employee_changed(d: Deciding) -> None:
+    """Pauses that are held by the responsible's hours look again (3.8)."""
+    for step in pauses.held_by_employee(d):
+        found = find(d, step, HELD)
+        if found is not None:
+            run, token, op = _wake(d, *found)
+            _hold_again(d, run, token, op)
+
+
+def _hold_again(d: Deciding, run: Running, token: Token, op: Pause) -> None:
+    if pauses.again(d, run, token, op) is not None:
+        walk(d, run)
 
 
 def _follow(d: Deciding, run: Running, token: Token, op: Pause) -> None:
@@ -166,6 +197,9 @@ def _follow(d: Deciding, run: Running, token: Token, op: Pause) -> None:
         due_ms = due_of(d, op.wait, token.base_ms, False)
     except ValueError as error:
         _come_to(d, run, token, Acted(FAILED, str(error)), False)
+        return
+    if token.state == HELD and due_ms is not None and due_ms <= d.now_ms:
+        _hold_again(d, run, token, op)
         return
     if (due_ms or 0) == token.due_ms:
         return
