@@ -148,7 +148,8 @@ def _check_taken(report: Report) -> None:
     refused = sum(one.count for one in report.refused)
     about_items = sum(count for kind, count in report.commands.items() if kind != "PutEmployee")
     if about_items and refused >= about_items:
-        first = report.refused[0]
+        # That an item is not there follows from what was wrong with its creation.
+        first = next((one for one in report.refused if one.code != "unknown_item"), report.refused[0])
         raise CallerError(f"{report.files} took none of the {about_items:,} commands: {first.message}")
 
 

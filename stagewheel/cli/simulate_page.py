@@ -147,8 +147,4 @@ def _medians(stages: list[r.StageReport]) -> dict[Any, float]:
 
 
 def _examples(report: r.Report) -> list[tuple[str, r.Example]]:
-    return [
-        (one.rule if isinstance(one, r.RuleReport) else one.workflow, example)
-        for one in [*report.rules, *report.workflows]
-        for example in one.sent.examples
-    ]
+    return [(name, example) for name, sent in report.senders() for example in sent.examples]

@@ -116,13 +116,12 @@ def _rules(out: Console, report: r.Report) -> None:
 def _workflows(out: Console, report: r.Report) -> None:
     if not report.workflows:
         return
+    names = ["started", "done", "stopped", "failed", "cancelled", "running"]
     rows = []
     for one in report.workflows:
-        counts = (sum(one.started.values()), one.count("done"), one.count("stopped"), one.count("failed"))
-        counts += (one.count("cancelled"), one.running)
+        counts = [sum(one.started.values()), *(one.count(name) for name in names[1:-1]), one.running]
         sent = escape(reasons(one.sent.channels))
         rows.append((escape(one.workflow), *(f"{count:,}" for count in counts), sent, escape(why(one))))
-    names = ["started", "done", "stopped", "failed", "cancelled", "running"]
     out.print()
     out.print(table(["workflow", *names, "would send", "why"], rows, right=",".join(names)))
 
@@ -142,9 +141,8 @@ def _triggers(out: Console, report: r.Report) -> None:
 
 def _messages(out: Console, report: r.Report) -> None:
     rows = []
-    for one in [*report.rules, *report.workflows]:
-        name = one.rule if isinstance(one, r.RuleReport) else one.workflow
-        for example in one.sent.examples[:1]:
+    for name, sent in report.senders():
+        for example in sent.examples[:1]:
             said = content(example.values)
             rows.append((escape(name), example.channel, escape(example.item), escape(said)))
     if rows:
@@ -183,13 +181,13 @@ def show_comparison(out: Console, made: Comparison) -> None:
         if len(made.groups) > SHOWN_MAX:
             out.print(f"… and {len(made.groups) - SHOWN_MAX} more kinds of change")
     if made.deltas:
-        rows = [
+        counts = [
             (one.kind, escape(one.name), escape(what), f"{then:,}", f"{now:,}", f"{now - then:+,}")
             for one in made.deltas
             for what, (then, now) in one.counts.items()
         ]
         out.print()
-        out.print(table(["what", "of", "count", "then", "now", ""], rows[:SHOWN_MAX], right="then,now,"))
+        out.print(table(["what", "of", "count", "then", "now", ""], counts[:SHOWN_MAX], right="then,now,"))
 
 
 def told(change: Change, zone: str) -> str:

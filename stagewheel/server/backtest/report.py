@@ -167,6 +167,11 @@ class Report(Struct):
     warnings: list[str]
     notes: list[str]
 
+    def senders(self) -> list[tuple[str, Sent]]:
+        """Rules, then workflows, by id, with what they would have sent."""
+        of_rules = [(one.rule, one.sent) for one in self.rules]
+        return of_rules + [(one.workflow, one.sent) for one in self.workflows]
+
 
 def bump(counts: Counts, name: str, limit: int = REASONS_MAX) -> None:
     """One more; beyond so many names it is one of the others."""
