@@ -93,7 +93,6 @@ STAGE = """\
 - id: b
   runs: {after: 1d}  #! unknown key 'runs' of a rule; did you mean 'run'?
   hours: company  #! 'hours' is not supported yet
-  on_leave: withdraw  #! 'on_leave' is not supported yet
   action: {do: notfy, text: x}  #! unknown action 'notfy'; did you mean 'notify'?
 - id: c
   run: {after: 1x}  #! unknown unit 'x'
@@ -103,6 +102,7 @@ STAGE = """\
   run: {after: 11y}  #! longer than 10 years
   action: {do: notify, txt: x}  #! notify needs 'text' && unknown key 'txt' of notify
 - id: e
+  on_leave: withdraw  #! only an action that leaves through a channel can be withdrawn
   run: {after: 3wd}  #! '3wd' is not supported yet
   action: {do: notify, text: "{{ item.nam }}"}  #! unknown field 'nam' of deal; did you mean 'name'?
 - id: f
@@ -130,7 +130,7 @@ STAGE = """\
   when: {any: [{size: {gt: 1}}, {nam: {is: x}}]}  #! unknown field 'nam' of deal; did you mean 'name'?
   action: {do: send_email, subject: x, body: y, track: {}}  #! 'track' is not supported yet
 - id: n
-  again_on_change: true  #! 'again_on_change' is not supported yet
+  again_on_change: true  #! it needs a date field ('of' or 'at' in 'run')
   action: {do: send_email, subject: x, body: y, from: me}  #! expected 'auto' or an e-mail address
 - id: o
   repeat: {every: 7 days}  #! '7' is no duration
@@ -157,7 +157,7 @@ STAGE = """\
   action: {text: x}  #! an action needs 'do', its kind
 - id: z
   action: x  #! an action is a mapping with 'do'
-- id: z
+- id: z  #! the rule id 'z' stands twice
   action: {do: notify, text: "{{ item.name"}  #! the template
 """
 

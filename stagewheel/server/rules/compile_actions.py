@@ -17,6 +17,7 @@ from stagewheel.server.core.plan_actions import (
     ChangeStagePlan,
     ChannelPlan,
     CreateFromPlan,
+    DeleteItemPlan,
     HistoryPlan,
     NotifyPlan,
     RunWorkflowPlan,
@@ -31,9 +32,11 @@ from stagewheel.server.rules.document_actions import (
     ACTIONS_LATER,
     AddHistoryDoc,
     CallDoc,
+    ChangePipelineDoc,
     ChangeResponsibleDoc,
     ChangeStageDoc,
     CreateFromDoc,
+    DeleteItemDoc,
     NotifyDoc,
     RecipientDoc,
     RunWorkflowDoc,
@@ -93,6 +96,21 @@ def compile_action(raw: Any, where: Where) -> ActionPlan | None:
 def _change_stage(doc: ChangeStageDoc, where: Where) -> ActionPlan:
     where.work.check_stage(where.pipeline, doc.stage, where.place / "stage")
     return ChangeStagePlan(index=0, stage=doc.stage)
+
+
+def _change_pipeline(doc: ChangePipelineDoc, where: Where) -> ActionPlan:
+    work, own = where.work, where.names.entity.id
+    if work.check_pipeline(doc.pipeline, where.place / "pipeline"):
+        entity = work.pipelines[doc.pipeline].entity
+        if entity != own:
+            where.mistake("pipeline", f"pipeline '{doc.pipeline}' is for {entity}; this item is a {own}")
+        elif doc.stage:
+            work.check_stage(doc.pipeline, doc.stage, where.place / "stage")
+    return ChangeStagePlan(index=0, stage=doc.stage, pipeline=doc.pipeline)
+
+
+def _delete_item(doc: DeleteItemDoc, where: Where) -> ActionPlan:
+    return DeleteItemPlan(index=0)
 
 
 def _change_responsible(doc: ChangeResponsibleDoc, where: Where) -> ActionPlan:
@@ -345,6 +363,8 @@ def _channel(
 
 MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     ChangeStageDoc: _change_stage,
+    ChangePipelineDoc: _change_pipeline,
+    DeleteItemDoc: _delete_item,
     ChangeResponsibleDoc: _change_responsible,
     SetFieldsDoc: _set_fields,
     SetDoc: _set,

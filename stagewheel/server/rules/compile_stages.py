@@ -3,7 +3,7 @@
 from typing import Any
 
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
-from stagewheel.server.core.plan_actions import ActionPlan, StepsPlan
+from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan, StepsPlan
 from stagewheel.server.rules.caps import compile_caps
 from stagewheel.server.rules.changes import asked_of
 from stagewheel.server.rules.compile_actions import compile_action
@@ -76,8 +76,12 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
     every_ms = 0
     if isinstance(doc.repeat, RepeatEveryDoc):
         every_ms = length_ms(duration_of(doc.repeat.every, place / "repeat" / "every", work.log))
+    if doc.again_on_change and not (wait is not None and wait.of):
+        work.log.mistake(place / "again_on_change", "it needs a date field ('of' or 'at' in 'run')")
     if action is None:
         return None
+    if doc.on_leave == "withdraw" and not isinstance(action, ChannelPlan):
+        work.log.mistake(place / "on_leave", "only an action that leaves through a channel can be withdrawn")
     return RulePlan(
         id=doc.id,
         index=index,
@@ -94,6 +98,8 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
         repeat_every_ms=every_ms,
         wait_delivery=doc.wait,
         disabled=doc.disabled,
+        withdraw=doc.on_leave == "withdraw",
+        again_on_change=doc.again_on_change,
     )
 
 

@@ -130,7 +130,6 @@ class RuleDoc(Doc):
     """A rule of a stage."""
 
     what: ClassVar[str] = "a rule"
-    later: ClassVar[frozenset[str]] = frozenset({"on_leave", "again_on_change"})
     id: Id
     action: Any = None  # compile_actions.py
     steps: Steps | None = None  # in place of `action`
@@ -146,6 +145,8 @@ class RuleDoc(Doc):
     wait: bool = True
     disabled: bool = False
     caps: Caps = None
+    on_leave: Literal["deliver", "withdraw"] = "deliver"  # what the outbox still has of it (1.2)
+    again_on_change: bool = False
 
 
 class TriggerDoc(Doc):

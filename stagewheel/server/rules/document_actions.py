@@ -35,6 +35,23 @@ class ChangeStageDoc(Doc):
     stage: str
 
 
+class ChangePipelineDoc(Doc):
+    """A2; without `stage` its first."""
+
+    what: ClassVar[str] = "change_pipeline"
+    do: str
+    pipeline: str
+    stage: str = ""
+
+
+class DeleteItemDoc(Doc):
+    """A7."""
+
+    what: ClassVar[str] = "delete_item"
+    later: ClassVar[frozenset[str]] = frozenset({"erase"})
+    do: str
+
+
 class ChangeResponsibleDoc(Doc):
     """A3, one person."""
 
@@ -169,6 +186,8 @@ class RunWorkflowDoc(Doc):
 
 ACTIONS: dict[str, type[Doc]] = {
     "change_stage": ChangeStageDoc,
+    "change_pipeline": ChangePipelineDoc,
+    "delete_item": DeleteItemDoc,
     "change_responsible": ChangeResponsibleDoc,
     "set_fields": SetFieldsDoc,
     "set": SetDoc,
@@ -184,7 +203,7 @@ ACTIONS: dict[str, type[Doc]] = {
 }
 ACTIONS_LATER = frozenset(
     {
-        *("change_pipeline", "copy_item", "delete_item", "add_observers", "create_document", "create_qr"),
+        *("copy_item", "add_observers", "create_document", "create_qr"),
         *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
         *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
     }
