@@ -45,6 +45,7 @@ from stagewheel.server.core.effects import (
 )
 from stagewheel.server.core.inbox import (
     ActionWithdrawn,
+    DeadLetterRetried,
     DeliveryReported,
     ItemMessage,
     MailboxRow,
@@ -292,7 +293,10 @@ class Turn:
             if type(item) is Item and item.more is not None and item.more.hold == "paused":
                 backlog.pause(key)
                 continue
-            result = self.decide(key, item, row.message, row.lineage)
+            message = row.message
+            if isinstance(message, DeliveryReported | DeadLetterRetried):
+                self.engine.reference.need(self.transaction, message.row.version)
+            result = self.decide(key, item, message, row.lineage)
             self.batch.delete(Table.MAILBOX, row_key)
             backlog.took(key)
             if row.producer:
