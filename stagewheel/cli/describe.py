@@ -61,6 +61,15 @@ class Describer:
         return SENTENCES[type(fact)](_About(record, self._versions(record.version)), fact)
 
 
+GUARDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "chain_entries": "automatic entries and creations in one chain of causes within 24 hours",
+        "item_entries": "automatic entries of the item within 24 hours",
+        "chain_messages": "automatic messages in one chain of causes within 24 hours",
+    }
+)
+
+
 class _About(Struct, frozen=True):
     """The record around a fact, and its version."""
 
@@ -77,9 +86,8 @@ class _About(Struct, frozen=True):
                 return ""
             test = condition.tests[seen[at]]
             word = WORDS.get(test.operator, test.operator)
-            parts.append(
-                f"{test.path} was {shown_value(seen[at + 1])} (asked: {word} {shown_value(test.expected)})"
-            )
+            saw = shown_seen(test.operator, seen[at + 1])
+            parts.append(f"{test.path} was {saw} (asked: {word} {shown_value(test.expected)})")
         return "; ".join(parts)
 
     def of_rule(self, rule: str, seen: list[Any]) -> str:
@@ -130,6 +138,19 @@ def shown_value(value: Any) -> str:
         return "empty"
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= VALUE_CHARS_MAX else f"{text[: VALUE_CHARS_MAX - 1]}…"
+
+
+def shown_seen(operator: str, seen: Any) -> str:
+    """What a test saw: one value, what a value was and became, or all values that an expression read."""
+    if not isinstance(seen, dict):
+        return shown_value(seen)
+    if operator == "holds":
+        return ", ".join(f"{name} {shown_value(value)}" for name, value in seen.items()) or "constant"
+    if operator in ("changed", "changed_from", "changed_to"):
+        if "from" not in seen:
+            return f"unchanged {shown_value(seen.get('unchanged'))}"
+        return f"{shown_value(seen['from'])}, then {shown_value(seen.get('to'))}"
+    return shown_value(seen)
 
 
 def _by(rule: str) -> str:
@@ -198,6 +219,9 @@ def _event(about: _About, fact: j.EventSeen) -> Line:
         saw = about.of_trigger(trigger, seen)
         looked.append(f"{trigger}: {reason}" + (f": {saw}" if saw else ""))
     said = f"trigger {fact.moved_by} moves the item" if fact.moved_by else "no trigger moves the item"
+    saw = about.of_trigger(fact.moved_by, fact.seen) if fact.moved_by else ""
+    if saw:
+        looked.append(saw)
     return Line("event", f"event {name}: {said}", "; ".join(looked))
 
 
@@ -245,7 +269,22 @@ def _workflow_ended(about: _About, fact: j.WorkflowEnded) -> Line:
 
 def _held(about: _About, fact: j.Held) -> Line:
     whom = f" by employee {fact.by}" if fact.by else ""
-    return Line("changed", f"automation {fact.mode}{whom}" + (f": {fact.reason}" if fact.reason else ""))
+    what = f"automation of stage {fact.stage}" if fact.stage else "automation"
+    told = fact.reason if fact.reason not in ("command", f"employee {fact.by}") else ""
+    return Line("changed", f"{what} {fact.mode}{whom}" + (f": {told}" if told else ""))
+
+
+def _loop(about: _About, fact: j.LoopDetected) -> Line:
+    what = GUARDS.get(fact.guard, fact.guard)
+    return Line("failed", f"loop detected: {fact.count} {what}, allowed are {fact.limit}")
+
+
+def _paused(about: _About, fact: j.StepPaused) -> Line:
+    return Line("waits", f"{fact.rule}: due at {moment(fact.due_ms)}, stays until {fact.what} is resumed")
+
+
+def _fell_back(about: _About, fact: j.FellBack) -> Line:
+    return Line("", f"{fact.what}: employee {fact.missing} is not known, employee {fact.to} stands in")
 
 
 def _lettered(about: _About, fact: j.DeadLettered) -> Line:
@@ -315,6 +354,13 @@ SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyTyp
         j.DeadLettered: _lettered,
         j.SentToItem: lambda about, fact: Line(
             "done", f"{fact.what} sent to item {fact.item}{_by(fact.rule)}"
+        ),
+        j.LoopDetected: _loop,
+        j.AutomationHeld: lambda about, fact: Line("cancelled", f"nothing begins: {fact.what} is stopped"),
+        j.StepPaused: _paused,
+        j.FellBack: _fell_back,
+        j.Enrolled: lambda about, fact: Line(
+            "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),
         j.NothingChanged: lambda about, fact: Line("", f"nothing changed{_by(fact.rule)}"),
     }

@@ -59,7 +59,7 @@ def _values(view: ItemView) -> list[tuple[str, str]]:
         ("observers", ", ".join(map(str, view.observers))),
         ("source", view.source),
         ("timezone", view.timezone),
-        ("automation", view.hold),
+        ("automation", _held(view)),
         ("mailbox", f"{view.mailbox} messages wait" if view.mailbox else ""),
         ("ruleset version", str(view.version)),
         ("created", moment(view.created_ms)),
@@ -100,6 +100,12 @@ def show_client(out: Console, view: ClientView, links: list[LinkView]) -> None:
         out.print(table(["item", "pipeline", ""], rows))
     left = view.links - len(links)
     out.print(f"\n… and {left} more" if left > 0 else "" if links else "\nno item is linked")
+
+
+def _held(view: ItemView) -> str:
+    """What is held, and who did it."""
+    own = f"{view.hold} by {view.hold_by}" if view.hold_by else view.hold
+    return ", ".join([*([own] if own else []), *(f"{what} {mode}" for what, mode in view.holds.items())])
 
 
 def _address(one: Address) -> str:

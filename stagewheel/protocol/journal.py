@@ -112,6 +112,7 @@ class EventSeen(Fact, tag=10):
     code: str
     moved_by: str = ""
     looked: list[list[Any]] = []
+    seen: list[Any] = []  # what the condition of the one that moved it saw
 
 
 class WorkflowStarted(Fact, tag=11):
@@ -279,10 +280,9 @@ class LoopDetected(Fact, tag=26):
 
 
 class AutomationHeld(Fact, tag=27):
-    """Rules or a workflow did not begin, since `what` is stopped (9.3); `rule` is empty where it holds for all."""
+    """`what` is stopped: the rules of this entry did not begin, or what waited has ended with it (9.3)."""
 
     what: str
-    rule: str = ""
 
 
 class StepPaused(Fact, tag=28):

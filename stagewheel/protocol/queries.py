@@ -143,7 +143,7 @@ class WaitingView(Struct):
 
     step: int
     rule: str
-    state: str  # waiting | waiting_field | sending | held | asking | running | listening
+    state: str  # waiting | waiting_field | sending | paused | held | asking | running | listening
     due_ms: int
     workflow: str = ""
     instance: int = 0  # of the workflow

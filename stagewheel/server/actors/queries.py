@@ -50,7 +50,7 @@ from stagewheel.server.actors.version_queries import (
 )
 from stagewheel.server.core.branches import awaited, path_of
 from stagewheel.server.core.effects import decode_dead_letter
-from stagewheel.server.core.held import holds_of
+from stagewheel.server.core.held import holds_of, pause_of
 from stagewheel.server.core.item import (
     ASKING,
     HELD,
@@ -134,11 +134,15 @@ def _waiting(engine: "Engine", reads: Reads, item: Item) -> list[WaitingView]:
     version = engine.reference.need(reads, item.version)
     plan = version.pipelines.get(item.pipeline)
     stage = plan.stages.get(item.stage) if plan is not None else None
+    now_ms, holds = engine.now_ms(), engine.reference.facts.holds
     views = []
     for step in item.steps:
         rule = stage.rules[step.rule].id if stage is not None else str(step.rule)
         due_ms = 0 if step.state in (SENDING, RUNNING) else step.due_ms
-        views.append(WaitingView(step.no, rule, STATES.get(step.state, "waiting"), due_ms))
+        state = STATES.get(step.state, "waiting")
+        if 0 < due_ms <= now_ms and pause_of(item, holds, version.ruleset, rule) is not None:
+            state = "paused"
+        views.append(WaitingView(step.no, rule, state, due_ms))
     for instance in (item.more or NOTHING_MORE).instances:
         program = engine.reference.need(reads, instance.version).program(instance.workflow).program
         for token in instance.tokens:

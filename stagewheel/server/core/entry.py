@@ -30,6 +30,7 @@ from stagewheel.server.core.deciding import Deciding, Finished
 from stagewheel.server.core.effects import WithdrawAction
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
 from stagewheel.server.core.holding import begins, turn_of
+from stagewheel.server.core.holding import held_back as stopped_rule
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.item import ASKING, HELD, PASSED, RUNNING, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
@@ -173,6 +174,8 @@ def _begin(
     if rule.disabled:
         d.end_step(rule.id, number, DONE, "disabled")
         return ACTED_DONE
+    if d.facts.holds and (stopped := stopped_rule(d, rule, number)) is not None:
+        return stopped
     if wait is None:
         if base_ms < d.now_ms and d.imported:  # `entered_at` lies in the past, and so does the rule's moment
             return _skip(d, rule, number, PASSED_BY)

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from stagewheel.protocol.messages import Employee
 from stagewheel.server.core.client_row import Known, Link
+from stagewheel.server.core.held import HoldRow
 from stagewheel.server.core.plan import PipelinePlan, Version
 
 
@@ -22,6 +23,7 @@ class Facts(Struct):
     clients: dict[str, Known] = {}  # of those that the message names, what this shard knows
     links: list[Link] = []  # for a client's decision: its links, as far as the message needs them
     links_left: bool = False  # there are more behind these
+    holds: dict[str, HoldRow] = {}  # rules and pipelines that are stopped or paused, by `held.hold_key`
 
     def newest(self, pipeline: str) -> PipelinePlan | None:
         """The newest plan of a pipeline; None if no active ruleset has it."""

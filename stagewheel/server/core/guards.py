@@ -1,10 +1,10 @@
-"""The guards against loops, over time and across items (9.1): they count, and stop the automation of the item that
-goes beyond.
+"""The guards against loops, over time and across items (9.1): they count, and stop the automation of the item
+that goes beyond.
 
-Laws: what was done before stands (2.10); what would go beyond is not done: an entry stands without its rules, a message
-is not sent and its step ends `failed: loop detected`. Never silent: the journal has a fact with guard, count and
-limit, statistics count it, followers of the journal see it, the item shows who stopped it. `resume` begins to
-count anew. What a chain is, and why it is counted so, says `lineage.py`.
+Laws: what was done before stands (2.10); what would go beyond is not done: an entry stands without its rules,
+a message is not sent and its step ends `failed: loop detected`. Never silent: the journal has a fact with
+guard, count and limit, statistics count it, followers of the journal see it, the item shows who stopped it.
+`resume` begins to count anew. What a chain is, and why it is counted so, says `lineage.py`.
 """
 
 from typing import Final
@@ -12,9 +12,9 @@ from typing import Final
 from msgspec import Struct
 
 from stagewheel.protocol.journal import LoopDetected
-from stagewheel.server.core.lineage import ROOT, Guards, Lineage, branch, entered, sent, with_moment
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import CountGuard, SendToItem
+from stagewheel.server.core.lineage import ROOT, Guards, Lineage, branch, entered, sent, with_moment
 
 LOOP: Final = "loop detected"
 STANDARD: Final = Guards()
@@ -35,7 +35,7 @@ def limits(d: Deciding) -> Guards:
 
 
 def entry_begins(d: Deciding) -> Tripped | None:
-    """An automatic entry begins: it counts for its chain and for its item. The guard that it passes, if any."""
+    """An automatic entry begins, and counts for its chain and its item. The guard that it passes, if any."""
     guards = limits(d)
     lineage = d.lineage or Lineage([], d.dispatched, d.now_ms)
     d.lineage = entered(lineage, d.now_ms, guards.chain_entries)
@@ -67,8 +67,8 @@ def tell(d: Deciding, tripped: Tripped) -> None:
 
 
 def close(d: Deciding) -> None:
-    """All of a message's causes are decided: the entry remembers its chain, and messages to other items go out as
-    the branches they are.
+    """All of a message's causes are decided: the entry remembers its chain, and messages to other items go
+    out as the branches they are.
     """
     if d.keeps_lineage and d.more.lineage != d.lineage:
         d.set_more(lineage=d.lineage)
@@ -96,4 +96,3 @@ def of_instance(d: Deciding, lineage: Lineage | None) -> Lineage | None:
 def kept_by_instance(d: Deciding) -> Lineage | None:
     """What an instance remembers of the chain in which it was walked: nothing, if nothing happened."""
     return None if d.lineage == ROOT else d.lineage
-

@@ -2,22 +2,23 @@
 
 It is called a lineage here, since rules have chains of their own (2.1).
 
-What it is: the *path* from something that came from outside (a command) through all that the engine did because of
-it: an entry that a rule began, the timer of that entry, the item that it created, the mail of that item's rule.
-Laws:
-- It has a bounded size, whatever happens: the moments of at most `chain_entries` + 1 entries, and three numbers.
-  Moments are written as gaps (newest first: a moment, then how long before it the next one was), since a gap takes
-  one to five bytes and a moment takes nine.
-- Entries are counted exactly, in a window of 24 hours that slides: a moment that is a day old no longer counts, so a
-  chain that has rested for a day starts anew, and 25 entries a day may go on for ever.
-- Messages are counted in a window that begins with the first one and is followed by the next a day later: a thousand
-  moments would be too many to carry. What runs at a steady rate above the limit is caught in its second window at the
-  latest.
-- It is a path and not the whole tree: no two items share a counter, so nothing has to be asked or stored besides the
-  message. A tree is bounded through `width` instead: a message that is one of n which a decision sent is taken for n of
-  them, as if each of its siblings went on as it does; a loop that doubles (1, 2, 4, 8 … items) so passes a thousand
-  messages in its tenth generation and not in its twenty-fifth. This errs towards stopping where one branch of many
-  goes on alone; it is exact where all do the same, which is what a loop does.
+What it is: the *path* from something that came from outside (a command) through all that the engine did
+because of it: an entry that a rule began, the timer of that entry, the item that it created, the mail of that
+item's rule. Laws:
+- It has a bounded size, whatever happens: the moments of at most `chain_entries` + 1 entries, and three
+  numbers. Moments are written as gaps (newest first: a moment, then how long before it the next one was),
+  since a gap takes one to five bytes and a moment takes nine.
+- Entries are counted exactly, in a window of 24 hours that slides: a moment that is a day old no longer
+  counts, so a chain that has rested for a day starts anew, and 25 entries a day may go on for ever.
+- Messages are counted in a window that begins with the first one and is followed by the next a day later: a
+  thousand moments would be too many to carry. What runs at a steady rate above the limit is caught in its
+  second window at the latest.
+- It is a path and not the whole tree: no two items share a counter, so nothing has to be asked or stored
+  besides the message. A tree is bounded through `width` instead: a message that is one of n which a decision
+  sent is taken for n of them, as if each of its siblings went on as it does; a loop that doubles (1, 2, 4, 8
+  … items) so passes a thousand messages in its tenth generation and not in its twenty-fifth. This errs
+  towards stopping where one branch of many goes on alone; it is exact where all do the same, which is what a
+  loop does.
 - Nothing in it says who began: the journal does, by `prev` and the items' sources.
 Costs: an item whose entry was begun by a command has no chain, and its rules pay one comparison.
 """

@@ -382,7 +382,8 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
         "stop": Written(HoldDoc, _hold("stop")),
         "resume": Written(ResumeDoc, _hold("resume")),
         "settle": Written(
-            PoisonDoc, lambda d, _: SettlePoison("", d.by, dedupe_key=d.dedupe_key, number=d.poison, retry=d.retry)
+            PoisonDoc,
+            lambda d, _: SettlePoison("", d.by, dedupe_key=d.dedupe_key, number=d.poison, retry=d.retry),
         ),
         "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
         "put_client": Written(PutClientDoc, _put_client),
