@@ -55,10 +55,23 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "start_workflow": m.StartWorkflow("lead:1", workflow="welcome", vars={"round": 2}),
     "hold_item": m.HoldItem("lead:1", mode="resume", restart=True),
     "put_employee": m.PutEmployee("", employee=EMPLOYEE),
-    "put_ruleset": m.PutRuleset("", ruleset="sales", files={"main.yaml": "pipelines: {}\n"}, note="first"),
+    "put_ruleset": m.PutRuleset(
+        "", ruleset="sales", files={"main.yaml": "pipelines: {}\n"}, note="first", draft=True
+    ),
     "retry_dead_letter": m.RetryDeadLetter("", number=70_000),
     "drop_dead_letter": m.DropDeadLetter("", number=3),
     "advance_clock": m.AdvanceClock("", at_ms=1_790_000_000_000),
+    "activate_version": m.ActivateVersion(
+        "",
+        by=7,
+        ruleset="sales",
+        version=12,
+        enrol="new",
+        from_entry=True,
+        moves=[m.StageMove("deals", "OLD", "NEW")],
+    ),
+    "enrol_item": m.EnrolItem("lead:1", mode="restart", pipeline="sales", stage="OLD", to_stage="NEW"),
+    "stop_enrolment": m.StopEnrolment("", number=3),
     "put_client": m.PutClient("contact:17", client=CLIENT, company="company:3"),
 }
 
@@ -71,7 +84,7 @@ RESULTS: Final[Mapping[str, m.Result]] = {
         "no condition held",
         [m.Candidate("t1", "WON", "condition", [m.Test("amount", "gt", 100, 5, False)])],
     ),
-    "published": m.Published("sales", 12, ["main.yaml:3: no timezone"]),
+    "published": m.Published("sales", 12, ["main.yaml:3: no timezone"], 4),
     "forwarded": m.Forwarded(["lead:1"], True, "lead:2"),
 }
 
@@ -81,10 +94,13 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "stage": m.StageQuery("sales", "NEW", cursor=b"\x00\x01", limit=50),
     "dead_letters": m.DeadLettersQuery(after=5),
     "statistics": m.StatisticsQuery(),
-    "versions": m.VersionsQuery("sales"),
+    "versions": m.VersionsQuery("sales", 12, 50),
     "source": m.SourceQuery(12),
     "poison": m.PoisonQuery(after=1, limit=2),
     "employees": m.EmployeesQuery(),
+    "enrolments": m.EnrolmentsQuery(),
+    "enrol_preview": m.EnrolPreviewQuery(12, "new", True, [m.StageMove("deals", "OLD", "NEW")], b"\x01", 50),
+    "stages": m.StagesQuery(b"\x00\x01", 50),
     "client": m.ClientQuery("contact:17"),
     "links": m.LinksQuery("contact:17", b"\x01", 10),
 }
@@ -97,7 +113,7 @@ RECORD: Final = journal.Record(
     12,
     "ChangeStage",
     [
-        journal.ItemCreated("sales", "Site form", "web_form"),
+        journal.ItemCreated("sales", "Site form", "web_form", {"amount": 4, "responsible": 7}, False, 1),
         journal.FieldsChanged({"amount": 5}),
         journal.Entered("NEW", "WON", 2, by=7, rule="r1"),
         journal.StepWaits("r2", 3, 1_790_000_600_000, [0, 5]),
@@ -115,6 +131,7 @@ RECORD: Final = journal.Record(
         journal.DeadLettered("r3", 4, 17, "550 no such user"),
         journal.SentToItem("deal:2", "CreateItem"),
         journal.NothingChanged("r6"),
+        journal.Enrolled(11, 12, ["r1"]),
         journal.ClientPut(["Ada Example"], "company:3", "command"),
         journal.ClientLinked("lead:1", "sales", "open"),
         journal.EventForwarded("call_missed", "desk", ["lead:1"]),
