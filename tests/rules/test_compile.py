@@ -107,7 +107,10 @@ def test_rules_that_wait_for_a_field_are_found_by_it() -> None:
             """
         )
     )
-    assert version.pipelines["deals"].stages["new"].field_rules == {"due": (0, 2)}
+    assert version.pipelines["deals"].stages["new"].field_rules == {
+        "due": (0, 2),
+        "timezone": (0, 1, 2),
+    }
 
 
 def test_stages_keep_their_order_and_know_whether_they_are_final() -> None:

@@ -47,7 +47,7 @@ RULES = """\
 ruleset: r
 timezone: Europe/Rom  #! unknown time zone 'Europe/Rom'
 holidays: {}  #! unknown key 'holidays' of a ruleset file
-calendar: {}  #! 'calendar' is not supported yet
+calendar: {}  #! a calendar needs 'week'
 fallback_user: Boss  #! expected an employee's id (a whole number from 1), got 'Boss'
 entities:
   deal:
@@ -92,7 +92,7 @@ STAGE = """\
 - {id: a b, action: {do: notify, text: x}}  #! expected an id of letters
 - id: b
   runs: {after: 1d}  #! unknown key 'runs' of a rule; did you mean 'run'?
-  hours: company  #! 'hours' is not supported yet
+  hours: company  #! company hours need 'calendar:'
   action: {do: notfy, text: x}  #! unknown action 'notfy'; did you mean 'notify'?
 - id: c
   run: {after: 1x}  #! unknown unit 'x'
@@ -103,7 +103,7 @@ STAGE = """\
   action: {do: notify, txt: x}  #! notify needs 'text' && unknown key 'txt' of notify
 - id: e
   on_leave: withdraw  #! only an action that leaves through a channel can be withdrawn
-  run: {after: 3wd}  #! '3wd' is not supported yet
+  run: {after: 3wd}  #! '3wd' needs the company's working time
   action: {do: notify, text: "{{ item.nam }}"}  #! unknown field 'nam' of deal; did you mean 'name'?
 - id: f
   run: {before: 1d}  #! 'before' needs 'of', the date field
