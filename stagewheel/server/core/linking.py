@@ -15,7 +15,7 @@ from stagewheel.protocol.messages import Applied, Client, CreateItem, Result
 from stagewheel.server.core.between import CLOSED, GONE, OPEN, ClientChanged, ItemLinked
 from stagewheel.server.core.client_row import is_company, named
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import OutboxRow, SendToItem
+from stagewheel.server.core.effects import Effect, OutboxRow, SendToItem
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import NOTHING_MORE, Item
 from stagewheel.server.core.plan_actions import ChannelPlan
@@ -83,8 +83,9 @@ class Slots:
 
 
 def place(d: Deciding, values: dict[str, Any]) -> dict[str, Any]:
-    """The built-in values to set where a command sets `client` or `company`; None takes it away. Nothing, where the client
-    is the item's only one and has no key.
+    """The built-in values to set where a command sets `client` or `company`; None takes it away.
+
+    Nothing, where the client is the item's only one and has no key.
     """
     client, company = values.get("client"), values.get("company")
     if not isinstance(client, Client | None) or not isinstance(company, Client | None):
@@ -140,15 +141,17 @@ def tell_clients(d: Deciding, before: Item | None, gone: bool = False) -> None:
     now = {} if gone else _links(d.facts, d.item)
     item = d.item
     company = _company(item)
+    told: list[Effect] = []  # before all else: who asks a client about its caps must have named it
     for key, (client, pipeline, _) in was.items():
         if key not in now:
-            d.effects.append(SendToItem(key, ItemLinked(item.key, pipeline, GONE, item.created_ms, client)))
+            told.append(SendToItem(key, ItemLinked(item.key, pipeline, GONE, item.created_ms, client)))
     for key, (client, pipeline, state) in now.items():
         if key in was and was[key][1:] == (pipeline, state):
             continue
         own = company.key if company is not None and key != company.key else ""
         message = ItemLinked(item.key, pipeline, state, item.created_ms, client, own)
-        d.effects.append(SendToItem(key, message))
+        told.append(SendToItem(key, message))
+    d.effects[:0] = told
 
 
 def _company(item: Item) -> Client | None:
