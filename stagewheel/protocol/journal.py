@@ -15,11 +15,17 @@ class Fact(Struct, array_like=True, gc=False, tag_field="tag"):
 
 
 class ItemCreated(Fact, tag=1):
-    """The item came to be."""
+    """The item came to be, with these fields and built-in values (`responsible`, `client`, …).
+
+    `entered_ms`: its first entry began in the past (1.12); 0: now. `automation`: False, it begins stopped.
+    """
 
     pipeline: str
     title: str
     source: str = ""
+    values: dict[str, Any] = {}
+    automation: bool = True
+    entered_ms: int = 0
 
 
 class FieldsChanged(Fact, tag=2):
@@ -183,7 +189,6 @@ class NothingChanged(Fact, tag=18):
     """A command or rule that changed nothing (1.3)."""
 
     rule: str = ""
-
 
 
 class ClientPut(Fact, tag=30):

@@ -1,5 +1,9 @@
 """How an item comes to be: its values, its first entry, the workflows it starts (semantics 1.1, 1.12)."""
 
+from typing import Any
+
+import msgspec
+
 from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import Applied, CreateItem, Failed
 from stagewheel.server.core.burial import bury
@@ -16,6 +20,7 @@ from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.linking import place_at_birth, tell_clients
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 
+TOLD = tuple(sorted(BUILT_IN_WRITABLE - {"title", "source"}))  # the fact says these two by themselves
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
 
 
@@ -68,7 +73,8 @@ def create(
         place_at_birth(born, m, facts)
     d = begin(born, facts, now_ms, lineage)
     d.created_with({*given, *(name for name, value in own.items() if value)})
-    d.did.append(ItemCreated(plan.id, born.title, born.source))
+    values = _told(given, own)
+    d.did.append(ItemCreated(plan.id, born.title, born.source, values, m.automation, m.entered_at_ms))
     stage = m.stage or plan.first
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
     end_list(d)
@@ -81,6 +87,12 @@ def create(
     if d.deleted:
         return bury(d, Applied(d.item.entry), "CreateItem")
     return d.finish(Applied(d.item.entry), "CreateItem")
+
+
+def _told(given: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The values of a new item as the journal keeps them: fields, then built-in values that are not empty."""
+    built_in = {name: own[name] for name in TOLD if own[name]}
+    return {**given, **msgspec.to_builtins(built_in)} if built_in else given
 
 
 def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
