@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stagewheel.cli.connection import connected, server_options
-from stagewheel.cli.describe import WORDS, shown_value
+from stagewheel.cli.describe import WORDS, shown_seen, shown_value
 from stagewheel.cli.output import console, emit, json_option, moment, table
 from stagewheel.cli.reasons import Explanation, Journal, Passage, Told, explain, explain_stay, names_of
 from stagewheel.cli.timeline import STYLES, versions_of
@@ -94,4 +94,4 @@ def _test(test: Test) -> str:
     word = WORDS.get(test.operator, test.operator)
     mark = "[green]holds[/green]" if test.held else "[red]does not hold[/red]"
     asked = f"{test.path} {word} {shown_value(test.expected)}"
-    return f"{escape(asked)}: it was {escape(shown_value(test.seen))}, {mark}"
+    return f"{escape(asked)}: it was {escape(shown_seen(test.operator, test.seen))}, {mark}"

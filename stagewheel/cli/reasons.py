@@ -89,10 +89,20 @@ class Journal:
         pipeline = version.pipelines.get(passage.pipeline) if version is not None else None
         return pipeline.stages.get(passage.stage) if pipeline is not None else None
 
+    def zoned(self, record: j.Record) -> PipelinePlan | None:
+        """Whose zone its tests compared dates in, unless the item has one of its own."""
+        version = self.versions(record.version)
+        return version.pipelines.get(record.pipeline) if version is not None else None
+
     def told(self, record: j.Record, did: j.Did, condition: Condition | None) -> Told:
         """A fact in words."""
         line = self.describer.line(record, did)
-        return Told(record.at_ms, line.outcome, line.text, tests_seen(condition, getattr(did, "seen", [])))
+        return Told(
+            record.at_ms,
+            line.outcome,
+            line.text,
+            tests_seen(condition, getattr(did, "seen", []), self.zoned(record)),
+        )
 
 
 # ---------------------------------------------------------------- rules
@@ -224,12 +234,14 @@ def explain_trigger(journal: Journal, trigger: str) -> Explanation:
 def _looked(journal: Journal, record: j.Record, did: j.EventSeen, trigger: str) -> Told | None:
     event = f"event {did.type} {did.code}".strip()
     if did.moved_by == trigger:
-        return Told(record.at_ms, "done", f"{event} moved the item")
+        plan = _trigger_of(journal.versions(record.version), trigger)
+        tests = tests_seen(plan.condition if plan is not None else None, did.seen, journal.zoned(record))
+        return Told(record.at_ms, "done", f"{event} moved the item", tests)
     for id_, reason, seen in did.looked:
         if id_ == trigger:
             plan = _trigger_of(journal.versions(record.version), trigger)
             said = "its condition did not hold" if reason == "condition" else reason
-            tests = tests_seen(plan.condition if plan is not None else None, seen)
+            tests = tests_seen(plan.condition if plan is not None else None, seen, journal.zoned(record))
             return Told(record.at_ms, "skipped", f"{event} did not move the item: {said}", tests)
     plan = _trigger_of(journal.versions(record.version), trigger)
     if plan is not None and did.moved_by and plan.type == did.type and plan.code in ("", did.code):

@@ -5,7 +5,8 @@ its handler in `actions.py`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -16,12 +17,21 @@ Value = Callable[[Scope], Any]  # a constant, or the value of a template
 People = Callable[[Scope], list[int]]  # employee ids, known ones only, in order, each once
 
 
+class Zoned(Protocol):
+    """What a test needs besides the value that it saw: a scope, or a pipeline's plan."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of dates and clock times."""
+
+
 class TestPlan(Struct, frozen=True):
-    """One test of a condition, as it was written."""
+    """One test of a condition, as it was written. `holds(seen, at)` says again what it said of a value."""
 
     path: str
     operator: str
     expected: Any
+    holds: Callable[[Any, Zoned], bool]
 
 
 class Condition(Struct, frozen=True):
@@ -118,7 +128,6 @@ class CapPlan(Struct, frozen=True):
     limit: int
     window_ms: int
     wait: bool = False
-
 
 
 class ChannelPlan(ActionPlan):

@@ -7,7 +7,7 @@ from stagewheel.protocol.messages import Candidate, Moved, NotMoved, Test
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.entry import begin_entry
 from stagewheel.server.core.plan import PipelinePlan, TriggerPlan
-from stagewheel.server.core.plan_actions import Condition
+from stagewheel.server.core.plan_actions import Condition, Zoned
 
 
 def look(
@@ -38,7 +38,7 @@ def look(
         reason, seen = _refuses(d, plan, trigger, trigger_root)
         if not reason:
             from_stage = item.stage
-            d.did.append(EventSeen(type_, code, trigger.id, looked))
+            d.did.append(EventSeen(type_, code, trigger.id, looked, seen))
             by = trigger.as_user or item.responsible
             begin_entry(
                 d,
@@ -52,7 +52,8 @@ def look(
             )
             return Moved(from_stage, trigger.stage, trigger.id, item.entry)
         looked.append([trigger.id, reason, seen])
-        candidates.append(Candidate(trigger.id, trigger.stage, reason, tests_seen(trigger.condition, seen)))
+        tests = tests_seen(trigger.condition, seen, d.scope)
+        candidates.append(Candidate(trigger.id, trigger.stage, reason, tests))
     return _not_moved(
         d, type_, code, "no trigger" if not candidates else "no trigger held", looked, candidates
     )
@@ -87,13 +88,12 @@ def _not_moved(
     return NotMoved(reason, candidates)
 
 
-def tests_seen(condition: Condition | None, seen: list[Any]) -> list[Test]:
+def tests_seen(condition: Condition | None, seen: list[Any], at: Zoned | None) -> list[Test]:
     """The tests that were made, as they were written, with the values they saw; the last one decided."""
-    if condition is None:
+    if condition is None or at is None:
         return []
     tests = []
-    for at in range(0, len(seen), 2):
-        plan = condition.tests[seen[at]]
-        last = at == len(seen) - 2
-        tests.append(Test(plan.path, plan.operator, plan.expected, seen[at + 1], not last))
+    for number, value in zip(seen[::2], seen[1::2], strict=True):
+        plan = condition.tests[number]
+        tests.append(Test(plan.path, plan.operator, plan.expected, value, plan.holds(value, at)))
     return tests

@@ -13,11 +13,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime, parse_time_of_day
-from stagewheel.server.core.scope import Scope
+from stagewheel.server.core.plan_actions import Zoned
 from stagewheel.server.rules.names import Kind
 
-Check = Callable[[Any, Scope], bool]
-Form = Callable[[Any, Scope], Any]  # a value as it is compared; None if it is none of that type
+Check = Callable[[Any, Zoned], bool]
+Form = Callable[[Any, Zoned], Any]  # a value as it is compared; None if it is none of that type
 
 NEGATIVE: Final = {"is_not": "is", "not_in": "in", "not_contains": "contains", "filled": "empty"}
 ORDER: Final = ("gt", "gte", "lt", "lte", "between")
@@ -91,7 +91,7 @@ def _check_single(type_: str, operator: str, expected: Any, case: bool) -> Check
     )
 
 
-def _any_equal(found: Any, wanted: list[Callable[[Any], Any]], scope: Scope) -> bool:
+def _any_equal(found: Any, wanted: list[Callable[[Any], Any]], scope: Zoned) -> bool:
     return found is not None and any(equal(found, one(scope)) for one in wanted)
 
 
@@ -118,7 +118,7 @@ def _same(found: list[Any], wanted: list[Any]) -> bool:
     )
 
 
-def _values(value: Any, form: Form, scope: Scope) -> list[Any]:
+def _values(value: Any, form: Form, scope: Zoned) -> list[Any]:
     values = value if isinstance(value, list) else [value]
     return [found for one in values if (found := form(one, scope)) is not None]
 
@@ -321,7 +321,7 @@ def _check_now(operator: str, expected: Any) -> Check:
             if day not in WEEKDAYS:
                 raise ValueError(f"a weekday is one of {', '.join(WEEKDAYS)}, not {day!r}")
         wanted = frozenset(WEEKDAYS.index(day) for day in days)
-        return lambda value, scope: _local(scope).weekday() in wanted
+        return lambda value, scope: _local(value, scope).weekday() in wanted
     if operator == "between":
         begin, end = _two(expected)
         if isinstance(begin, str) and len(begin) <= 8:
@@ -336,16 +336,16 @@ def _check_window(begin_ms: int, end_ms: int) -> Check:
     if begin_ms == end_ms:
         raise ValueError("a window that ends when it begins holds no moment")
     if begin_ms < end_ms:
-        return lambda value, scope: begin_ms <= _clock_ms(scope) < end_ms
-    return lambda value, scope: not end_ms <= _clock_ms(scope) < begin_ms
+        return lambda value, scope: begin_ms <= _clock_ms(value, scope) < end_ms
+    return lambda value, scope: not end_ms <= _clock_ms(value, scope) < begin_ms
 
 
-def _local(scope: Scope) -> datetime:
-    return (EPOCH + timedelta(milliseconds=scope.now_ms)).astimezone(scope.zone)
+def _local(now_ms: int, scope: Zoned) -> datetime:
+    return (EPOCH + timedelta(milliseconds=now_ms)).astimezone(scope.zone)
 
 
-def _clock_ms(scope: Scope) -> int:
-    local = _local(scope)
+def _clock_ms(now_ms: int, scope: Zoned) -> int:
+    local = _local(now_ms, scope)
     return (
         timedelta(
             hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond

@@ -24,6 +24,7 @@ from stagewheel.server.rules.compare import (
     NEGATIVE,
     OPERATORS,
     SINGLE_TYPES,
+    Check,
     check,
     fitting,
 )
@@ -70,6 +71,7 @@ class _Builder:
         self.log = log
         self.tests: list[TestPlan] = []
         self.constants: dict[str, Any] = {}
+        self.denied = False  # inside of an odd number of `not`
 
     def function(self, expression: str) -> Callable[[Scope, list[Any]], bool]:
         """`holds(scope, seen)`."""
@@ -104,7 +106,9 @@ class _Builder:
 
     def _part(self, key: str, value: Any, place: Place) -> str | None:
         if key == "not":
+            self.denied = not self.denied
             inner = self.node(value, place)
+            self.denied = not self.denied
             return None if inner is None else f"(not {inner})"
         if key in COMBINATIONS:
             if not isinstance(value, list) or not value:
@@ -120,9 +124,9 @@ class _Builder:
         made = compile_expression(source, place, self.names, self.log)
         if made is None:
             return None
-        self.tests.append(TestPlan(EXPR, HOLDS, source))
+        self.tests.append(TestPlan(EXPR, HOLDS, source, made.holds))
         read, holds = self.constant(made.read), self.constant(made.holds)
-        return f"(see(({len(self.tests) - 1}, v := {read}(scope))) or {holds}(v, scope))"
+        return f"(see(({len(self.tests) - 1}, v := {read}(scope))) or {holds}(v, scope, {self.denied}))"
 
     def _tests(self, path: str, value: Any, place: Place) -> str | None:
         try:
@@ -170,7 +174,7 @@ class _Builder:
         test = self._written(kind, positive, expected, case, made)
         if negated:
             test = f"not {test}"
-        self.tests.append(TestPlan(path, operator, expected))
+        self.tests.append(TestPlan(path, operator, expected, _opposite(made) if negated else made))
         return f"(see(({len(self.tests) - 1}, v := {self._read(path)})) or {test})"
 
     def _change(
@@ -181,7 +185,7 @@ class _Builder:
         except ValueError as error:
             self.log.mistake(place, f"{path} {operator} {shown(expected)}: {error}")
             return None
-        self.tests.append(TestPlan(path, operator, expected))
+        self.tests.append(TestPlan(path, operator, expected, made))
         seen = self.constant(change_of(path, reader(path)))
         return f"(see(({len(self.tests) - 1}, v := {seen}(scope))) or {self.constant(made)}(v, scope))"
 
@@ -226,6 +230,10 @@ class _Builder:
             wanted = self.constant(expected)
             return f"(v {SIGNS[operator]} {wanted} if v.__class__ is int else {general})"
         return general
+
+
+def _opposite(made: Check) -> Check:
+    return lambda value, at: not made(value, at)
 
 
 def _joined(word: str, parts: list[str | None]) -> str | None:

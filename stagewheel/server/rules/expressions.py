@@ -3,8 +3,9 @@
 Laws: it passes only with names that are declared, literals, comparisons, bounded arithmetic and the listed
 filters, and is true or false. What it reads is read first, all of it, and is what the journal keeps; then
 the same values give the same answer, on every machine. What can't be computed with the values it met (a
-text that is no date, a division by zero) is false, and the journal has the reason: a condition has no third
-answer.
+text that is no date, a division by zero) is neither true nor false: then a condition holds only if it does
+without it, so nothing ever happens because of a mistake, also not behind a `not`. The journal has the
+reason.
 
 Why not Jinja's own code: it would make a template of it and render that, at ten times the cost, would not
 say what it read, and knows no money, no dates and no numbers that came as text. As in `conditions.py`,
@@ -21,6 +22,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 
+from stagewheel.server.core.plan_actions import Zoned
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import TEMPLATE_INLINE_CHARS_MAX
 from stagewheel.server.rules import compare
@@ -71,10 +73,13 @@ SPACE: Final[dict[str, Any]] = {
 
 
 class Expression(NamedTuple):
-    """`read(scope)` gives the values of all names, `holds(values, scope)` the answer; it may add an error."""
+    """`read(scope)` gives the values of all names, `holds(values, at, unknown)` the answer.
+
+    `unknown` is the answer where there is none; the values have the reason then, under `error`.
+    """
 
     read: Callable[[Scope], dict[str, Any]]
-    holds: Callable[[dict[str, Any], Scope], bool]
+    holds: Callable[..., bool]
 
 
 def compile_expression(source: Any, place: Place, names: Names, log: Log) -> Expression | None:
@@ -159,13 +164,13 @@ class _Writer:
     def expression(self, tree: nodes.Expr) -> Expression:
         """Both functions."""
         source = (
-            "def holds(v, scope):\n"
-            "    zone = scope.zone\n"
+            "def holds(v, at, unknown=False):\n"
+            "    zone = at.zone\n"
             "    try:\n"
             f"        return bool({self.of(tree)})\n"
             "    except Exception as error:\n"
             f"        v[{ERROR!r}] = str(error)\n"
-            "        return False\n"
+            "        return unknown\n"
         )
         exec(compile(source, "<expr>", "exec"), self.space)
         operands = tuple(self.operands.items())
