@@ -1,4 +1,4 @@
-"""`stagewheel check`: all mistakes of a ruleset with their places, without a server."""
+"""`stagewheel check`: all mistakes of a ruleset with their places, and how it compares with a server."""
 
 from pathlib import Path
 from typing import Any
@@ -7,21 +7,33 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from stagewheel.cli.check_server import Compared, compared, left_behind, show_compared, show_left
+from stagewheel.cli.connection import connected
 from stagewheel.cli.output import console, counted, emit, json_option
 from stagewheel.server.core.plan import Version
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.load import load_folder_or_files
 from stagewheel.server.rules.mistakes import Mistake, RulesetInvalid
 
+WAIT_S = 10.0
+
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH…")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="PATH…")
+@click.option(
+    "-s", "--server", metavar="ADDRESS", help="Compare with what it runs, and list items that would be left."
+)
 @json_option
-def command(paths: tuple[str, ...], as_json: bool) -> int:
+def command(paths: tuple[str, ...], server: str | None, as_json: bool) -> int:
     """Find mistakes in a ruleset: a file, a folder, or several of them.
 
-    Exit status 1 when there is a mistake; warnings alone are 0.
+    With --server and no PATH: list items in stages that no active ruleset has. Exit status 1 when there is a
+    mistake; warnings alone are 0.
     """
+    if not paths:
+        if server is None:
+            raise click.UsageError("Missing argument 'PATH…' (or --server)")
+        return _check_server(server, as_json)
     files = load_folder_or_files(paths)
     version: Version | None = None
     mistakes: list[Mistake] = []
@@ -31,14 +43,35 @@ def command(paths: tuple[str, ...], as_json: bool) -> int:
     except RulesetInvalid as invalid:
         mistakes, warnings = list(invalid.mistakes), list(invalid.warnings)
     mistakes, warnings = _placed(mistakes, paths), _placed(warnings, paths)
+    against: Compared | None = None
+    if server is not None and version is not None:
+        with connected(server, WAIT_S, role="read") as client:
+            against = compared(client, version, files)
     if as_json:
-        emit(_as_data(version, mistakes, warnings))
+        more = against.data() if against is not None else {}
+        emit(_as_data(version, mistakes, warnings) | more)
     else:
         out = console()
         show(out, "error", "red", mistakes)
         show(out, "warning", "yellow", warnings)
         out.print(_summary(version, len(mistakes), len(warnings)))
+        if against is not None and version is not None:
+            show_compared(out, against, version.ruleset)
     return 1 if mistakes else 0
+
+
+def _check_server(server: str, as_json: bool) -> int:
+    """Without a ruleset of one's own."""
+    with connected(server, WAIT_S, role="read") as client:
+        left = left_behind(client)
+    if as_json:
+        emit({"ok": True, "left": left})
+    else:
+        show_left(console(), left)
+        console().print(
+            "no item is left in a stage without rules" if not left else counted(len(left), "stage")
+        )
+    return 0
 
 
 def show(out: Console, word: str, style: str, mistakes: list[Mistake]) -> None:

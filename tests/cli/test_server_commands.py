@@ -43,7 +43,10 @@ def test_apply_publishes_and_tells_the_version(run: Run) -> None:
     assert (status, told["ruleset"], told["warnings"]) == (0, "loans", [])
     status, text, _ = run("apply", str(EXAMPLES / "loans"))
     assert status == 0
-    assert f"published ruleset loans as version {told['version'] + 1} (2 files)" in text
+    assert "nothing was published: the server runs these very files" in text
+    status, text, _ = run("apply", str(EXAMPLES / "loans" / "loans.yaml"))
+    assert status == 0
+    assert f"published ruleset loans as version {told['version'] + 1} (1 file)" in text
 
 
 def test_apply_tells_the_mistakes_of_a_ruleset(run: Run, tmp_path: Path) -> None:
