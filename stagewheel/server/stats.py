@@ -19,6 +19,7 @@ class Tally:
     decisions_peak: int = 0  # of one turn
     refused: dict[str, int] = field(default_factory=dict)
     timers_fired: int = 0
+    timers_dropped: int = 0  # of those, the ones whose step had ended (1.7)
     reports: int = 0
     retries: int = 0
     dead_letters: int = 0

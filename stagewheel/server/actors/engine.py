@@ -22,6 +22,7 @@ from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.background import Background
+from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
@@ -176,7 +177,7 @@ class Engine:
         turn.load({key for key, _, _ in waiting})
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
-            turn.reports(inbound.reports)
+            take_reports(turn, inbound.reports)
         turn.timers(due)
         turn.mailboxes(waiting)
         if self.clock.exact:

@@ -26,22 +26,22 @@ from stagewheel.protocol.messages import (
     HoldItem,
     PutClient,
     RaiseEvent,
-    Report,
     Result,
     StartWorkflow,
     Submit,
     UpdateItem,
 )
 from stagewheel.server.actors.collect import COLLECT
+from stagewheel.server.actors.deliveries import unpark
 from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.links import concerns_clients, forget, prepare
-from stagewheel.server.core.decide import decide
+from stagewheel.server.core.birth import NO_ITEM
+from stagewheel.server.core.decide import DROPPED, decide
 from stagewheel.server.core.effects import (
     Decision,
     DispatchAction,
     OutboxRow,
     StartTimer,
-    decode_outbox_row,
 )
 from stagewheel.server.core.inbox import (
     ActionWithdrawn,
@@ -58,7 +58,6 @@ from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
     producer_key,
-    read_u64,
     split_timer_key,
     stage_prefix,
     timer_key,
@@ -74,7 +73,15 @@ ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to na
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
 ItemCommand = (
-    CreateItem | UpdateItem | ChangeStage | RaiseEvent | DeleteItem | StartWorkflow | HoldItem | EnrolItem | PutClient
+    CreateItem
+    | UpdateItem
+    | ChangeStage
+    | RaiseEvent
+    | DeleteItem
+    | StartWorkflow
+    | HoldItem
+    | EnrolItem
+    | PutClient
 )
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 NOBODY: Owed = (b"", 0, 0)
@@ -148,7 +155,9 @@ class Turn:
 
     # ---------------------------------------------------------------- deciding
 
-    def deliver(self, key: bytes, message: ItemMessage, owed: Owed, lineage: Lineage | None = None) -> Result:
+    def deliver(
+        self, key: bytes, message: ItemMessage, owed: Owed = NOBODY, lineage: Lineage | None = None
+    ) -> Result:
         """A message reaches its item: it is decided now, unless the item is paused or has a backlog."""
         if key not in self.items:
             self.load({key})
@@ -267,23 +276,12 @@ class Turn:
             self.batch.deletes[TIMERS].append(row_key)  # named anew: whoever reads may have flushed the batch
             tally.fired(self.now_ms - due_ms)
             if row_key[8] == PARKED_LEAD:
-                self._unpark(value)
+                unpark(self, value)
                 continue
             _, key, step = split_timer_key(row_key)
-            self.deliver(key, TimerFired(step, due_ms), NOBODY)
-
-    def _unpark(self, value: bytes) -> None:
-        """A delivery has waited for its next attempt: back to the end of its channel's outbox."""
-        self.flush()  # a driven clock may have parked it in this very turn
-        number, channel = read_u64(value), value[8:].decode()
-        row = self.transaction.get(Table.PARKED, u64(number))
-        if row is None:
-            return
-        counters = self.engine.counters
-        self.batch.delete(Table.PARKED, u64(number))
-        self.batch.append(OUTBOX_TABLES[channel], u64(counters.outbox), row)
-        self.batch.put(Table.MOVED, u64(number), u64(counters.outbox))
-        counters.outbox += 1
+            result = self.deliver(key, TimerFired(step, due_ms))
+            if result is DROPPED or result is NO_ITEM:
+                tally.timers_dropped += 1
 
     def mailboxes(self, taken: list[tuple[bytes, bytes, MailboxRow]]) -> None:
         """Decide messages that waited; a paused item keeps its own."""
@@ -301,36 +299,6 @@ class Turn:
             backlog.took(key)
             if row.producer:
                 self.complete((row.producer, row.seq, row.index), result)
-
-    def reports(self, reports: list[Report]) -> None:
-        """What senders report, each against its outbox row; a row that is gone was reported on before."""
-        for report in reports:
-            place = (report.channel, report.number)
-            table = OUTBOX_TABLES.get(report.channel)
-            if table is None or place in self.reported:
-                continue
-            row = self.transaction.get(table, u64(report.number))
-            if row is None:
-                continue
-            self.reported.add(place)
-            decoded = decode_outbox_row(row)
-            self.engine.reference.need(self.transaction, decoded.version)
-            if decoded.attempt:
-                self.batch.delete(Table.MOVED, u64(decoded.number))
-            message = DeliveryReported(
-                report.channel,
-                report.number,
-                decoded,
-                report.outcome,
-                report.reason,
-                report.delay_ms,
-                report.detail,
-            )
-            self.deliver(decoded.key.encode(), message, NOBODY)
-            # Also where the item is paused: its mailbox has the report now, the sender must not see the row
-            # again.
-            self.batch.delete(table, u64(report.number))
-            self.engine.handout.gone(*place)
 
     def timer_rows(self, start: bytes, end: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Rows of the timer table, those of this turn included."""

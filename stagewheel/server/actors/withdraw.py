@@ -53,14 +53,13 @@ def withdraw_all(turn: "Turn", key: bytes, effect: WithdrawAll) -> None:
         if row is None:
             return
         record = decode_record(row)
-        for did in record.did:
-            if type(did) is Dispatched:
-                if did.number < oldest:
-                    return
-                if (taken := _take_back(turn, did.channel, did.number)) is not None:
-                    turn.withdrawn.append((key, taken))
-            elif type(did) is ItemCreated:
-                return
+        sent = [did for did in record.did if type(did) is Dispatched]
+        for did in sent:
+            if (taken := _take_back(turn, did.channel, did.number)) is not None:
+                turn.withdrawn.append((key, taken))
+        is_born = any(type(did) is ItemCreated for did in record.did)
+        if is_born or (sent and sent[0].number < oldest):
+            return
         position = record.prev
 
 

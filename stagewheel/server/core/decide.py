@@ -67,6 +67,8 @@ from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import look
 from stagewheel.server.core.walk import start
 
+DROPPED = Applied()  # a timer of a step that has ended: its cancellation is in the journal already (1.7)
+
 
 def decide(
     item: Row, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
@@ -213,9 +215,9 @@ def _fired(d: Deciding, m: TimerFired) -> Result:
     d.look_back(True)
     if (d.facts.holds or d.more.holds) and fired(d, m):
         return Applied(d.item.entry)
-    if not step_due(d, m) and not room_due(d, m):
-        workflow.token_due(d, m)
-    return Applied(d.item.entry)
+    if step_due(d, m) or room_due(d, m) or workflow.token_due(d, m):
+        return Applied(d.item.entry)
+    return DROPPED
 
 
 def _reported(d: Deciding, m: DeliveryReported) -> Result:
