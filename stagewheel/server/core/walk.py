@@ -146,12 +146,9 @@ def _condition(
     scope = d.scope
     around = (scope.trigger, scope.vars)
     scope.trigger, scope.vars = trigger or scope.trigger, variables
-    try:
-        return "" if plan.condition.holds(scope, seen) else CONDITION
-    except RuleError as error:
-        return str(error)
-    finally:
-        scope.trigger, scope.vars = around
+    holds = plan.condition.holds(scope, seen)
+    scope.trigger, scope.vars = around
+    return "" if holds else CONDITION
 
 
 def _refused(d: Deciding, plan: WorkflowPlan, chain: int) -> str:
