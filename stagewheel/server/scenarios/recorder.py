@@ -24,6 +24,7 @@ from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.scenarios.steps import ChannelDoc
 from stagewheel.server.senders.pool import Task
 from stagewheel.server.senders.rendering import read_row, render
+from stagewheel.server.store.base import Reads
 
 ROUTE = b"recorder"
 STORE_ID = "scenario"
@@ -85,20 +86,20 @@ class Recorder:
         snapshot = engine.store.snapshot()
         try:
             given = handout.hand_out(snapshot)
+            for lane in handout.lanes.values():
+                lane.credit.pop(ROUTE, None)
+            return [self._delivered(engine, snapshot, job) for _, jobs in given for job in jobs]
         finally:
             snapshot.close()
-        for lane in handout.lanes.values():
-            lane.credit.pop(ROUTE, None)
-        return [self._delivered(engine, job) for _, jobs in given for job in jobs]
 
     def _of(self, channel: str) -> ChannelDoc:
         return self.channels.get(channel, DELIVERS)
 
-    def _delivered(self, engine: Engine, job: Job) -> Report:
+    def _delivered(self, engine: Engine, reads: Reads, job: Job) -> Report:
         row = read_row(job)
         if isinstance(row, RefusedForGood):
             return Report(job.channel, job.number, "refused", row.reason)
-        version = engine.reference.facts.versions[row.version]
+        version = engine.reference.need(reads, row.version)
         task = render(row, job.number, version, STORE_ID, wall=False)
         report = self._answer(job, row)
         if isinstance(task, RefusedForGood):
