@@ -27,7 +27,7 @@ from stagewheel.server.limits import CALENDAR_DAYS_MAX
 from stagewheel.server.rules.document import CalendarDoc, PipelineDoc, QuietDoc
 from stagewheel.server.rules.holiday_dates import HolidayDates
 from stagewheel.server.rules.merge import Merged, Placed
-from stagewheel.server.rules.mistakes import Log, Place
+from stagewheel.server.rules.mistakes import Log, Place, path_text
 from stagewheel.server.rules.zones import zone_of_phone
 
 NEVER: Week = ((),) * 7  # stands for a week with a mistake; the version is thrown away
@@ -80,14 +80,17 @@ def _week(written: dict[str, list[str]], place: Place, log: Log) -> Week:
         except ValueError as error:
             log.mistake(at, str(error))
             continue
-        for day in days:
-            if taken.setdefault(day, key) != key:
-                log.mistake(at, f"'{taken[day]}' above has hours for one of these days already")
+        first = next((taken[day] for day in days if day in taken), None)
+        if first is not None:
+            log.mistake(at, f"'{first}' above has hours for one of these days already")
+            continue
+        taken.update(dict.fromkeys(days, key))
         found += [(day, span) for day in days for span in spans]
     if len(found) > 7 * OPENING_HOURS_MAX:
         log.mistake(place, f"a week has at most {7 * OPENING_HOURS_MAX} opening hours")
         return NEVER
-    if not found:
+    within = path_text(place.path)  # what is wrong with its hours was told already
+    if not found and not any(m.file == place.file and m.path.startswith(within) for m in log.mistakes):
         log.mistake(place, 'the week has no opening hours; write {mon-fri: ["09:00-18:00"]}')
     try:
         return week_of(found)
