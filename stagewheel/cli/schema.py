@@ -15,7 +15,7 @@ from stagewheel.cli.output import emit
 from stagewheel.server.rules.document import RulesetDoc, TriggerDoc
 from stagewheel.server.rules.document_actions import ACTIONS
 from stagewheel.server.rules.document_steps import STEPS, StepFrame
-from stagewheel.server.rules.events import EVENTS, SETTINGS
+from stagewheel.server.rules.events import EVENTS, SETTING_SCHEMA, SETTINGS
 from stagewheel.server.scenarios.document import OTHER_WORDS, ScenarioDoc
 from stagewheel.server.scenarios.written import WORDS
 
@@ -98,7 +98,7 @@ def _close(name: str, definition: Schema) -> None:
         definition["properties"]["triggers"] = {"type": "array", "items": trigger}
     if name == "TriggerDoc":
         definition["properties"]["on"] = {"type": "string", "enum": sorted(EVENTS)}
-        definition["properties"] |= {setting: {"type": "string"} for setting in sorted(SETTINGS)}
+        definition["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
 
 
 def _closed(properties: Schema) -> Schema:

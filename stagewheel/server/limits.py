@@ -127,6 +127,7 @@ DOCUMENT_DEPTH_MAX: Final = 50
 DOCUMENT_VALUES_MAX: Final = 100_000  # after anchors are copied
 MISTAKES_SHOWN_MAX: Final = 200
 CONDITION_TESTS_MAX: Final = 200
+SETTING_VALUES_MAX: Final = 100  # of one setting of a trigger
 WORKFLOW_OPERATIONS_MAX: Final = 2_000
 RECIPIENTS_MAX: Final = 100  # of one notification
 FIELD_VALUES_MAX: Final = 100  # of a multiple field

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stagewheel.server.core.events import Setting
 from stagewheel.server.core.plan import SourcePlan, Version
 from stagewheel.server.core.plan_actions import CapPlan, ChannelPlan
 from stagewheel.server.rules.compile import compile_ruleset
@@ -101,8 +102,9 @@ def test_s5_6_a_source_says_what_its_events_reach_and_what_is_made() -> None:
     [source] = made(**sources(text)).sources
     assert source.title is not None
     expected = SourcePlan(
-        "inbox", "incoming_email", "info", False, True, "deals", "new", source.title, "email", 7
-    )
+        "inbox", "incoming_email", "info", False, True, "deals", "new", source.title, "email", 7,
+        (Setting("mailbox", ("info",), True),),
+    )  # fmt: skip
     assert source == expected
     [source] = made(**sources("{on: app, code: ping, fan_out: all}")).sources
     assert source == SourcePlan("inbox", "app", "ping", to_all=True)

@@ -39,6 +39,7 @@ from stagewheel.server.core.delivery import reported, retried, withdrawn
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.enrol import enrol
 from stagewheel.server.core.entry import begin_entry, step_due
+from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, hears, named
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.guards import of_entry
@@ -64,7 +65,7 @@ from stagewheel.server.core.linking import (
 )
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.settle import end_list, settle, start_workflows
-from stagewheel.server.core.triggers import look
+from stagewheel.server.core.triggers import handed_over, look
 from stagewheel.server.core.walk import start
 
 DROPPED = Applied()  # a timer of a step that has ended: its cancellation is in the journal already (1.7)
@@ -126,15 +127,27 @@ def _fields_seen(d: Deciding, changed: tuple[str, ...]) -> None:
         workflow.fields_changed(d, changed)
     plan = d.facts.newest(d.item.pipeline)
     payload = {"fields": list(changed)}
-    if plan is not None and "field_changed" in plan.triggers:
-        look(d, "field_changed", "", payload, changed=changed)
+    if plan is not None and FIELD_CHANGED in plan.triggers:
+        look(d, FIELD_CHANGED, "", payload, changed=changed)
         end_list(d)
     if d.item.more is not None and d.more.instances:
-        workflow.heard(d, "field_changed", "", payload, changed)
+        workflow.heard(d, FIELD_CHANGED, "", payload, changed)
+    if "responsible" in changed and not d.deleted:
+        _responsible_changed(d, payload)
     if plan is None or not plan.workflows_on_change:
         return
     started = [w for w, names in plan.workflows_on_change if not names or set(names) & set(changed)]
     start_workflows(d, tuple(started), "changed", {**payload, "type": "field_changed", "code": ""})
+
+
+def _responsible_changed(d: Deciding, payload: dict[str, Any]) -> None:
+    """A change of the responsible is an event besides (G13): the triggers for it had their turn among those
+    for changed fields.
+    """
+    payload = {**payload, **handed_over(d)}
+    if d.item.more is not None and d.more.instances:
+        workflow.heard(d, RESPONSIBLE_CHANGED, "", payload)
+    _start_on_event(d, RESPONSIBLE_CHANGED, "", payload)
 
 
 def _update(d: Deciding, m: UpdateItem) -> Result:
@@ -183,6 +196,7 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
 def _event(d: Deciding, m: RaiseEvent) -> Result:
     if m.type in INBOUND:
         client_reached_us(d)
+    m = named(m)
     answer = look(d, m.type, m.code, m.payload)
     end_list(d)
     if d.deleted:
@@ -191,11 +205,21 @@ def _event(d: Deciding, m: RaiseEvent) -> Result:
         workflow.heard(d, m.type, m.code, m.payload)
     plan = d.facts.newest(d.item.pipeline)
     if plan is not None and plan.workflows_on_event:
-        started = [
-            w for w, type_, code in plan.workflows_on_event if type_ == m.type and code in ("", m.code)
-        ]
-        start_workflows(d, tuple(started), m.type, {**m.payload, "type": m.type, "code": m.code})
+        _start_on_event(d, m.type, m.code, m.payload)
     return answer
+
+
+def _start_on_event(d: Deciding, type_: str, code: str, payload: dict[str, Any]) -> None:
+    """Workflows that start on an event, in file order (6.1)."""
+    plan = d.facts.newest(d.item.pipeline)
+    started = [
+        name
+        for name, of_type, own in (plan.workflows_on_event if plan is not None else ())
+        if plan is not None
+        and of_type == type_
+        and hears(own, plan.event_settings.get(name, ()), code, payload)
+    ]
+    start_workflows(d, tuple(started), type_, {**payload, "type": type_, "code": code})
 
 
 def _start_workflow(d: Deciding, m: StartWorkflow) -> Result:

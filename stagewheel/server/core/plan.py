@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from stagewheel.server.core.events import Setting
 from stagewheel.server.core.lineage import Guards
 from stagewheel.server.core.plan_actions import ActionPlan, Condition, RunWorkflowPlan, StepsPlan, Text
 from stagewheel.server.core.plan_steps import Wait, WorkflowPlan
@@ -55,6 +56,8 @@ class TriggerPlan(Struct, frozen=True):
     allow_backwards: bool = False
     as_user: int = 0
     fields: tuple[str, ...] = ()  # field_changed: only these
+    settings: tuple[Setting, ...] = ()  # what else its type asks of the event
+    name: str = ""  # for people
 
 
 class StagePlan(Struct, frozen=True):
@@ -96,6 +99,7 @@ class PipelinePlan(Struct, frozen=True):
     workflows_on_create: tuple[str, ...]
     workflows_on_change: tuple[tuple[str, tuple[str, ...]], ...]  # (workflow, fields; none = any)
     workflows_on_event: tuple[tuple[str, str, str], ...]  # (workflow, event type, code)
+    event_settings: dict[str, tuple[Setting, ...]] = {}  # of a workflow that starts on an event
     sees_changes: bool = True  # may a trigger or a workflow start follow a changed field? From the others.
     watched: frozenset[str] = frozenset()  # names whose change re-arms what waits; follows from the stages
     time: TimePlan = TimePlan()
@@ -143,6 +147,7 @@ class SourcePlan(Struct, frozen=True):
     title: Text | None = None
     source: str = ""
     responsible: int = 0
+    settings: tuple[Setting, ...] = ()
 
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.server.core.calendar import Duration
+from stagewheel.server.core.events import Setting
 from stagewheel.server.core.plan_actions import ActionPlan, Condition, RunWorkflowPlan, Text
 from stagewheel.server.core.working import WorkingDuration
 
@@ -105,6 +106,7 @@ class WaitFor(Operation, frozen=True):
     condition: Condition | None
     timeout: Wait | None
     otherwise: int
+    settings: tuple[Setting, ...] = ()
 
 
 class Run(Operation, frozen=True):

@@ -18,6 +18,7 @@ from stagewheel.protocol.messages import Client, CreateItem, Failed, Forwarded, 
 from stagewheel.server.core.client_desk import Desk
 from stagewheel.server.core.client_row import Link, Spread, cursor_of
 from stagewheel.server.core.effects import PutLink, SendToItem
+from stagewheel.server.core.events import hears, named
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, LINKS_MAX, LINKS_SLICE, SPREADS_MAX
@@ -35,9 +36,11 @@ def source_of(facts: Facts, m: RaiseEvent) -> SourcePlan | None:
     found = None
     for name in sorted(versions):
         for source in versions[name].sources:
-            if source.type == m.type and source.code == m.code:
+            if source.type != m.type or not hears(source.code, source.settings, m.code, m.payload):
+                continue
+            if source.code or source.settings:
                 return source
-            if source.type == m.type and not source.code and found is None:
+            if found is None:
                 found = source
     return found
 
@@ -47,13 +50,18 @@ def has_trigger(facts: Facts, link: Link, m: RaiseEvent) -> bool:
     plan = facts.newest(link.pipeline)
     if plan is None:
         return False
-    if any(trigger.code in ("", m.code) for trigger in plan.triggers.get(m.type, ())):
+    code, payload = m.code, m.payload
+    if any(hears(one.code, one.settings, code, payload) for one in plan.triggers.get(m.type, ())):
         return True
-    return any(type_ == m.type and code in ("", m.code) for _, type_, code in plan.workflows_on_event)
+    return any(
+        type_ == m.type and hears(own, plan.event_settings.get(workflow, ()), code, payload)
+        for workflow, type_, own in plan.workflows_on_event
+    )
 
 
 def client_event(desk: Desk, m: RaiseEvent) -> Result:
     """An event of this client: to the item last reached through it, else the newest; or to all."""
+    m = named(m)
     row, source = desk.row, source_of(desk.facts, m)
     links = [link for link in desk.facts.links if has_trigger(desk.facts, link, m)]
     if not links and source is not None and source.create:

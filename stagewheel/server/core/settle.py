@@ -10,9 +10,10 @@ from stagewheel.server.core.acting import CANCELLED, DONE, LEFT
 from stagewheel.server.core.burial import DELETED, end_item
 from stagewheel.server.core.deciding import Changed, Deciding, Finished, Move
 from stagewheel.server.core.entry import begin_entry, cancel_rest, rule_finished
+from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED
 from stagewheel.server.core.instances import is_alive
 from stagewheel.server.core.scope import EMPTY
-from stagewheel.server.core.triggers import look
+from stagewheel.server.core.triggers import handed_over, look
 from stagewheel.server.core.walk import start
 
 
@@ -28,11 +29,13 @@ def settle(d: Deciding) -> None:
         if isinstance(cause, Changed):
             workflow.fields_changed(d, cause.names)
             plan = d.facts.newest(d.item.pipeline)
-            if plan is not None and "field_changed" in plan.triggers:
-                payload = {"fields": list(cause.names)}
-                look(d, "field_changed", "", payload, changed=cause.names, automatic=True)
+            payload = {"fields": list(cause.names)}
+            if plan is not None and FIELD_CHANGED in plan.triggers:
+                look(d, FIELD_CHANGED, "", payload, changed=cause.names, automatic=True)
                 end_list(d)
-            workflow.heard(d, "field_changed", "", {"fields": list(cause.names)}, cause.names, cause.since)
+            workflow.heard(d, FIELD_CHANGED, "", payload, cause.names, cause.since)
+            if "responsible" in cause.names:  # an event besides (G13); it starts no workflow (6.6)
+                workflow.heard(d, RESPONSIBLE_CHANGED, "", {**payload, **handed_over(d)}, (), cause.since)
         elif isinstance(cause, Finished):
             if not workflow.finished(d, cause):
                 d.look_back(True)

@@ -13,6 +13,7 @@ from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, Acted, Asked
 from stagewheel.server.core.branches import Running, stepped
 from stagewheel.server.core.deciding import Deciding, Finished, Resume
 from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.core.events import hears
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.instances import end, find, plan_of
 from stagewheel.server.core.item import (
@@ -134,7 +135,7 @@ def heard(
         run, token, op = _wake(d, *found)
         assert isinstance(op, WaitFor), "only a wait_for listens"
         of_fields = not op.fields or bool(set(op.fields) & set(changed))
-        if op.event == type_ and op.code in ("", code) and of_fields:
+        if op.event == type_ and of_fields and hears(op.code, op.settings, code, payload):
             _hear(d, run, token, op, seen_as)
 
 
@@ -143,15 +144,9 @@ def _hear(d: Deciding, run: Running, token: Token, op: WaitFor, payload: dict[st
     seen: list[Any] = []
     around = (scope.trigger, scope.vars, scope.previous)
     scope.trigger, scope.vars, scope.previous = payload, run.vars, token.previous or EMPTY
-    reason = ""
-    try:
-        holds = op.condition is None or op.condition.holds(scope, seen)
-    except RuleError as error:
-        holds, reason = False, str(error)
+    holds = op.condition is None or op.condition.holds(scope, seen)
     scope.trigger, scope.vars, scope.previous = around
-    if reason:
-        _come_to(d, run, token, Acted(FAILED, reason), False)
-    elif holds:
+    if holds:
         stepped(d, run, token.at, DONE, "", seen, parent=token.parent, token=token.step)
         run.take(token, token.at + 1, {**payload, "timed_out": False})
         walk(d, run)

@@ -142,6 +142,11 @@ def _pipeline(
         triggers=compile_triggers(doc, ids, work),
         workflows_on_create=tuple(plan.id for plan, start in own if start.on_create),
         workflows_on_change=tuple((plan.id, start.fields) for plan, start in own if start.on_change),
+        event_settings={
+            plan.id: start.event.settings
+            for plan, start in own
+            if start.event is not None and start.event.settings
+        },
         workflows_on_event=tuple(
             (plan.id, start.event.type, start.event.code) for plan, start in own if start.event is not None
         ),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stagewheel.server.core.events import RESPONSIBLE_CHANGED
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
 from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan, StepsPlan
 from stagewheel.server.rules.caps import compile_caps
@@ -142,6 +143,8 @@ def compile_triggers(doc: PipelineDoc, ids: Ids, work: Work) -> dict[str, tuple[
             plan = _trigger(raw, stage.place_ / "triggers" / number, stage.id, index, names, ids, work)
             if plan is not None:
                 found[plan.type] = (*found.get(plan.type, ()), plan)
+                if plan.type == RESPONSIBLE_CHANGED:  # a change like any other, in its place among them (5.2)
+                    found[FIELD_CHANGED] = (*found.get(FIELD_CHANGED, ()), plan)
     return found
 
 
@@ -172,5 +175,7 @@ def _trigger(
         condition=condition,
         allow_backwards=doc.allow_backwards,
         as_user=doc.as_user or 0,
-        fields=tuple(doc.fields),
+        fields=("responsible",) if event.type == RESPONSIBLE_CHANGED else tuple(doc.fields),
+        settings=event.settings,
+        name=doc.name,
     )

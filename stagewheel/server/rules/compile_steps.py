@@ -43,7 +43,7 @@ from stagewheel.server.rules.document_steps import (
     WaitForDoc,
     WhileDoc,
 )
-from stagewheel.server.rules.events import EVENTS, FIELD_CHANGED, SETTINGS, event_of
+from stagewheel.server.rules.events import FIELD_CHANGED, read_event
 from stagewheel.server.rules.mistakes import Place, nearest
 from stagewheel.server.rules.names import Names, Unknown
 from stagewheel.server.rules.reader import read, shown
@@ -223,18 +223,12 @@ class _Builder:
     def _wait_for(self, raw: dict[str, Any], place: Place) -> int:
         """The operation, then what is done after a time-out."""
         log, type_ = self.work.log, raw.get("event", FIELD_CHANGED if "fields" in raw else None)
-        setting = EVENTS.get(type_, "") if isinstance(type_, str) else ""
-        foreign = (SETTINGS & raw.keys()) - {setting, "code"} if type_ in EVENTS else set()
-        for key in sorted(foreign):
-            own = f"; it has '{setting}'" if setting else ""
-            log.mistake(place / key, f"'{key}' is no setting of the event '{type_}'{own}")
-        doc = read(WaitForDoc, without(raw, frozenset({*foreign, setting} - {"code"})), place, log)
+        rest, event = read_event({**raw, "event": type_}, "event", place, log, "the event")
+        doc = read(WaitForDoc, {key: value for key, value in rest.items() if key in raw}, place, log)
         if doc is None:
             return 1
         if type_ is None:
             log.mistake(place, "a 'wait_for' says 'event' (its type) or 'fields' (those that change)")
-        code = raw.get(setting, raw.get("code", "")) if setting else doc.code
-        event = event_of(type_, setting, code, place, "event", log)
         if doc.fields and type_ != FIELD_CHANGED:
             log.mistake(place / "fields", f"'fields' is a setting of '{FIELD_CHANGED}' only")
         for number, name in enumerate(doc.fields):
@@ -252,6 +246,7 @@ class _Builder:
             condition=condition,
             timeout=timeout,
             otherwise=body + 1,
+            settings=event.settings if event is not None else (),
         )
         return threads
 

@@ -10,7 +10,7 @@ from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.compile_steps import SET, program_of
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import Hours, OnEventDoc, WorkflowDoc
-from stagewheel.server.rules.events import APP, EVENTS, Event, event_of
+from stagewheel.server.rules.events import APP, Event, read_event
 from stagewheel.server.rules.mistakes import Place, nearest
 from stagewheel.server.rules.names import ANY, NUMBER, TEXT, Kind, Names
 from stagewheel.server.rules.reader import read, shown
@@ -121,7 +121,10 @@ def _start(doc: WorkflowDoc, place: Place, names: Names, work: Work) -> Start:
         hint = nearest(doc.start, known) or "; or {on_change: [fields]}, {on_event: type}"
         work.log.mistake(at, f"expected one of {', '.join(known)}, got {shown(doc.start)}{hint}")
         return start
-    said = read(OnEventDoc, doc.start, at, work.log)
+    raw, event = doc.start, None
+    if isinstance(raw, dict) and isinstance(raw.get("on_event"), str):
+        raw, event = read_event(raw, "on_event", at, work.log, "the event")
+    said = read(OnEventDoc, raw, at, work.log)
     if said is None:
         return start
     if said.when is not None:
@@ -137,8 +140,7 @@ def _start(doc: WorkflowDoc, place: Place, names: Names, work: Work) -> Start:
         for number, name in enumerate(start.fields):
             _check_field(name, at / "on_change" / number, names, work)
     if said.on_event:
-        key = EVENTS.get(said.on_event) or "code"
-        start.event = event_of(said.on_event, key, said.code, at, "on_event", work.log)
+        start.event = event
     elif said.code:
         work.log.mistake(at / "code", f"'code' belongs to 'on_event', for example to '{APP}'")
     return start

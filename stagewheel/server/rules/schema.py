@@ -13,7 +13,7 @@ from stagewheel.server.rules.compare import NEGATIVE, OPERATORS
 from stagewheel.server.rules.document import RulesetDoc, TriggerDoc
 from stagewheel.server.rules.document_actions import ACTIONS
 from stagewheel.server.rules.document_steps import FRAMED, STEPS, StepFrame
-from stagewheel.server.rules.events import EVENTS, SETTINGS
+from stagewheel.server.rules.events import EVENTS, SETTING_SCHEMA, SETTINGS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 REF: Final = "#/$defs/{name}"
@@ -34,7 +34,7 @@ def ruleset_schema() -> Schema:
         if "branches" in step["properties"]:
             parallel = step["title"] == "parallel"
             step["properties"]["branches"] = _list("ThreadDoc" if parallel else "BranchDoc")
-    steps["wait_for"]["properties"] |= {name: {"type": "string"} for name in sorted(SETTINGS)}
+    steps["wait_for"]["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
     steps["wait_for"]["properties"]["event"] = {"enum": sorted(EVENTS)}
     framed = {do: {**one, "properties": {**one["properties"], **frame}} for do, one in actions.items()}
     defs["Condition"] = _condition()
@@ -77,7 +77,7 @@ def _one_of(kinds: dict[str, Schema]) -> Schema:
 
 
 def _trigger(schema: Schema) -> Schema:
-    settings = {name: {"type": "string"} for name in sorted(SETTINGS)}
+    settings = dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
     on = {"enum": sorted(EVENTS)}
     return {**schema, "properties": {**schema["properties"], **settings, "on": on}}
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from stagewheel.server.core.plan import SourcePlan
 from stagewheel.server.rules.document import SourceDoc
-from stagewheel.server.rules.events import EVENTS, FIELD_CHANGED, SETTINGS, Event, event_of
+from stagewheel.server.rules.events import FIELD_CHANGED, Event, read_event
 from stagewheel.server.rules.merge import Placed
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.reader import read
@@ -26,7 +26,7 @@ def compile_sources(placed: dict[str, Placed], work: Work) -> tuple[SourcePlan, 
         plan = _source(id_, one.doc, one.place, work)
         if plan is None:
             continue
-        event = Event(plan.type, plan.code)
+        event = Event(plan.type, plan.code, plan.settings)
         first = taken.setdefault(event, id_)
         if first != id_:
             work.log.mistake(one.place, f"the source '{first}' takes the same events")
@@ -39,14 +39,8 @@ def _source(id_: str, raw: Any, place: Place, work: Work) -> SourcePlan | None:
     if not isinstance(raw, dict):
         read(SourceDoc, raw, place, log)  # says that it is no mapping
         return None
-    type_ = raw.get("on")
-    setting = EVENTS.get(type_, "") if isinstance(type_, str) else ""
-    own = {key: value for key, value in raw.items() if key != setting or key == "code"}
-    for key in [key for key in own if key in SETTINGS and key != "code" and type_ in EVENTS]:
-        log.mistake(place / key, f"'{key}' is no setting of a source on '{type_}'")
-        del own[key]
+    own, event = read_event(raw, "on", place, log, "a source on")
     doc = read(SourceDoc, own, place, log)
-    event = event_of(type_, setting, raw.get(setting, raw.get("code", "")), place, "on", log)
     if doc is None or event is None:
         return None
     if event.type == FIELD_CHANGED:
@@ -68,6 +62,7 @@ def _source(id_: str, raw: Any, place: Place, work: Work) -> SourcePlan | None:
         title=title,
         source=doc.source,
         responsible=doc.responsible or 0,
+        settings=event.settings,
     )
 
 

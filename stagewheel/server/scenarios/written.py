@@ -35,7 +35,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.core.calendar import parse_datetime
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document import Employee as EmployeeId
-from stagewheel.server.rules.events import EVENTS, SETTINGS
+from stagewheel.server.rules.events import EVENTS, FURTHER, SETTINGS
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.reader import read
 
@@ -276,10 +276,13 @@ def _event_settings(raw: dict[str, Any], place: Place, log: Log) -> dict[str, An
     if on not in EVENTS:
         log.mistake(place / "on", f"unknown event '{on}'{nearest(on, EVENTS) or f'; {listed(EVENTS)}'}")
         return raw
-    setting = EVENTS[on]
+    setting, further = EVENTS[on], FURTHER.get(on, ())
     rest = dict(raw)
     if setting in rest and setting != "code":
         rest["code"] = rest.pop(setting)
+    told = {key: rest.pop(key) for key in further if key in rest}
+    if told and isinstance(rest.get("payload", {}), dict):
+        rest["payload"] = {**rest.get("payload", {}), **told}
     for key in [key for key in rest if key in SETTINGS and key != "code"]:
         own = f"; it has '{setting}'" if setting else ""
         log.mistake(place / key, f"'{key}' is no setting of the event '{on}'{own}")
