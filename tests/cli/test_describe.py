@@ -81,6 +81,33 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
         (j.DeadLettered("r", 1, 5, "550"), "r: given up, kept as dead letter 5: 550"),
         (j.SentToItem("deal:2", "CreateItem", "r"), "CreateItem sent to item deal:2 by r"),
         (j.NothingChanged(), "nothing changed"),
+        (j.ClientPut(["Ada"], "company:3", "command"), "contact data: Ada, of company company:3"),
+        (j.ClientPut(["Ada"], "", "event"), "contact data: Ada, whom an event named"),
+        (j.ClientLinked("deal:1", "deals", "open"), "item deal:1 names it (open, in deals)"),
+        (j.ClientLinked("deal:1", "deals", "gone"), "item deal:1 no longer names it"),
+        (j.ClientLinked("deal:1", "deals", "refused", "too many"), "item deal:1 is not linked: too many"),
+        (
+            j.EventForwarded("call_missed", "desk", ["d:1", "d:2"]),
+            "event call_missed desk: sent on to d:1, d:2",
+        ),
+        (j.EventForwarded("app", "go", []), "event app go: no open item has a trigger for it"),
+        (
+            j.EventForwarded("app", "go", [], "d:9"),
+            "event app go: no open item has a trigger for it; d:9 is created",
+        ),
+        (
+            j.CapAwaited("r", 3, "email", "contact:1"),
+            "r: asks contact:1 whether the cap on email leaves room",
+        ),
+        (
+            j.CapAwaited("r", 3, "email", "", 60_000),
+            f"r: the cap on email is reached, asks again at {moment(60_000)}",
+        ),
+        (j.CapCounted("email", "d:1", 3, True), "cap on email: step 3 of d:1 is counted"),
+        (
+            j.CapCounted("email", "d:1", 3, False, 60_000),
+            f"cap on email: no room for step 3 of d:1 before {moment(60_000)}",
+        ),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

@@ -1,4 +1,4 @@
-"""Frequency caps (8.5): how many actions of a channel a client gets, counted in one place."""
+"""Frequency caps (8.5, N7): how many actions of a channel a client gets, counted in one place."""
 
 from typing import Any
 
