@@ -1,4 +1,4 @@
-"""`calendar:`, `quiet_hours:` and `hours:` as they are written, their mistakes, and dates of holidays (T5)."""
+"""`calendar:`, `quiet_hours:` and `hours:` as they are written, their mistakes, dates of holidays (T5)."""
 
 import json
 from zoneinfo import ZoneInfo
