@@ -38,7 +38,7 @@ class LinkRow(Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LinkRow).decode
-NAMING = (CreateItem, UpdateItem, ClientChanged)  # messages of an item that may name clients
+NAMING = frozenset((CreateItem, UpdateItem, ClientChanged))  # messages of an item that may name clients
 
 
 def link_key(client: bytes, cursor: bytes) -> bytes:
@@ -62,11 +62,6 @@ def _link(cursor: bytes, row: LinkRow) -> Link:
     return Link(cursor[1:].decode(), is_open, row.pipeline, row.created_ms, row.linked_at, row.reached_ms)
 
 
-def concerns_clients(row: Row, message: ItemMessage) -> bool:
-    """Is the message for a client, or one in which an item may name one?"""
-    return type(row) is ClientRow or type(message) in NAMING
-
-
 def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
     """Give the facts what the decision may know of clients and links."""
     facts = turn.facts
@@ -74,11 +69,12 @@ def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
         turn.flush()
         _give_links(turn, key, row, message)
         return
-    wanted: list[str] = []
     if isinstance(message, ClientChanged):
         wanted = [message.company]
-    elif isinstance(message, CreateItem | UpdateItem):
+    elif isinstance(message, CreateItem | UpdateItem) and (message.client or message.company):
         wanted = [one.key for one in (message.client, message.company) if one is not None]
+    else:
+        return
     facts.clients = _known(turn, wanted)
     companies = [one.company for one in facts.clients.values()]
     if any(companies):

@@ -34,8 +34,9 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import unpark
 from stagewheel.server.actors.handout import OUTBOX_TABLES
-from stagewheel.server.actors.links import concerns_clients, forget, prepare
+from stagewheel.server.actors.links import NAMING, forget, prepare
 from stagewheel.server.core.birth import NO_ITEM
+from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.decide import DROPPED, decide
 from stagewheel.server.core.effects import (
     Decision,
@@ -187,7 +188,7 @@ class Turn:
         """Decide, and collect. A bug is poison after the second try."""
         facts, counters = self.facts, self.counters
         facts.position, facts.outbox_next = counters.position, counters.outbox
-        of_client = concerns_clients(item, message)
+        of_client = type(item) is ClientRow or type(message) in NAMING
         if of_client:
             prepare(self, key, item, message)
         try:

@@ -29,7 +29,7 @@ def create(
 ) -> Decision:
     """Decide a CreateItem for a key that no item has."""
     version = facts.active.get(m.pipeline)
-    refused = _refuse_creation(m, facts)
+    refused = refuse_creation(m, facts)
     if refused is not None or version is None:
         return Decision(None, None, refused or NO_ITEM, [], None)
     plan = version.pipelines[m.pipeline]
@@ -80,7 +80,8 @@ def create(
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)
-    if d.item.client is not None:
+    client = d.item.client
+    if client is not None and (client.key or d.item.more is not None):
         tell_clients(d, None, d.deleted)
     if d.lineage is not None:
         close(d)
@@ -95,7 +96,8 @@ def _told(given: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**given, **msgspec.to_builtins(built_in)} if built_in else given
 
 
-def _refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
+def refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
+    """Why an item can't be created so; None if it can. Of `facts` only the active versions matter."""
     if not 0 < len(m.item.encode()) <= ITEM_KEY_BYTES_MAX or m.item[0] == "\0":
         why = f"an item's key has 1 to {ITEM_KEY_BYTES_MAX} bytes and does not begin with a zero byte"
         return Failed("bad_value", why)

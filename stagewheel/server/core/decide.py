@@ -86,7 +86,8 @@ def decide(
             settle(d)
             if type(result) is Applied:
                 result = Applied(d.item.entry)  # after all that it caused
-        if d.item.client is not None or item.client is not None:
+        client = d.item.client
+        if client is not item.client or (client is not None and (client.key or d.item.more is not None)):
             tell_clients(d, item, d.deleted)
         if d.lineage is not None:
             close(d)
