@@ -7,8 +7,9 @@ unless JSON goes there.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import click
@@ -21,14 +22,17 @@ from stagewheel.cli.logs import LogEvent, sorted_events
 from stagewheel.cli.mapping import Mapping, read_mapping
 from stagewheel.cli.output import console, counted, progress
 from stagewheel.errors import CallerError, OperatorError
+from stagewheel.protocol.messages import AnyCommand, CreateItem
 from stagewheel.protocol.plain import plain
 from stagewheel.server.backtest.compare import Comparison, compare
 from stagewheel.server.backtest.history import History, chosen, packed
+from stagewheel.server.backtest.live import Commands
 from stagewheel.server.backtest.report import Report
 from stagewheel.server.backtest.run import Job, Outcome, Run
 from stagewheel.server.backtest.side_by_side import run_both
 from stagewheel.server.core.calendar import add, parse_duration, parse_zone
 from stagewheel.server.rules.load import load_folder_or_files
+from stagewheel.server.store.backup import StoreCopy, copy_store
 
 STANDARD_OUTPUT: Final = "-"
 BY_SIDE_COMMANDS_MIN: Final = 5_000  # a shorter history is over before another process has started
@@ -39,6 +43,12 @@ OnRuns = Callable[[int, int], None]  # (run, commands so far)
 @click.argument("ruleset", type=click.Path())
 @click.option("--log", type=click.Path(path_type=Path), help="The history: an event log (XES or CSV).")
 @click.option("--mapping", type=click.Path(path_type=Path), help="How the log's events become commands.")
+@click.option(
+    "--live",
+    type=click.Path(path_type=Path),
+    metavar="STORE",
+    help="The history: the journal of a server's data folder, which is only read.",
+)
 @click.option("--against", type=click.Path(), metavar="OTHER", help="Compare with this ruleset.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N items, always the same ones.")
 @click.option("--then", "afterwards", metavar="DURATION", help="Let this time pass after the last event.")
@@ -49,6 +59,7 @@ def command(
     ruleset: str,
     log: Path | None,
     mapping: Path | None,
+    live: Path | None,
     against: str | None,
     sample: int | None,
     afterwards: str | None,
@@ -63,7 +74,7 @@ def command(
     that comes out otherwise is told: then (OTHER) and now (RULESET).
     """
     started = time.perf_counter()
-    history = _of_log(log, mapping, sample)
+    history = history_of_store(live, sample) if live is not None else _of_log(log, mapping, sample)
     jobs = [Job(load_folder_or_files([path]), path, history) for path in (ruleset, against) if path]
     until_ms = _after(history.last_ms, afterwards)
     for job in jobs:
@@ -88,7 +99,7 @@ def command(
 
 def _of_log(log: Path | None, mapping: Path | None, sample: int | None) -> History:
     if log is None or mapping is None:
-        raise click.UsageError("a history is needed: --log LOG --mapping MAPPING")
+        raise click.UsageError("a history is needed: --log LOG --mapping MAPPING, or --live STORE")
     told = read_mapping(mapping)
     return history_of_log(log, told, sample)
 
@@ -101,6 +112,34 @@ def history_of_log(log: Path, mapping: Mapping, sample: int | None = None) -> Hi
     history = packed(log.name, to_commands(events, mapping))
     history.events, history.sample = len(events), sample or 0
     return history
+
+
+def history_of_store(data: Path, sample: int | None = None) -> History:
+    """The commands that the journal of a server tells of, from a copy of its store as it is now."""
+    shard = data / "shard-0"
+    with TemporaryDirectory(prefix="stagewheel-") as copy:
+        copy_store(shard if shard.is_dir() else data, Path(copy))
+        store = StoreCopy.open(Path(copy))
+        reads = store.snapshot()
+        try:
+            commands = Commands(reads)
+            wanted = chosen(commands.items(), sample) if sample is not None else None
+            history = packed(data.name, _of_items(commands, wanted))
+            history.notes, history.sample = commands.notes(), sample or 0
+            return history
+        finally:
+            reads.close()
+            store.close()
+
+
+def _of_items(commands: Iterable[AnyCommand], wanted: set[str] | None) -> Iterator[AnyCommand]:
+    """Those of the items that are wanted; what is about no item (employees, contacts) is always."""
+    about: set[str] = set()
+    for command in commands:
+        if type(command) is CreateItem:
+            about.add(command.item)
+        if wanted is None or command.item in wanted or command.item not in about:
+            yield command
 
 
 def _sampled(events: list[LogEvent], mapping: Mapping, count: int) -> list[LogEvent]:

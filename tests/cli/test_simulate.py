@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from stagewheel.cli.local_server import local_server
 from stagewheel.cli.logs import LogEvent, sorted_events
 from stagewheel.cli.main import main
 from stagewheel.cli.mapping import read_mapping
+from stagewheel.client.blocking import Client
 from tests.conftest import REPOSITORY
 
 LOANS = REPOSITORY / "examples" / "loans"
@@ -214,3 +216,28 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed(tmp_path: Pa
         written.append([done.stdout, *(path.read_bytes() for path in paths)])
     assert written[0] == written[1]
     assert all(len(one) > 1_000 for one in written[0])
+
+
+# ---------------------------------------------------------------- the store of a server
+
+
+def test_a_running_server_is_only_read_and_its_history_comes_to_what_the_log_came_to(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """`--live`: the journal of a server that goes on meanwhile."""
+    expected = simulated(capsys, str(LOANS))["report"]
+    with local_server(tmp_path, "senders = 0\n", ["--clock", "replay"]) as server:
+        feed = ["--mapping", str(LOANS / "mapping.yaml"), "--rules", str(LOANS), "--server", server.address]
+        assert main(["replay", str(SAMPLE), *feed]) == 0
+        capsys.readouterr()
+        live = ["--live", str(tmp_path / "data"), "--json", "-", "--quiet"]
+        assert main(["simulate", str(LOANS), *live]) == 0
+        told = json.loads(capsys.readouterr().out)["report"]
+        with Client(server.address) as client:
+            assert client.item("loan:1001") is not None, "the server goes on"
+        assert main(["simulate", str(CHANGED), "--against", str(LOANS), *live]) == 0
+        made = json.loads(capsys.readouterr().out)["comparison"]
+    for part in ("stages", "rules", "workflows", "pipelines", "timers_fired"):
+        assert told[part] == expected[part], part
+    assert told["notes"], "what a journal can't tell is said"
+    assert_exactly_intended(made, events_of(SAMPLE))
