@@ -60,6 +60,8 @@ def check(kind: Kind, operator: str, expected: Any, case: bool = False) -> Check
         return _check_now(operator, expected)
     if kind.multiple:
         return _check_multiple(kind.type, operator, expected, case)
+    if kind.type == "any" and operator == "is" and isinstance(expected, list):
+        return _check_multiple("any", operator, expected, case)
     single = _check_single(kind.type, operator, expected, case)
     if kind.type != "any" or operator in ORDER:
         return single
