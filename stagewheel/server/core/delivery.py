@@ -24,7 +24,7 @@ from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported
 from stagewheel.server.core.item import SENDING
 from stagewheel.server.core.linking import reached_client
 from stagewheel.server.core.plan_actions import ChannelPlan
-from stagewheel.server.core.repeat import count, take_back
+from stagewheel.server.core.repeat import count, repeats, take_back
 from stagewheel.server.core.workflow import token_reported
 
 
@@ -79,8 +79,11 @@ def _close(d: Deciding, row: OutboxRow, acted: Acted, poison: int = 0) -> None:
     if token_reported(d, row, acted):
         return
     d.end_step(row.rule, row.step, acted.outcome, acted.reason)
-    if d.item.more is not None and d.more.repeat:
-        _count_again(d, row, acted.outcome)
+    if row.step != row.first_step:
+        if acted.outcome == DONE and repeats(d, row.rule, row.version):
+            count(d, row.rule, row.version)  # a dead letter that was delivered after all (1.9)
+    elif acted.outcome == FAILED and d.more.repeat:
+        take_back(d, row.rule, row.version, row.at_ms)
     if row.entry != d.item.entry:
         return
     if row.step != row.first_step and not poison:
@@ -97,14 +100,6 @@ def _close(d: Deciding, row: OutboxRow, acted: Acted, poison: int = 0) -> None:
             elif rule.wait_delivery:
                 continue_chain(d, stage, rule, acted)
             return
-
-
-def _count_again(d: Deciding, row: OutboxRow, outcome: str) -> None:
-    """What failed does not count for `repeat`; a dead letter that is delivered after all does (1.9)."""
-    if outcome == FAILED and row.step == row.first_step:
-        take_back(d, row.rule, row.version, row.at_ms)
-    elif outcome == DONE and row.step != row.first_step:
-        count(d, row.rule, row.version)
 
 
 def _go_on_after_retry(d: Deciding, row: OutboxRow, acted: Acted) -> None:

@@ -23,6 +23,17 @@ def held_back(d: Deciding, rule: RulePlan) -> bool:
     return times > 0 and (rule.repeat_once or d.now_ms - last_ms < rule.repeat_every_ms)
 
 
+def repeats(d: Deciding, rule: str, version: int) -> bool:
+    """Has the rule a policy that counts?"""
+    pipelines = d.facts.versions[version].pipelines.values()
+    return any(
+        plan.id == rule and (plan.repeat_once or plan.repeat_every_ms > 0)
+        for pipeline in pipelines
+        for stage in pipeline.stages.values()
+        for plan in stage.rules
+    )
+
+
 def count(d: Deciding, rule: str, version: int = 0) -> None:
     """The rule has decided to act."""
     key = key_of(d, rule, version)
