@@ -1,46 +1,27 @@
 """Workflows over restarts (6.2), and how many run in one item (6.5)."""
 
-from stagewheel.protocol.journal import HistoryAdded, Record, WorkflowEnded, WorkflowNotStarted, WorkflowStarted
-from stagewheel.protocol.messages import Applied, Hello, StartWorkflow
-from stagewheel.server.actors.engine import Engine, Inbound
-from stagewheel.server.rules.compile import compile_ruleset
-from stagewheel.server.scenarios.drive import PRODUCER, ROUTE, Drive
-from stagewheel.server.store.memory import MemoryStore
+from stagewheel.protocol.journal import (
+    HistoryAdded,
+    Record,
+    WorkflowEnded,
+    WorkflowNotStarted,
+    WorkflowStarted,
+)
+from stagewheel.protocol.messages import Applied, StartWorkflow
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import Peer, Shard, deal
 from tests.core.play import DAY_MS, MONDAY_NINE_MS, Play, deals
-
-HELLO = Inbound([(ROUTE, Hello(1, 1, PRODUCER, "scenario", instance=bytes(16)))], [], [])
-
-
-class RestartingDrive(Drive):
-    """Before each turn the engine is killed, and a new one started on what was committed."""
-
-    restarts = 0
-
-    def _turn(self, inbound: Inbound) -> None:
-        if not inbound.hellos:
-            store = self.engine.store
-            assert isinstance(store, MemoryStore)
-            self.engine = Engine(store.reopen(), self.clock, compile_ruleset)
-            super()._turn(HELLO)
-            self.restarts += 1
-        super()._turn(inbound)
-
-
-class RestartingPlay(Play):
-    """A play whose engine does not outlive a turn."""
-
-    def __init__(self, rules: str) -> None:
-        super().__init__()
-        self.drive: RestartingDrive = RestartingDrive(
-            MONDAY_NINE_MS, compile_ruleset, self.recorder, self._seen
-        )
-        self.publish(rules)
-
+from tests.core.restarting import RestartingPlay
 
 EVERY_KIND = deals(
-    "- {id: new}\n- {id: work, rules: [{id: r, action: {do: add_history, text: rule of work}}]}",
+    """
+    - {id: new}
+    - id: work
+      rules:
+        - {id: r, action: {do: add_history, text: rule of work}}
+        - {id: s, steps: [{do: pause, for: 90m}, {do: add_history, text: steps of work}]}
+        - {id: t, after_previous: true, action: {do: run_workflow, workflow: sub, wait: true, vars: {m: 7}}}
+    """,
     """
     workflows:
       w:
@@ -58,12 +39,29 @@ EVERY_KIND = deals(
               - {do: set, vars: {n: "{{ vars.n + 1 }}"}}
           - {do: change_stage, stage: work}
           - {do: set_fields, fields: {size: "{{ vars.n * 10 }}"}}
+          - do: parallel
+            branches:
+              - steps:
+                  - {do: run_workflow, workflow: sub, wait: true, vars: {m: "{{ vars.n }}"}}
+                  - {do: add_history, text: "sub {{ previous.outcome }} with {{ previous.vars.m }}"}
+              - steps:
+                  - do: parallel
+                    wait: first
+                    branches:
+                      - steps: [{do: wait_for, event: app, code: never, timeout: 2d}]
+                      - steps: [{do: pause, for: 9d}]
+                  - {do: add_history, text: "late {{ previous.timed_out }}"}
+              - steps: [{do: wait_for, fields: [note]}, {do: add_history, text: "{{ item.note }}"}]
           - {do: pause, until: due}
           - do: if
             branches:
               - when: {size: {is: 30}}
                 steps: [{do: webhook, url: "https://shop.example.com/{{ item.size }}"}]
           - {do: add_history, text: "end of {{ trigger.who }}"}
+      sub:
+        pipeline: deals
+        vars: {m: 0}
+        steps: [{do: pause, for: 1h}, {do: set, vars: {m: "{{ vars.m + 1 }}"}}]
     """,
 )
 
@@ -73,6 +71,7 @@ def through_all_steps(play: Play) -> list[str]:
     play.channel("email", retry="451 later", times=1, after="5m")
     play.event("begin", who="Ada")
     play.wait(5 * DAY_MS)
+    play.update(note="noted")
     play.update(due="2026-03-20")
     play.update(due="2026-03-18")
     play.wait(20 * DAY_MS)
@@ -87,7 +86,10 @@ def test_s6_2_a_workflow_survives_a_restart_at_every_step() -> None:
     straight, broken = Play(EVERY_KIND), RestartingPlay(EVERY_KIND)
     effects = through_all_steps(straight)
     assert effects[-2:] == ["webhook https://shop.example.com/30", "history end of Ada"]
-    assert [end.outcome for end in straight.did(WorkflowEnded)] == ["done"]
+    for line in ("steps of work", "sub done with 4", "late True", "noted"):
+        assert f"history {line}" in effects
+    assert {end.outcome for end in straight.did(WorkflowEnded)} == {"done"}
+    assert len(straight.did(WorkflowEnded)) == 4
     assert through_all_steps(broken) == effects
     assert of_items(broken) == of_items(straight)
     assert broken.drive.restarts > 20
