@@ -86,6 +86,36 @@ def test_a_lead_is_created_answered_and_shown(run: Run, server: LocalServer) -> 
     assert "told employee 7: New lead: Oak kitchen" in text
 
 
+def test_a_contact_is_put_linked_changed_and_shown(run: Run, server: LocalServer) -> None:
+    put = ("send", "put_client", "contact:17", "phones=[{address: '+39', type: work}]", "company=company:3")
+    assert run(*put, "name=Ada", "emails=[ada@old.example]")[0] == 0
+    assert run("send", "create", "order:c17", "pipeline=orders", "client.key=contact:17")[0] == 0
+    _, item, _ = run("item", "order:c17", "--json")
+    assert item["client"]["name"] == "Ada"
+    assert run(*put, "name=Ada Lind", "emails=[ada@new.example]")[0] == 0
+    with Client(server.address) as client:
+        for _, record in client.subscribe(item="order:c17", idle_s=WAIT_S):
+            if record.cause == "ClientChanged":
+                break
+        view = client.client("contact:17")
+        assert view is not None
+        assert (view.client.name, view.company, view.links) == ("Ada Lind", "company:3", 1)
+        assert [(link.item, link.open) for link in client.links("contact:17")] == [("order:c17", True)]
+        assert client.client("contact:none") is None
+    _, item, _ = run("item", "order:c17", "--json")
+    assert item["client"]["emails"] == [{"address": "ada@new.example", "type": ""}]
+    _, text, _ = run("item", "contact:17")
+    assert "ada@new.example" in text
+    assert "order:c17" in text
+    _, told, _ = run("item", "contact:17", "--json")
+    assert told["links"][0]["pipeline"] == "orders"
+    _, text, _ = run("timeline", "contact:17")
+    assert "contact data: Ada Lind, of company company:3" in text
+    assert "item order:c17 names it (open, in orders)" in text
+    _, text, _ = run("send", "event", "contact:17", "code=nothing")
+    assert text.startswith("forwarded")
+
+
 def test_an_item_that_is_not_there_is_an_error(run: Run) -> None:
     assert run("item", "lead:none")[::2] == (
         1,

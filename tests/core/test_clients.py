@@ -103,6 +103,20 @@ def test_the_condition_of_a_waiting_step_sees_the_new_value() -> None:
     assert play.outcomes() == [("later", "skipped", "condition")]
 
 
+def test_s3_8_a_contacts_new_zone_lets_go_what_its_quiet_hours_hold() -> None:
+    play = Play(
+        deals(
+            "- {id: new, rules: [{id: r, hours: client, action: {do: add_history, text: x}}]}",
+            'quiet_hours: {from: "21:00", to: "10:00"}\n',
+        )
+    )
+    put(play, "Ada", timezone="Europe/Rome")
+    play.create(client=Client(key=ONE))
+    assert [state for _, state, _ in play.waiting()] == ["held"]
+    put(play, "Ada", timezone="Asia/Tokyo")
+    assert play.effects() == ["history x"]
+
+
 def test_an_item_that_names_a_contact_knows_its_data_in_its_first_entry() -> None:
     play = Play(deals(f"- {{id: new, rules: [{{id: now, action: {MAIL}}}]}}"))
     put(play, "Ada")

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from stagewheel.server.rules.caps import CHANNELS, RATE
 from stagewheel.server.rules.compare import NEGATIVE, OPERATORS
-from stagewheel.server.rules.document import RulesetDoc, TriggerDoc
+from stagewheel.server.rules.document import CapDoc, RulesetDoc, SourceDoc, TriggerDoc
 from stagewheel.server.rules.document_actions import ACTIONS
 from stagewheel.server.rules.document_steps import FRAMED, STEPS, StepFrame
 from stagewheel.server.rules.events import EVENTS, SETTING_SCHEMA, SETTINGS
@@ -22,7 +23,8 @@ Schema = dict[str, Any]
 
 def ruleset_schema() -> Schema:
     """The schema of one ruleset file."""
-    docs = (RulesetDoc, TriggerDoc, StepFrame, *dict.fromkeys((*ACTIONS.values(), *STEPS.values(), *FRAMED)))
+    kinds = dict.fromkeys((*ACTIONS.values(), *STEPS.values(), *FRAMED))
+    docs = (RulesetDoc, TriggerDoc, SourceDoc, CapDoc, StepFrame, *kinds)
     (top, *_), defs = msgspec.json.schema_components(docs, ref_template=REF)
     defs = {name: _without_place(schema) for name, schema in defs.items() if name != "Place"}
     frame = defs["StepFrame"]["properties"]
@@ -44,6 +46,12 @@ def ruleset_schema() -> Schema:
     defs["RuleDoc"]["properties"] |= {"action": _ref("Action"), "steps": _list("Step")}
     defs["RuleDoc"]["anyOf"] = [{"required": ["action"]}, {"required": ["steps"]}]
     defs["StageDoc"]["properties"]["triggers"] = _list("TriggerDoc")
+    defs["SourceDoc"]["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
+    defs["SourceDoc"]["properties"]["on"] = {"enum": sorted(EVENTS)}
+    defs["RulesetDoc"]["properties"]["sources"]["additionalProperties"] = _ref("SourceDoc")
+    defs["Caps"] = _caps()
+    for name in ("RulesetDoc", "PipelineDoc", "RuleDoc"):
+        defs[name]["properties"]["caps"] = _ref("Caps")
     defs["WorkflowDoc"]["properties"]["steps"] = _list("Step")
     for name in ("BranchDoc", "ThreadDoc"):
         defs[name]["properties"]["steps"] = _list("Step")
@@ -80,6 +88,14 @@ def _trigger(schema: Schema) -> Schema:
     settings = dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
     on = {"enum": sorted(EVENTS)}
     return {**schema, "properties": {**schema["properties"], **settings, "on": on}}
+
+
+def _caps() -> Schema:
+    """By channel: `2 per 1d`, the same with what is over, or none."""
+    rate = {"type": "string", "pattern": f"^({RATE.pattern}|none)$"}
+    by_channel = {channel: {"anyOf": [rate, _ref("CapDoc")]} for channel in CHANNELS}
+    some = {"type": "object", "properties": by_channel, "additionalProperties": False}
+    return {"anyOf": [{"enum": ["none", None]}, some]}
 
 
 def _condition() -> Schema:
