@@ -9,11 +9,13 @@ else they hold is nobody's business in a journal.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import msgspec
+
 from stagewheel.protocol.messages import Client
 from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.compare import CHANGES, EMPTY_VALUES, SINGLE_TYPES, Check, check
-from stagewheel.server.rules.names import TEXT, Kind, identity
+from stagewheel.server.rules.names import CLIENTS, TEXT, Kind, identity
 
 FROM: Final = "from"
 TO: Final = "to"
@@ -28,7 +30,9 @@ def change_of(name: str, read: Callable[[Scope], Any]) -> Callable[[Scope], dict
         if name not in was:
             return {SAME: value}
         old = was[name]
-        return {FROM: identity(old) if isinstance(old, Client) else old, TO: value}
+        if name in CLIENTS and old is not None:
+            old = identity(msgspec.convert(old, Client))  # since the entry it may be kept as plain data
+        return {FROM: old, TO: value}
 
     return seen
 

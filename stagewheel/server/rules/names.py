@@ -47,7 +47,9 @@ ITEM_ATTRIBUTES: Final = {
     "updated_at": "updated_ms",
 }
 # Built-in values that somebody can change, so that a test can ask whether they did.
-CHANGING: Final = ("title", "responsible", "observers", "source", "timezone", "products", "client")
+CHANGING: Final = (
+    *("title", "responsible", "observers", "source", "timezone", "products", "client", "company"),
+)
 CLIENT_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         **dict.fromkeys(("key", "kind", "name", "email", "phone", "timezone"), TEXT),
