@@ -276,6 +276,7 @@ def _net(was: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> di
 
 def _as_data(values: dict[str, Any]) -> dict[str, Any]:
     """Values as the journal keeps them (a client becomes its array)."""
-    if "client" in values:
-        return {**values, "client": msgspec.to_builtins(values["client"])}
-    return values
+    clients: dict[str, Any] = {
+        name: msgspec.to_builtins(values[name]) for name in ("client", "company") if name in values
+    }
+    return {**values, **clients} if clients else values
