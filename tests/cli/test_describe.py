@@ -62,6 +62,10 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
         ),
         (j.StepWaits("r", 1, 86_400_000), f"r waits until {moment(86_400_000)}"),
         (j.StepWaits("r", 1, 0), "r waits until its date field is filled"),
+        (
+            j.StepWaits("r", 1, 86_400_000, [], ["company", "client"]),
+            f"r waits for its hours (it is outside those of company, client) until {moment(86_400_000)}",
+        ),
         (j.StepEnded("r", 1, "done"), "r: done"),
         (j.StepEnded("r", 1, "cancelled", "left stage"), "r: cancelled, left stage"),
         (j.Dispatched("r", 1, "email", 4), "r: email on its way (number 4)"),

@@ -27,7 +27,15 @@ CLIENT = m.Client(
     timezone="Europe/Rome",
     fields={"vip": True},
 )
-EMPLOYEE = m.Employee(7, "Bo Example", [m.Address("bo@example.com")], supervisor=3, timezone="UTC")
+EMPLOYEE = m.Employee(
+    7,
+    "Bo Example",
+    [m.Address("bo@example.com")],
+    supervisor=3,
+    timezone="UTC",
+    hours={"mon-fri": ["09:00-13:00"]},
+    absences=[m.Absence("2026-08-10", "2026-08-14"), m.Absence(1_790_000_000_000, 1_790_000_060_000)],
+)
 JOB_ROW = Raw(b"\x93\x01\xa1k\xc0")
 
 COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
@@ -117,6 +125,7 @@ RECORD: Final = journal.Record(
         journal.FieldsChanged({"amount": 5}),
         journal.Entered("NEW", "WON", 2, by=7, rule="r1"),
         journal.StepWaits("r2", 3, 1_790_000_600_000, [0, 5]),
+        journal.StepWaits("r2", 3, 1_790_003_600_000, [], ["company", "client"]),
         journal.StepEnded("r1", 2, "skipped", "condition", [1, None]),
         journal.Dispatched("r3", 4, "email", 17),
         journal.DeliveryTried("r3", 4, 1, "451 later", 1_790_000_060_000),

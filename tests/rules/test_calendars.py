@@ -102,6 +102,14 @@ def test_a_ruleset_without_any_of_this_has_nothing_to_ask() -> None:
     assert version.pipelines["deals"].stages["new"].rules[0].wait is None
 
 
+def test_s3_2_a_calendar_without_a_zone_is_warned_of() -> None:
+    text = files(f"calendar: {{{WEEK}}}")
+    assert compile_ruleset(text, 1)[1] == []
+    text["rules.yaml"] = text["rules.yaml"].replace("timezone: Europe/Rome\n", "")
+    (warning,) = compile_ruleset(text, 1)[1]
+    assert "no timezone is set" in warning.message
+
+
 # ---------------------------------------------------------------- mistakes
 
 

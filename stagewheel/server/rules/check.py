@@ -27,7 +27,8 @@ def warn(merged: Merged, log: Log) -> None:
     ways = ways_of_rules(merged)
     for pipeline, placed in merged.pipelines.items():
         doc: PipelineDoc = placed.doc
-        if not merged.timezone and not doc.timezone and _counts_days(doc):
+        calendar = merged.calendar or doc.calendar
+        if not merged.timezone and not doc.timezone and (calendar or _counts_days(doc)):
             log.doubt(placed.place, "no timezone is set, so days and clock times are those of UTC")
         loose = _multiple_fields(merged, doc)
         dead = _dead_triggers(doc, loose, log)
