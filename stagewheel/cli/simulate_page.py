@@ -5,6 +5,7 @@ through the template's escaping. Charts are boxes whose width is a share, and ba
 them, and whoever has none reads the numbers beside them.
 """
 
+from datetime import date, timedelta
 from importlib.resources import files
 from typing import Any, Final
 
@@ -98,6 +99,7 @@ def parts(counts: r.Counts) -> list[Part]:
 
 def bars(days: list[r.Day]) -> list[Bar]:
     """The chart over time: as many days a bar as it takes to have no more than `BARS_MAX`."""
+    days = every_day(days)
     each = -(-len(days) // BARS_MAX) if days else 1
     groups = [days[at : at + each] for at in range(0, len(days), each)]
     sums = [[sum(getattr(day, what) for day in group) for what in COUNTED] for group in groups]
@@ -111,6 +113,16 @@ def bars(days: list[r.Day]) -> list[Bar]:
         title = f"{group[0].day}{until}: {said}"
         made.append(Bar(group[0].day, round(at * width, 4), width, commands, timers, sent, title))
     return made
+
+
+def every_day(days: list[r.Day]) -> list[r.Day]:
+    """Also those on which nothing happened, so that a bar's place is its time."""
+    if not days:
+        return []
+    known = {one.day: one for one in days}
+    first, last = date.fromisoformat(days[0].day), date.fromisoformat(days[-1].day)
+    names = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    return [known.get(name) or r.Day(name) for name in names]
 
 
 COUNTED: Final = ("commands", "timers", "sent")

@@ -54,16 +54,17 @@ def moment(at_ms: int, zone: str) -> str:
 
 
 def reasons(counts: r.Counts, limit: int = REASONS_SHOWN_MAX) -> str:
-    """The most frequent reasons: `left stage 12, condition 3`."""
+    """The most frequent reasons: `left stage (12), condition (3)`."""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    told = [f"{name or 'done'} {count:,}" for name, count in ordered[:limit]]
+    told = [f"{name or 'done'} ({count:,})" for name, count in ordered[:limit]]
     return ", ".join(told) + (", …" if len(ordered) > limit else "")
 
 
 def tests(found: Iterable[r.TestCount]) -> str:
-    """`offer is "none": no 12 (sent 12)`."""
+    """`offer is none: no (12), seeing sent (12)`."""
     return "; ".join(
-        f"{one.path} {one.operator} {one.expected}: no {one.count:,} ({reasons(one.values)})" for one in found
+        f"{one.path} {one.operator} {one.expected}: no ({one.count:,}), seeing {reasons(one.values)}"
+        for one in found
     )
 
 

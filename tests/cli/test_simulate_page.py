@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,13 @@ def test_shares_of_a_bar_are_the_whole_and_nothing_has_no_piece() -> None:
 
 
 def test_a_long_time_has_no_more_bars_than_fit_and_loses_nothing() -> None:
-    days = [Day(f"day {number}", commands=number) for number in range(1_000)]
+    first = date(2020, 1, 1)
+    days = [Day((first + timedelta(days=2 * n)).isoformat(), commands=n) for n in range(500)]
     made = bars(days)
     assert len(made) <= BARS_MAX
-    assert made[0].title.startswith("day 0 to day 8: 36 commands")
+    assert made[0].title.startswith("2020-01-01 to 2020-01-09: 10 commands"), "days between count as days"
+    total = sum(int(re.findall(r": ([\d,]+) commands", bar.title)[0].replace(",", "")) for bar in made)
+    assert total == sum(range(500))
     assert bars([]) == []
 
 
