@@ -96,7 +96,7 @@ def _close(name: str, definition: Schema) -> None:
     if name == "StageDoc":
         trigger = {"$ref": "#/$defs/TriggerDoc"}
         definition["properties"]["triggers"] = {"type": "array", "items": trigger}
-    if name == "TriggerDoc":
+    if name in ("TriggerDoc", "EventDoc"):
         definition["properties"]["on"] = {"type": "string", "enum": sorted(EVENTS)}
         definition["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
 

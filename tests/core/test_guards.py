@@ -1,39 +1,10 @@
 """Guards and holds (semantics 9), deliveries that fail (8), and messages between items (7.4, 7.5)."""
 
-from stagewheel.protocol.journal import DeadLettered, DeliveryTried, Dispatched, Entered, Held
+from stagewheel.protocol.journal import DeadLettered, DeliveryTried, Dispatched
 from stagewheel.protocol.messages import Accepted, Applied, HoldItem, Moved, NotMoved, RetryDeadLetter
 from tests.core.play import DAY_MS, Play, deals
 
 MAIL = "{do: send_email, from: office@example.com, subject: S, body: B}"
-
-
-def test_s9_1_rules_that_move_an_item_to_and_fro_are_stopped() -> None:
-    play = Play(
-        deals(
-            """
-            - {id: new, rules: [{id: go, action: {do: change_stage, stage: work}}]}
-            - {id: work, rules: [{id: back, action: {do: change_stage, stage: new}}]}
-            """
-        )
-    )
-    play.create()
-    assert [held.reason for held in play.did(Held)] == ["loop detected"]
-    assert len(play.did(Entered)) == 1 + 25 + 1
-    assert isinstance(play.event("anything"), NotMoved)
-
-
-def test_s9_1_a_loop_over_time_is_stopped_too() -> None:
-    play = Play(
-        deals(
-            """
-            - {id: new, rules: [{id: go, run: {after: 10m}, action: {do: change_stage, stage: work}}]}
-            - {id: work, rules: [{id: back, run: {after: 10m}, action: {do: change_stage, stage: new}}]}
-            """
-        )
-    )
-    play.create()
-    play.wait(DAY_MS)
-    assert [held.reason for held in play.did(Held)] == ["loop detected"]
 
 
 WAITING = deals(

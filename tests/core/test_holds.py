@@ -18,6 +18,7 @@ from stagewheel.protocol.messages import (
     Query,
     Refused,
     Result,
+    StartWorkflow,
 )
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.limits import HOLD_SLICE_ROWS
@@ -64,6 +65,10 @@ def holds(play: Play) -> list[HoldView]:
     reply = answer(play.drive.engine, Query(0, HoldsQuery()))
     assert not isinstance(reply, Refused)
     return reply.rows
+
+
+def start(key: str) -> StartWorkflow:
+    return StartWorkflow(key, workflow="follow")
 
 
 def history(play: Play) -> list[str]:
@@ -305,12 +310,6 @@ def test_s9_3_a_stopped_pipeline_ends_all_that_waits_and_commands_are_applied() 
     item = play.drive.item("deal:1")
     assert item is not None
     assert item.holds == {"pipeline deals": "stopped"}
-
-
-def start(key: str) -> Any:
-    from stagewheel.protocol.messages import StartWorkflow
-
-    return StartWorkflow(key, workflow="follow")
 
 
 def test_s9_3_a_resumed_pipeline_starts_rules_with_the_next_entry() -> None:

@@ -83,7 +83,7 @@ def create(
     client = d.item.client
     if client is not None and (client.key or d.item.more is not None):
         tell_clients(d, None, d.deleted)
-    if d.lineage is not None:
+    if d.lineage is not None or d.tripped is not None:
         close(d)
     if d.deleted:
         return bury(d, Applied(d.item.entry), "CreateItem")

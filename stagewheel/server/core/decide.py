@@ -89,7 +89,7 @@ def decide(
         client = d.item.client
         if client is not item.client or (client is not None and (client.key or d.item.more is not None)):
             tell_clients(d, item, d.deleted)
-        if d.lineage is not None:
+        if d.lineage is not None or d.tripped is not None:
             close(d)
         if d.deleted:
             return bury(d, result, type(message).__name__)

@@ -103,7 +103,7 @@ def fits_code(own: str, settings: tuple[Setting, ...], code: str, payload: Mappi
 
 
 def _is(value: str, seen: Any) -> bool:
-    return seen == value
+    return bool(seen == value)
 
 
 def _same(value: str, seen: Any) -> bool:

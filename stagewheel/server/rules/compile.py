@@ -77,6 +77,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         actions=tuple(work.actions),
         steps=work.steps,
         fallback_user=merged.fallback_user,
+        guards=merged.guards,
         generated=dates.generated(),
         sources=sources,
         tells_contact=any("last_contact_at" in text for text in files.values()),

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
+from stagewheel.server.core.limits import CHAIN_ENTRIES_MAX, CHAIN_MESSAGES_MAX, ITEM_ENTRIES_MAX
+from stagewheel.server.core.lineage import Guards
 from stagewheel.server.rules.mistakes import Place
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$(?!\n)"
@@ -215,12 +217,28 @@ class OnEventDoc(Doc):
     when: Condition = None
 
 
+UP_TO = "a whole number from 1 to {:,}".format
+ChainEntries = Annotated[int, Meta(ge=1, le=CHAIN_ENTRIES_MAX, description=UP_TO(CHAIN_ENTRIES_MAX))]
+ItemEntries = Annotated[int, Meta(ge=1, le=ITEM_ENTRIES_MAX, description=UP_TO(ITEM_ENTRIES_MAX))]
+ChainMessages = Annotated[int, Meta(ge=1, le=CHAIN_MESSAGES_MAX, description=UP_TO(CHAIN_MESSAGES_MAX))]
+
+
+class GuardsDoc(Doc):
+    """Limits of the loop guards, each of 24 hours (9.1)."""
+
+    what: ClassVar[str] = "'guards'"
+    chain_entries: ChainEntries = Guards().chain_entries
+    item_entries: ItemEntries = Guards().item_entries
+    chain_messages: ChainMessages = Guards().chain_messages
+
+
 class SettingsDoc(Doc):
     """Settings of a ruleset."""
 
     what: ClassVar[str] = "'settings'"
-    later: ClassVar[frozenset[str]] = frozenset({"guards", "rates", "retention"})
+    later: ClassVar[frozenset[str]] = frozenset({"rates", "retention"})
     fallback_user: Employee | None = None
+    guards: GuardsDoc | None = None
 
 
 class RulesetDoc(Doc):

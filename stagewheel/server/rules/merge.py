@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.server.core.lineage import Guards
 from stagewheel.server.limits import RULESET_CHARS_MAX, RULESET_FILES_MAX
 from stagewheel.server.rules.document import RulesetDoc
 from stagewheel.server.rules.mistakes import Log, Place
@@ -35,6 +36,7 @@ class Merged(Struct):
     ruleset: str = ""
     timezone: str = ""
     fallback_user: int = 0
+    guards: Guards = Guards()
     templates: str = "templates"
     place: Place = Place("")
     entities: dict[str, Placed] = {}
@@ -69,6 +71,7 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
     merged.timezone = _once(said, "timezone", "")
     merged.templates = _once(said, "templates", merged.templates).strip("/")
     merged.fallback_user = _once(said, "fallback_user", 0)
+    merged.guards = _once(said, "guards", merged.guards)
     if "timezone" in said:
         merged.timezone_place = said["timezone"][1]
     if found and not merged.ruleset and "ruleset" not in said and not log.mistakes:
@@ -100,6 +103,10 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
     settings = doc.settings
     if settings is not None and settings.fallback_user is not None:
         _say(said, "fallback_user", settings.fallback_user, place / "settings" / "fallback_user", log)
+    if settings is not None and settings.guards is not None:
+        own = settings.guards
+        guards = Guards(own.chain_entries, own.item_entries, own.chain_messages)
+        _say(said, "guards", guards, place / "settings" / "guards", log)
     for key in ("ruleset", "timezone", "templates", "fallback_user"):
         one = getattr(doc, key)
         if one is not None:
