@@ -276,7 +276,8 @@ def _net(was: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> di
 
 def _as_data(values: dict[str, Any]) -> dict[str, Any]:
     """Values as the journal keeps them (a client becomes its array)."""
-    clients: dict[str, Any] = {
-        name: msgspec.to_builtins(values[name]) for name in ("client", "company") if name in values
-    }
-    return {**values, **clients} if clients else values
+    if "client" not in values and "company" not in values:
+        return values
+    clients = {"client": values.get("client"), "company": values.get("company")}
+    plain = {name: msgspec.to_builtins(one) for name, one in clients.items() if name in values}
+    return {**values, **plain}
