@@ -1,6 +1,6 @@
 """Entries (semantics 1) and the order in which rules of one moment are handled (semantics 2.7, 2.8)."""
 
-from stagewheel.protocol.journal import Entered, FieldsChanged
+from stagewheel.protocol.journal import Entered, FieldsChanged, NothingChanged, StepEnded
 from stagewheel.protocol.messages import Applied, DeleteItem, Failed
 from tests.core.play import DAY_MS, Play, deals
 
@@ -31,6 +31,40 @@ def test_s1_1_each_change_of_stage_is_a_new_entry() -> None:
     ]
 
 
+def test_s1_1_the_counter_grows_by_one_over_the_whole_life_of_an_item() -> None:
+    play = Play(TWO_STAGES)
+    play.create()
+    for entry, stage in enumerate(("work", "new", "won", "new"), 2):
+        assert play.move(stage) == Applied(entry)
+        item = play.drive.item("deal:1")
+        assert item is not None
+        assert (item.entry, item.entered_ms) == (entry, play.drive.engine.now_ms())
+        play.wait(1)
+
+
+def test_s1_2_what_was_chained_behind_a_waiting_step_ends_with_it_and_nothing_of_it_runs() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+              rules:
+                - {id: a, run: {after: 1d}, action: {do: add_history, text: a}}
+                - {id: b, after_previous: true, action: {do: add_history, text: b}}
+                - {id: c, after_previous: true, run: {after: 1d}, action: {do: add_history, text: c}}
+                - {id: d, run: {at: due}, action: {do: add_history, text: d}}
+            - id: work
+            """
+        )
+    )
+    play.create()
+    play.move("work")
+    assert play.outcomes() == [(rule, "cancelled", "left stage") for rule in "abcd"]
+    play.update(due="2026-03-01")
+    play.wait(9 * DAY_MS)
+    assert play.effects() == []
+    assert len(play.outcomes()) == 4
+
+
 def test_s1_2_waiting_steps_end_before_the_rules_of_the_new_stage_start() -> None:
     play = Play(TWO_STAGES)
     play.create()
@@ -50,6 +84,26 @@ def test_s1_3_setting_the_present_stage_is_no_entry_unless_restarted() -> None:
     assert play.move("new") == Applied(1)
     assert play.move("new", restart=True) == Applied(2)
     assert play.effects() == ["history hello 1", "history hello 2"]
+
+
+def test_s1_3_a_rule_that_sets_the_present_stage_is_done_without_an_entry() -> None:
+    stay = "rules: [{id: stay, run: {after: 1h}, action: {do: change_stage, stage: new}}]"
+    play = Play(deals(f"- id: new\n  {stay}"))
+    play.create()
+    play.wait(DAY_MS)
+    assert play.outcomes() == [("stay", "done", "no change")]
+    assert len(play.did(Entered)) == 1
+
+
+def test_s1_3_fields_of_a_command_that_sets_the_present_stage_are_set() -> None:
+    play = Play(TWO_STAGES)
+    play.create()
+    assert play.move("new", fields={"size": 2}) == Applied(1)
+    assert [change.fields for change in play.did(FieldsChanged)] == [{"size": 2}]
+    assert len(play.did(Entered)) == 1
+    assert play.did(NothingChanged) == []
+    play.move("new")
+    assert len(play.did(NothingChanged)) == 1
 
 
 def test_s1_4_rules_of_stages_jumped_over_never_run() -> None:
@@ -90,6 +144,26 @@ def test_s1_8_a_final_stage_runs_its_rules_also_for_an_item_created_in_it() -> N
     assert play.effects() == ["history thanks"]
 
 
+def test_s1_8_a_final_stage_waits_and_starts_workflows_like_any_other() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+            - id: won
+              final: success
+              rules: [{id: later, run: {after: 1d}, action: {do: add_history, text: later}}]
+            """,
+            """
+            workflows:
+              w: {pipeline: deals, start: on_create, steps: [{do: pause, for: 1h}, {do: add_history, text: w}]}
+            """,
+        )
+    )
+    play.create(stage="won")
+    play.wait(DAY_MS)
+    assert play.effects() == ["history w", "history later"]
+
+
 def test_s1_9_a_rule_that_repeats_once_is_held_back_the_second_time() -> None:
     play = Play(deals("- {id: new, rules: [{id: once, repeat: once, action: {do: add_history, text: x}}]}"))
     play.create()
@@ -121,6 +195,52 @@ def test_s2_7_rules_of_one_moment_see_what_those_above_them_did() -> None:
     )
     play.create()
     assert play.effects() == ["history size 3"]
+
+
+def test_s2_7_what_is_due_at_the_entry_is_decided_in_one_turn_in_list_order() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+              rules:
+                - {id: past, run: {at: due}, action: {do: add_history, text: past}}
+                - {id: no, when: {size: {is: 3}}, action: {do: add_history, text: no}}
+                - {id: set, run: {before: 1d, of: due}, action: {do: set_fields, fields: {size: 3}}}
+                - {id: chained, after_previous: true, action: {do: add_history, text: chained}}
+                - {id: yes, when: {size: {is: 3}}, action: {do: add_history, text: "yes"}}
+            """
+        )
+    )
+    play.create(fields={"due": "2026-01-01"})
+    [record] = [record for record in play.records if record.item == "deal:1"]
+    ends = [(did.rule, did.outcome) for did in record.did if isinstance(did, StepEnded)]
+    assert ends == [
+        ("past", "done"),
+        ("no", "skipped"),
+        ("set", "done"),
+        ("chained", "done"),
+        ("yes", "done"),
+    ]
+    assert play.effects() == ["history past", "history chained", "history yes"]
+
+
+def test_s2_8_the_first_move_of_a_list_that_a_timer_began_wins_too() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+              rules:
+                - {id: a, run: {after: 1h}, action: {do: add_history, text: a}}
+                - {id: go, after_previous: true, action: {do: change_stage, stage: work}}
+                - {id: never, after_previous: true, action: {do: add_history, text: never}}
+            - {id: work}
+            """
+        )
+    )
+    play.create()
+    play.wait(DAY_MS)
+    assert play.outcomes() == [("a", "done", ""), ("go", "done", ""), ("never", "cancelled", "left stage")]
+    assert [(e.to_stage, e.rule) for e in play.did(Entered)] == [("new", ""), ("work", "go")]
 
 
 def test_s2_8_a_move_waits_for_the_end_of_the_list_and_the_first_one_wins() -> None:

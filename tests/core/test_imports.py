@@ -1,5 +1,7 @@
 """Items that come from elsewhere: entered in the past, with their history, without a flood (1.12)."""
 
+from typing import Any
+
 import pytest
 
 from stagewheel.protocol.messages import Applied, Failed, HoldItem
@@ -128,7 +130,7 @@ def test_s1_12_the_history_of_repeats_comes_along() -> None:
         {"entered_at_ms": -1},
     ],
 )
-def test_s1_12_a_history_that_can_not_be_is_refused(values: dict[str, object]) -> None:
+def test_s1_12_a_history_that_can_not_be_is_refused(values: dict[str, Any]) -> None:
     answer = Play(ONCE).create(**values)
     assert isinstance(answer, Failed)
     assert answer.code == "bad_value"
