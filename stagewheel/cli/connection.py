@@ -37,11 +37,11 @@ def server_options(command: F) -> F:
 
 
 @contextmanager
-def connected(server: str, timeout_s: float, role: str = "feed") -> Iterator[Client]:
+def connected(server: str, timeout_s: float, role: str = "feed", name: str | None = None) -> Iterator[Client]:
     """A client with a session. Raises TimedOut, with what to do, where no server answers."""
     if not server.startswith(("tcp://", "ipc://")):
         raise click.UsageError(f"--server {server}: an address begins with tcp:// or ipc://")
-    with Client(server, timeout_s=timeout_s, role=role) as client:
+    with Client(server, name, timeout_s=timeout_s, role=role) as client:
         try:
             client.connect()
         except TimedOut:
