@@ -60,6 +60,12 @@ class Journal:
         self.records = list(records)
         self.versions = versions
         self.describer = Describer(versions)
+        self.kept = {
+            did.instance: did.version
+            for record in self.records
+            for did in record.did
+            if isinstance(did, j.WorkflowStarted)
+        }
 
     def newest(self) -> Version | None:
         """The version of the last record."""
@@ -94,6 +100,18 @@ class Journal:
         version = self.versions(record.version)
         return version.pipelines.get(record.pipeline) if version is not None else None
 
+    def condition_of(self, record: j.Record, did: j.Did) -> Condition | None:
+        """The condition that a fact of a workflow is about, in the version that its instance keeps (6.5)."""
+        number = self.kept.get(getattr(did, "instance", 0), record.version)
+        version = self.versions(number)
+        name = getattr(did, "workflow", "")
+        plan = version.workflows.get(name) or version.steps.get(name) if version is not None else None
+        if plan is None:
+            return None
+        if isinstance(did, j.WorkflowStepped) and did.step < len(plan.program):
+            return getattr(plan.program[did.step], "condition", None)
+        return plan.condition if isinstance(did, j.WorkflowStarted | j.WorkflowNotStarted) else None
+
     def told(self, record: j.Record, did: j.Did, condition: Condition | None) -> Told:
         """A fact in words."""
         line = self.describer.line(record, did)
@@ -114,17 +132,35 @@ def explain_rule(journal: Journal, rule: str, *, only_last: bool = False) -> Exp
     for passage, facts in journal.passages():
         stage = journal.plan_of(passage)
         plan = rule_of(stage, rule)
-        mine = [(record, did) for record, did in facts if getattr(did, "rule", "") == rule]
+        mine = _of_rule(facts, rule)
         if plan is None and not mine:
             continue
         condition = plan.condition if plan is not None else None
-        passage.told = [journal.told(record, did, condition) for record, did in mine]
+        passage.told = [
+            journal.told(record, did, journal.condition_of(record, did) if _of_steps(did) else condition)
+            for record, did in mine
+        ]
         passage.verdict = _verdict(journal, passage, stage, plan, facts, rule)
         stays.append(passage)
     if only_last:
         stays = stays[-1:]
     verdict = stays[-1].verdict if stays else _never(journal, rule)
     return Explanation(journal.item, rule, "rule", verdict, stays)
+
+
+def _of_rule(facts: Iterable[tuple[j.Record, j.Did]], rule: str) -> list[tuple[j.Record, j.Did]]:
+    """Facts of a rule, of the steps that it holds (6.8), and the workflow that it started."""
+    return [
+        (record, did)
+        for record, did in facts
+        if getattr(did, "rule", "") == rule
+        or getattr(did, "workflow", "") == f"{rule}/steps"
+        or (isinstance(did, j.WorkflowStarted | j.WorkflowNotStarted) and did.why == f"by {rule}")
+    ]
+
+
+def _of_steps(did: j.Did) -> bool:
+    return isinstance(did, j.WorkflowStepped | j.WorkflowWaits)
 
 
 def rule_of(stage: StagePlan | None, rule: str) -> RulePlan | None:
@@ -140,10 +176,13 @@ def _verdict(
     facts: list[tuple[j.Record, j.Did]],
     rule: str,
 ) -> str:
-    mine = [(record, did) for record, did in facts if getattr(did, "rule", "") == rule]
-    for record, did in reversed(mine):
+    for record, did in reversed(_of_rule(facts, rule)):
         if isinstance(did, j.StepEnded):
             return _ended(journal, record, did)
+        if _of_steps(did):
+            return f"its steps run: {journal.told(record, did, None).text}"
+        if isinstance(did, j.WorkflowStarted):
+            return f"it waits for workflow {did.workflow}, which it started at {moment(record.at_ms)}"
         if isinstance(did, j.Dispatched):
             return f"its {did.channel} is on its way since {moment(record.at_ms)}"
         if isinstance(did, j.StepWaits):
@@ -276,13 +315,7 @@ def explain_workflow(journal: Journal, workflow: str) -> Explanation:
     for passage, facts in journal.passages():
         mine = [(r, d) for r, d in facts if getattr(d, "workflow", "") == workflow]
         for record, did in mine:
-            kept = journal.versions(record.version)
-            program = (
-                kept.workflows[workflow].program if kept is not None and workflow in kept.workflows else ()
-            )
-            at = did.step if isinstance(did, j.WorkflowStepped) else -1
-            condition = getattr(program[at], "condition", None) if 0 <= at < len(program) else None
-            told = journal.told(record, did, condition)
+            told = journal.told(record, did, journal.condition_of(record, did))
             passage.told = [*passage.told, told]
             verdict = passage.verdict = f"at {moment(record.at_ms)}: {told.text}"
         if mine:

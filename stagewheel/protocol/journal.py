@@ -128,6 +128,7 @@ class WorkflowStarted(Fact, tag=11):
     instance: int
     why: str = ""
     seen: list[Any] = []  # what the condition of its start saw
+    version: int = 0  # of the ruleset, which the instance keeps (6.5)
 
 
 class WorkflowStepped(Fact, tag=12):

@@ -76,7 +76,25 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
         (j.EventSeen("app", "go", "t"), "event app go: trigger t moves the item"),
         (j.EventSeen("app", "go"), "event app go: no trigger moves the item"),
         (j.WorkflowStarted("w", 1, "created"), "workflow w started (created)"),
-        (j.WorkflowStepped("w", 1, 0, "pause", "waits", "60000"), f"w, pause: waits until {moment(60_000)}"),
+        (
+            j.WorkflowNotStarted("w", "created", "condition"),
+            "workflow w not started (created): its condition does not hold",
+        ),
+        (j.WorkflowNotStarted("w", "by r", "runs already"), "workflow w not started (by r): runs already"),
+        (j.WorkflowWaits("w", 1, 0, "pause", 4, 60_000), f"w, pause: waits until {moment(60_000)}"),
+        (
+            j.WorkflowWaits("w", 1, 0, "answer", 4, 60_000, "event app paid", "2.1"),
+            f"w, branch 2.1, answer: waits until {moment(60_000)} or for event app paid",
+        ),
+        (j.WorkflowWaits("w", 1, 0, "pause", 4, 0, "field due"), "w, pause: waits for field due"),
+        (
+            j.WorkflowStepped("w", 1, 0, "answer", "waits", "condition"),
+            "w, answer: waits, its condition does not hold",
+        ),
+        (
+            j.WorkflowStepped("w", 1, 0, "both", "branch failed", "branch 2: 550", branch="1"),
+            "w, branch 1, both: branch failed, branch 2: 550",
+        ),
         (j.WorkflowStepped("w", 1, 0, "if", "done", "false"), "w, if: does not hold"),
         (j.WorkflowStepped("w", 1, 0, "again", "done", "round 2"), "w, again: round 2"),
         (j.WorkflowEnded("w", 1, "stopped", "enough"), "workflow w stopped: enough"),

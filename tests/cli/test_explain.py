@@ -140,6 +140,56 @@ def test_a_workflow_is_told_step_by_step(play: Play) -> None:
     assert answer(play, "never").verdict == "it was never started for this item"
 
 
+STEPS = """
+- id: new
+  rules:
+    - id: chase
+      steps:
+        - {do: wait_for, event: app, code: answer, when: {trigger.n: {gt: 5}}, timeout: 2d}
+        - {do: stop, when: {previous.timed_out: {is: true}}, reason: no answer}
+    - {id: other, after_previous: true, action: {do: run_workflow, workflow: never, wait: true}}
+"""
+SLOW = """
+workflows:
+  never: {pipeline: deals, steps: [{do: pause, for: 1h}]}
+"""
+
+
+def test_a_rule_with_steps_says_where_they_stand_and_what_they_came_to() -> None:
+    """W9, W11"""
+    play = Play(deals(STEPS) + SLOW)
+    play.create()
+    assert answer(play, "chase").verdict.startswith("its steps run: chase/steps, wait_for: waits until 2026-")
+    assert answer(play, "chase").verdict.endswith("or for event app answer")
+    play.event("answer", n=2)
+    found = answer(play, "chase")
+    assert [(test.path, test.seen) for told in found.passages[0].told for test in told.tests] == [
+        ("trigger.n", 2)
+    ]
+    play.wait(2 * DAY_MS)
+    assert answer(play, "chase").verdict.endswith("stopped: no answer")
+
+
+def test_a_rule_that_waits_for_its_workflow_says_so() -> None:
+    """W10"""
+    play = Play(deals(STEPS) + SLOW)
+    play.create()
+    play.event("answer", n=9)
+    assert answer(play, "other").verdict.startswith("it waits for workflow never, which it started at 2026-")
+    play.wait(DAY_MS)
+    assert answer(play, "other").verdict.startswith("it ran at 2026-")
+
+
+def test_a_workflow_that_did_not_start_says_which_test_said_no() -> None:
+    """N2, W1"""
+    flow = "workflows: {w: {pipeline: deals, start: on_create, when: {size: {gt: 5}}, steps: [{do: stop}]}}\n"
+    play = Play(deals("- {id: new}") + flow)
+    play.create(fields={"size": 3})
+    found = answer(play, "w")
+    assert found.verdict.endswith("its condition does not hold")
+    assert [(test.path, test.seen) for told in found.passages[0].told for test in told.tests] == [("size", 3)]
+
+
 def test_a_name_that_no_version_knows_is_not_explained(play: Play) -> None:
     play.create()
     assert explain(journal(play), "nosuch") is None

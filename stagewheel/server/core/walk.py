@@ -122,7 +122,7 @@ def start(
         number, plan.id, version.number, initial, [], {}, trigger or {}, d.lineage, waiter, chain
     )
     d.set_more(instance_no=number)
-    d.did.append(WorkflowStarted(plan.id, number, why, seen))
+    d.did.append(WorkflowStarted(plan.id, number, why, seen, version.number))
     run = Running(d, instance, plan, level)
     if level >= NESTED_MAX:
         run.left = 0
