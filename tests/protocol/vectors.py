@@ -81,6 +81,10 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "enrol_item": m.EnrolItem("lead:1", mode="restart", pipeline="sales", stage="OLD", to_stage="NEW"),
     "stop_enrolment": m.StopEnrolment("", number=3),
     "put_client": m.PutClient("contact:17", client=CLIENT, company="company:3"),
+    "hold_stage": m.HoldItem("lead:1", by=7, mode="stop", stage="NEW"),
+    "hold_rule": m.Hold("", kind="rule", target="remind", mode="stop", ruleset="sales"),
+    "hold_pipeline": m.Hold("", by=7, kind="pipeline", target="sales", mode="resume", restart=True),
+    "settle_poison": m.SettlePoison("", number=4, retry=True),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {
@@ -107,6 +111,7 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "poison": m.PoisonQuery(after=1, limit=2),
     "employees": m.EmployeesQuery(),
     "enrolments": m.EnrolmentsQuery(),
+    "holds": m.HoldsQuery(),
     "enrol_preview": m.EnrolPreviewQuery(12, "new", True, [m.StageMove("deals", "OLD", "NEW")], b"\x01", 50),
     "stages": m.StagesQuery(b"\x00\x01", 50),
     "client": m.ClientQuery("contact:17"),
@@ -148,6 +153,10 @@ RECORD: Final = journal.Record(
         journal.EventForwarded("call_missed", "desk", ["lead:1"]),
         journal.CapAwaited("r3", 4, "email", "contact:17", 1_790_000_060_000),
         journal.CapCounted("email", "lead:1", 4, False, 1_790_000_060_000),
+        journal.LoopDetected("chain_entries", 26, 25),
+        journal.AutomationHeld("pipeline sales"),
+        journal.StepPaused("r2", 3, 1_790_000_600_000, "rule r2"),
+        journal.FellBack("trigger t1", 8, 1),
     ],
 )
 
