@@ -58,6 +58,9 @@ def scenario_schema() -> Schema:
     properties = {**words, **{word: {} for word in OTHER_WORDS}}
     step = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
     definitions["step"] = {**step, "additionalProperties": False}
+    event = definitions["EventDoc"]["properties"]
+    event["on"] = {"type": "string", "enum": sorted(EVENTS), "default": "app"}
+    event |= {setting: {"type": "string"} for setting in sorted(SETTINGS)}
     scenario = definitions["ScenarioDoc"]
     scenario["properties"]["steps"] = {"type": "array", "items": {"$ref": "#/$defs/step"}}
     return {"$schema": DIALECT, "title": "stagewheel scenario", **made[0], "$defs": definitions}
@@ -96,7 +99,7 @@ def _close(name: str, definition: Schema) -> None:
     if name == "StageDoc":
         trigger = {"$ref": "#/$defs/TriggerDoc"}
         definition["properties"]["triggers"] = {"type": "array", "items": trigger}
-    if name in ("TriggerDoc", "EventDoc"):
+    if name == "TriggerDoc":
         definition["properties"]["on"] = {"type": "string", "enum": sorted(EVENTS)}
         definition["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
 
