@@ -7,12 +7,11 @@ opposite of its positive one and is made by negating it, so here stand only the 
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from stagewheel.server.core.calendar import parse_date, parse_datetime, parse_time_of_day
+from stagewheel.server.core.calendar import DAY_MS, parse_date, parse_datetime, parse_time_of_day, wall_of
 from stagewheel.server.core.plan_actions import Zoned
 from stagewheel.server.rules.names import Kind
 
@@ -42,8 +41,7 @@ SINGLE_TYPES: Final = ("file", "record")  # that can only be there or not, also 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 NUMBER_CHARS_MAX: Final = 40
 EMPTY_VALUES: Final[tuple[Any, ...]] = (None, "", [], {})
-ONE_MS: Final = timedelta(milliseconds=1)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+WEEKDAY_OF_1970: Final = 3  # the first of January was a Thursday
 
 
 def fitting(kind: Kind) -> tuple[str, ...]:
@@ -323,7 +321,7 @@ def _check_now(operator: str, expected: Any) -> Check:
             if day not in WEEKDAYS:
                 raise ValueError(f"a weekday is one of {', '.join(WEEKDAYS)}, not {day!r}")
         wanted = frozenset(WEEKDAYS.index(day) for day in days)
-        return lambda value, scope: _local(value, scope).weekday() in wanted
+        return lambda value, scope: _weekday(value, scope) in wanted
     if operator == "between":
         begin, end = _two(expected)
         if isinstance(begin, str) and len(begin) <= 8:
@@ -342,15 +340,11 @@ def _check_window(begin_ms: int, end_ms: int) -> Check:
     return lambda value, scope: not end_ms <= _clock_ms(value, scope) < begin_ms
 
 
-def _local(now_ms: int, scope: Zoned) -> datetime:
-    return (EPOCH + timedelta(milliseconds=now_ms)).astimezone(scope.zone)
+def _clock_ms(now_ms: int, at: Zoned) -> int:
+    """Since midnight, on the clock on the wall."""
+    return wall_of(now_ms, at.zone) % DAY_MS
 
 
-def _clock_ms(now_ms: int, scope: Zoned) -> int:
-    local = _local(now_ms, scope)
-    return (
-        timedelta(
-            hours=local.hour, minutes=local.minute, seconds=local.second, microseconds=local.microsecond
-        )
-        // ONE_MS
-    )
+def _weekday(now_ms: int, at: Zoned) -> int:
+    """0 is Monday."""
+    return (wall_of(now_ms, at.zone) // DAY_MS + WEEKDAY_OF_1970) % 7

@@ -16,6 +16,7 @@ from stagewheel.server.rules import compare
 from stagewheel.server.rules.sandbox import DIGITS_MAX
 
 Number = int | float
+PLAIN: Final = (int, str, float)  # two of one of these types need no look at what they are
 BY_SIGN: Final[dict[str, Callable[[Any, Any], Number]]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -70,6 +71,8 @@ def glued(*parts: Any) -> str:
 
 def equal(left: Any, right: Any) -> bool:
     """`==`; numbers equal text that is a number, since forms send nothing else."""
+    if type(left) is type(right) and type(left) in PLAIN:
+        return bool(left == right)
     if left is None or right is None:
         return False
     left, right = _alike(left, right)
@@ -80,6 +83,8 @@ def equal(left: Any, right: Any) -> bool:
 
 def less(left: Any, right: Any) -> bool:
     """`<`"""
+    if type(left) is type(right) and type(left) in PLAIN:
+        return bool(left < right)
     if left is None or right is None:
         return False
     left, right = _alike(left, right)
