@@ -316,6 +316,8 @@ def test_the_output_of_a_turn_is_bounded_to_64_kb() -> None:
         Texts().text("{{ item.name }}{{ item.name }}", at)
     with pytest.raises(TemplateFailed, match="more than 65536 characters"):
         Texts().value("{{ item.name ~ item.name }}", at)
+    with pytest.raises(TemplateFailed, match="the list has more than 65536 characters"):
+        Texts().value("{{ [item.name, [item.name]] }}", at)
     with pytest.raises(TemplateFailed, match="more than 65536 bytes"):
         Texts().text("{{ item.name }}", scope({"name": "é" * 40_000}))
     with pytest.raises(TemplateFailed, match="more than 65536 bytes"):

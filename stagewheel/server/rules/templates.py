@@ -305,6 +305,13 @@ def _bounded(text: str, label: str, chars_max: int) -> str:
     return text
 
 
+def _chars(value: Any) -> int:
+    """The characters of all texts in a value."""
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_chars, value)) if isinstance(value, list | tuple) else 0
+
+
 def _plain(value: Any, label: str) -> Any:
     """A value that can be stored: what templates know is turned into plain values, and bounded."""
     if value is None or isinstance(value, Nothing):
@@ -316,5 +323,8 @@ def _plain(value: Any, label: str) -> Any:
     if isinstance(value, int) and abs(value) > WHOLE_MAX:
         raise TemplateFailed(f"{label}: the number is too large")
     if isinstance(value, list | tuple):
-        return [_plain(one, label) for one in value]
+        made = [_plain(one, label) for one in value]
+        if _chars(made) > TURN_TEXT_CHARS_MAX:
+            raise TemplateFailed(f"{label}: the list has more than {TURN_TEXT_CHARS_MAX} characters")
+        return made
     return value
