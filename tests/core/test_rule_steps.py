@@ -5,6 +5,7 @@ import pytest
 from stagewheel.protocol.journal import StepEnded, WorkflowEnded, WorkflowStarted
 from stagewheel.protocol.messages import Failed, HoldItem, StartWorkflow
 from stagewheel.server.core.limits import INSTANCES_MAX
+from stagewheel.server.rules.compile import compile_ruleset
 from tests.core.flows import ended, places
 from tests.core.play import DAY_MS, HOUR_MS, Play, deals
 from tests.rules.making import in_stage, mistakes
@@ -241,3 +242,12 @@ def test_s6_8_a_rule_has_an_action_or_steps() -> None:
         found = mistakes({"rules.yaml": in_stage(f"- {{id: r, {keys}}}\n")})
         assert len(found) == 1, found
         assert said in found[0]
+
+
+def test_s2_8_a_step_behind_a_move_never_runs_and_check_says_so() -> None:
+    """N5"""
+    text = in_stage("- {id: r, steps: [{do: change_stage, stage: done}, {do: add_history, text: x}]}\n")
+    _, warnings = compile_ruleset({"rules.yaml": text}, 1)
+    assert [one.message for one in warnings if "steps[1]" in str(one)] == [
+        "it never runs: the step above it moves the item (2.8)"
+    ]

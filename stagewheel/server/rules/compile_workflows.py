@@ -65,6 +65,9 @@ def compile_rule_steps(rule: str, steps: list[Any], hours: Hours | None, where: 
     work, place = where.work, where.place / "steps"
     if not steps:
         work.log.mistake(place, "the rule has no steps")
+    for number, step in enumerate(steps[:-1]):
+        if isinstance(step, dict) and step.get("do") == "change_stage" and step.get("when") is None:
+            work.log.doubt(place / (number + 1), "it never runs: the step above it moves the item (2.8)")
     names = work.names(where.names.entity.id, dict.fromkeys(_set_names(steps), ANY))
     at = Where(place, names, where.pipeline, work, in_workflow=True)
     return WorkflowPlan(
