@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from stagewheel.cli.output import moment
 from stagewheel.protocol import journal as j
-from stagewheel.server.core.plan import Version
+from stagewheel.server.core.plan import TriggerPlan, Version
 from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.plan_steps import WorkflowPlan
 
@@ -117,14 +117,21 @@ class _About(Struct, frozen=True):
             return ""
         return self.saw(getattr(plan.program[step], "condition", None), seen)
 
+    def trigger(self, id_: str) -> TriggerPlan | None:
+        """A trigger of the item's pipeline."""
+        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
+        groups = pipeline.triggers.values() if pipeline is not None else ()
+        return next((plan for group in groups for plan in group if plan.id == id_), None)
+
     def of_trigger(self, trigger: str, seen: list[Any]) -> str:
         """What the condition of a trigger saw."""
-        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
-        for group in pipeline.triggers.values() if pipeline is not None else ():
-            for plan in group:
-                if plan.id == trigger:
-                    return self.saw(plan.condition, seen)
-        return ""
+        plan = self.trigger(trigger)
+        return self.saw(plan.condition, seen) if plan is not None else ""
+
+    def name_of(self, trigger: str) -> str:
+        """A trigger with its own name: `paid (Invoice paid)`."""
+        plan = self.trigger(trigger)
+        return f"{trigger} ({plan.name})" if plan is not None and plan.name else trigger
 
 
 def _told_already(fact: j.Did) -> bool:
@@ -169,7 +176,7 @@ def _changed(about: _About, fact: j.FieldsChanged) -> Line:
 
 def _entered(about: _About, fact: j.Entered) -> Line:
     came = f" from {fact.from_stage}" if fact.from_stage else ""
-    how = f" by trigger {fact.trigger}" if fact.trigger else _by(fact.rule)
+    how = f" by trigger {about.name_of(fact.trigger)}" if fact.trigger else _by(fact.rule)
     whom = f", on behalf of employee {fact.by}" if fact.by else ""
     where = f" of pipeline {fact.pipeline}" if fact.pipeline and came else ""
     return Line("entered", f"entered stage {fact.to_stage}{where}{came}{how}{whom} (entry {fact.entry})")
@@ -218,7 +225,11 @@ def _event(about: _About, fact: j.EventSeen) -> Line:
     for trigger, reason, seen in fact.looked:
         saw = about.of_trigger(trigger, seen)
         looked.append(f"{trigger}: {reason}" + (f": {saw}" if saw else ""))
-    said = f"trigger {fact.moved_by} moves the item" if fact.moved_by else "no trigger moves the item"
+    said = (
+        f"trigger {about.name_of(fact.moved_by)} moves the item"
+        if fact.moved_by
+        else "no trigger moves the item"
+    )
     saw = about.of_trigger(fact.moved_by, fact.seen) if fact.moved_by else ""
     if saw:
         looked.append(saw)
