@@ -9,49 +9,38 @@ as they are met. At most one enrolment of a ruleset runs; the activation of anot
 
 Why the server walks and not the command line: it needs no connection that stays, no credit and no keys
 against doing it twice, and it can't be left half done because somebody closed a laptop.
-
-`preview` decides the very same messages on a snapshot and commits nothing.
 """
 
-import copy
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.protocol.messages import (
     Accepted,
     ActivateVersion,
     EnrolItem,
     EnrolmentView,
-    EnrolPreview,
-    EnrolPreviewQuery,
     Failed,
     StageMove,
 )
 from stagewheel.server.actors.turn import NOBODY
-from stagewheel.server.core.decide import decide
-from stagewheel.server.core.effects import Decision, DispatchAction
-from stagewheel.server.core.item import Item, decode_row
+from stagewheel.server.core.item import Item
 from stagewheel.server.core.plan import Version
-from stagewheel.server.limits import ENROL_MOVES_MAX, ENROL_PREVIEW_ROWS_MAX
+from stagewheel.server.limits import ENROL_MOVES_MAX
 from stagewheel.server.store.base import Batch, Reads, Row
 from stagewheel.server.store.keys import read_u64, stage_prefix, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
-    from stagewheel.server.actors.engine import Engine
     from stagewheel.server.actors.turn import Turn
 
 KEY: Final = b"enrolments"
 SLICE_ROWS: Final = 64  # items told in a turn: a few milliseconds
 LATER_MS: Final = 1_000  # then a server that was too full looks again
 ENDED_KEPT: Final = 20
-FIRST_SHOWN: Final = 5
 MODES: Final = ("new", "restart")
 RUNNING: Final = "running"
-POSITION_MAX: Final = (1 << 64) - 1
 
 
 class Enrolment(Struct, array_like=True):
@@ -91,7 +80,6 @@ class Enrolment(Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Enrolment]).decode
-_decode_cursor = msgspec.msgpack.Decoder(tuple[int, bytes]).decode
 
 
 def walk_of(version: Version, mode: str, moves: list[StageMove]) -> list[StageMove]:
@@ -221,63 +209,3 @@ def rows_of(reads: Reads, place: StageMove, cursor: bytes, until: int, limit: in
     prefix = stage_prefix(place.pipeline, place.old)
     start = cursor + b"\x00" if cursor else prefix
     return reads.range(Table.STAGES, start, prefix + u64(until), limit)
-
-
-def preview(engine: "Engine", reads: Reads, query: EnrolPreviewQuery) -> tuple[EnrolPreview, bytes]:
-    """What the messages of one page of items would do, and the next page's cursor. Raises ValueError."""
-    if not engine.reference.has(reads, query.version):
-        raise ValueError(f"there is no ruleset version {query.version}")
-    version = engine.reference.need(reads, query.version)
-    refused = refuse(version, query.enrol, query.moves)
-    if refused is not None:
-        raise ValueError(refused.message)
-    facts = copy.copy(engine.reference.facts)
-    others = {p: v for p, v in facts.active.items() if v.ruleset != version.ruleset}
-    facts.active = {**others, **dict.fromkeys(version.pipelines, version)}
-    facts.position, facts.outbox_next = engine.counters.position, engine.counters.outbox
-    try:
-        at, cursor = _decode_cursor(query.cursor) if query.cursor else (0, b"")
-    except msgspec.DecodeError as error:
-        raise ValueError(f"no cursor of this question: {error}") from None
-    told = EnrolPreview(actions={}, first=[])
-    walk = walk_of(version, query.enrol, query.moves)
-    room = max(1, min(query.limit, ENROL_PREVIEW_ROWS_MAX))
-    while at < len(walk) and room:
-        place = walk[at]
-        rows = rows_of(reads, place, cursor, POSITION_MAX, room)
-        message = message_for(place, query.enrol, query.from_entry, 0)
-        for row_key, key in rows:
-            row = reads.get(Table.ITEMS, key)
-            item = decode_row(row) if row is not None else None
-            if not isinstance(item, Item) or item.entered_at != read_u64(row_key, len(row_key) - 8):
-                engine.background.stale(row_key)
-                continue
-            told.looked += 1
-            engine.reference.need_of(reads, item)
-            try:
-                decision = decide(
-                    item, msgspec.structs.replace(message, item=item.key), facts, engine.now_ms()
-                )
-            except Exception:  # a bug would make this one message poison (9.2), and must not stop the server
-                told.failed += 1
-                continue
-            _count(told, item, decision)
-        cursor = rows[-1][0] if len(rows) == room else b""
-        at = at if cursor else at + 1
-        room -= len(rows)
-    return told, msgspec.msgpack.encode((at, cursor)) if at < len(walk) else b""
-
-
-def _count(told: EnrolPreview, item: Item, decision: Decision) -> None:
-    if decision.record is None:
-        return
-    told.concerned += 1
-    if len(told.first) < FIRST_SHOWN:
-        told.first.append(item.key)
-    for effect in decision.effects:
-        if isinstance(effect, DispatchAction):
-            name = f"{effect.row.rule} {effect.channel}"
-            told.actions[name] = told.actions.get(name, 0) + 1
-    for fact in decision.record.did:
-        told.waits += isinstance(fact, StepWaits)
-        told.cancelled += isinstance(fact, StepEnded) and fact.outcome == "cancelled"

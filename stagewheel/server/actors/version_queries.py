@@ -17,7 +17,7 @@ from stagewheel.protocol.messages import (
     VersionsQuery,
     VersionView,
 )
-from stagewheel.server.actors.enrolment import preview
+from stagewheel.server.actors.enrol_preview import preview
 from stagewheel.server.actors.reference import decode_files, decode_version
 from stagewheel.server.actors.retention import Counted
 from stagewheel.server.core.item import Item, decode_row
