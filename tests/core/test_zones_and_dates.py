@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from stagewheel.protocol.journal import StepWaits
-from stagewheel.protocol.messages import UpdateItem
+from stagewheel.protocol.messages import RaiseEvent, UpdateItem
 from tests.core.play import DAY_MS, HOUR_MS, Play, deals
 
 HISTORY = "action: {do: add_history, text: x}"
@@ -286,3 +286,15 @@ def test_s3_7_a_chained_rule_with_a_date_runs_at_the_later_of_the_two_also_when_
     play.update(due="2026-03-03")  # after the entry, and before the first rule was over
     assert play.effects() == ["history x"]
     assert due(play)[-1] == instant("2026-03-07T09:00:00+01:00")
+
+
+def test_s3_7_a_rule_follows_the_last_word_of_the_client() -> None:
+    play = one_rule("after: 7d, of: last_inbound_at")
+    play.create()
+    assert play.waiting() == [("a", "waiting_field", 0)]
+    for days in (1, 3):
+        play.wait(days * DAY_MS)
+        play.submit(RaiseEvent("deal:1", type="incoming_email"))
+    assert due(play)[1:] == [instant("2026-03-10T09:00:00+01:00"), instant("2026-03-13T09:00:00+01:00")]
+    play.wait(7 * DAY_MS)
+    assert play.effects() == ["history x"]

@@ -12,14 +12,14 @@ from stagewheel.server.core.delivery import reported
 from stagewheel.server.core.entry import cancel_rest, continue_chain
 from stagewheel.server.core.inbox import DeliveryReported, StepBroke
 from stagewheel.server.core.instances import end, find
-from stagewheel.server.core.item import LISTENING, QUEUED, SENDING, WAITING
+from stagewheel.server.core.item import HELD, LISTENING, QUEUED, SENDING, WAITING
 
 
 def step_broke(d: Deciding, m: StepBroke) -> None:
     """End the step of the message."""
     message, reason = m.message, f"internal: poison {m.poison}"
     no = message.row.step if isinstance(message, DeliveryReported) else message.step
-    found = find(d, no, WAITING, LISTENING, QUEUED, SENDING)
+    found = find(d, no, WAITING, HELD, LISTENING, QUEUED, SENDING)
     if found is not None:
         end(d, found[0], FAILED, reason)
     if isinstance(message, DeliveryReported):

@@ -154,7 +154,7 @@ def _waits_for(d: Deciding, m: TimerFired) -> tuple[str, str] | None:
         if step.no == m.step and step.due_ms == m.due_ms and step.state in TIMED and stage is not None:
             rule = stage.rules[step.rule].id
             return rule, rule
-    found = find(d, m.step, WAITING, LISTENING, QUEUED)
+    found = find(d, m.step, WAITING, HELD, LISTENING, QUEUED)
     if found is None or found[1].due_ms != m.due_ms:
         return None
     return _rule_of(d, found[0]), found[0].workflow

@@ -186,15 +186,20 @@ def client_changed(d: Deciding, m: ClientChanged) -> Result:
         return Applied(d.item.entry)  # the item names another client by now
     if d.more.company_of_contact != slots.by_contact:
         d.set_more(company_of_contact=slots.by_contact)
-    changed = d.set_values(slots.values())
+    _rearm(d, d.set_values(slots.values()))
+    return Applied(d.item.entry)
+
+
+def _rearm(d: Deciding, changed: tuple[str, ...]) -> None:
+    """What waits follows these values."""
     if changed and d.steps and d.plan is not None and not d.plan.watched.isdisjoint(changed):
         rearm(d, changed)
-    return Applied(d.item.entry)
 
 
 def client_reached_us(d: Deciding) -> None:
     """`last_contact_at` and `last_inbound_at` (4.5)."""
     d.set_more(last_contact_ms=d.now_ms, last_inbound_ms=d.now_ms)
+    _rearm(d, ("last_contact_at", "last_inbound_at"))
 
 
 def reached_client(d: Deciding, row: OutboxRow) -> None:
@@ -205,3 +210,4 @@ def reached_client(d: Deciding, row: OutboxRow) -> None:
     action = version.actions[row.action]
     if isinstance(action, ChannelPlan) and action.to_client and d.more.last_contact_ms < d.now_ms:
         d.set_more(last_contact_ms=d.now_ms)
+        _rearm(d, ("last_contact_at",))
