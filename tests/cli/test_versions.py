@@ -1,5 +1,7 @@
 """`apply`, `diff`, `versions` and `check --server` against a real server: what they tell and change (N6)."""
 
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +183,28 @@ def test_wrong_wishes_are_told(run: Run, rules: Published) -> None:
     assert run("apply", path, "--enrol=old")[0] == 2
     status, _, err = run("apply", path, "--ruleset", "other")
     assert (status, "not 'other'" in err) == (1, True)
+
+
+@pytest.mark.parametrize(("answer", "status"), [("n\n", 1), ("y\n", 0)])
+def test_s1_6_apply_asks_before_items_are_concerned_and_does_what_it_is_told(
+    run: Run, rules: Published, server: LocalServer, answer: str, status: int
+) -> None:
+    rules.apply()
+    rules.create(server, 1)
+    command = [
+        sys.executable,
+        "-m",
+        "stagewheel.cli.main",
+        "apply",
+        rules.write(text="Later"),
+        "--enrol=restart",
+    ]
+    done = subprocess.run(
+        [*command, "--server", server.address], input=answer, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert "1 item of 1 would be concerned" in done.stdout
+    assert "no channel action would leave at once" in done.stdout
+    assert "go on with 1 item?" in done.stderr
+    assert ("nothing was activated" in done.stdout) == (status == 1)
+    assert item(server, f"{rules.name}:1")["entry"] == 2 - status
