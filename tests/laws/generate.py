@@ -90,8 +90,8 @@ def _action(random: Random) -> Json:
 def _rules(random: Random, ids: Any) -> list[Json]:
     rules = [_rule(random, f"r{next(ids)}") for _ in range(random.randrange(5))]
     if random.random() < 0.15:  # two that want to move the item at once: one of them is superseded
-        for stage in random.sample(STAGES, 2):
-            rules.append({"id": f"r{next(ids)}", "action": {"do": "change_stage", "stage": stage}})
+        moves = [{"do": "change_stage", "stage": stage} for stage in random.sample(STAGES, 2)]
+        rules += [{"id": f"r{next(ids)}", "action": move} for move in moves]
     return rules
 
 
