@@ -22,7 +22,6 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 
-from stagewheel.server.core.plan_actions import Zoned
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import TEMPLATE_INLINE_CHARS_MAX
 from stagewheel.server.rules import compare
