@@ -52,6 +52,7 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
     out.print()
     done = [[name.replace("_", " "), _count(tally[name])] for name in DONE]
     done += [[f"refused: {code}", _count(count)] for code, count in tally["refused"].items()]
+    done += [[f"loop detected: {guard}", _count(count)] for guard, count in tally["guards"].items()]
     out.print(table(["since its start", "count"], done, right="count"))
     out.print()
     commits = max(1, statistics["store"]["commit_count"])
