@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.journal import (
+    CapAwaited,
     Dispatched,
     Entered,
     EventSeen,
@@ -115,6 +116,8 @@ def steps(world: World, journal: list[tuple[int, Record]], at_end: bool) -> Iter
         for fact in record.did:
             if isinstance(fact, StepWaits):
                 due[record.item, fact.step] = fact.due_ms
+            elif isinstance(fact, CapAwaited) and fact.rule != "greet":
+                due[record.item, fact.step] = fact.until_ms or record.at_ms
             elif isinstance(fact, Dispatched) and fact.rule != "greet":
                 sending.add((record.item, fact.step))
                 yield from _early(record, (record.item, fact.step), due)

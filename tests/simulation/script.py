@@ -27,11 +27,12 @@ MINUTE_MS: Final = 60_000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
 ITEMS: Final = tuple(f"deal:{n}" for n in range(5))
 STAGES: Final = ("new", "offer", "dated", "ordered", "won")
-ADA: Final = Client("Ada", [Address("ada@example.com")])
+ADA: Final = Client("Ada", [Address("ada@example.com")], key="contact:1")  # whom all items name
 
 RULES: Final = """
 ruleset: simulated
 timezone: Europe/Rome
+caps: {email: {limit: 3 per 12h, over: wait}}
 entities:
   deal: {fields: {n: number, due: datetime}}
   order: {fields: {n: number}}

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stagewheel.clock import VirtualClock
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.journal import Dispatched, Entered, StepEnded
+from stagewheel.protocol.journal import CapCounted, Dispatched, Entered, StepEnded
 from stagewheel.protocol.messages import Submit
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
 from stagewheel.server.actors.turn import Turn, producer_bytes
@@ -56,17 +56,21 @@ def test_the_histories_do_what_they_are_meant_to_and_are_cut_in_every_way() -> N
     cuts: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     kinds: Counter[type] = Counter()
+    caps: Counter[bool] = Counter()
     for seed in SEEDS:
         world = played(seed, seed)
         cuts.update(world.cuts)
         for _, raw in world.journal():
             for fact in decode_record(raw).did:
+                if isinstance(fact, CapCounted):
+                    caps[fact.granted] += 1
                 kinds[type(fact)] += 1
                 if isinstance(fact, StepEnded):
                     outcomes[fact.outcome] += 1
     assert min(cuts[kind] for kind in ("full", "died before", "frames lost", "died after")) > 20
     assert min(outcomes[kind] for kind in ("done", "skipped", "failed", "cancelled")) > 5
-    assert min(kinds[Entered], kinds[Dispatched]) > 100
+    assert min(kinds[Entered], 2 * kinds[Dispatched]) > 150
+    assert min(caps[True], 3 * caps[False]) > 60
 
 
 # ---------------------------------------------------------------- canaries

@@ -4,8 +4,11 @@ Laws: the store is the truth; in memory stand only the keys of items with a back
 has, within `limits.BACKLOG_ITEMS_MAX`. An item with a backlog takes no message past it. An item is *runnable*
 unless it is paused. A message that finds no backlog is decided in the very turn that would have stored it,
 and never gets a row.
+Items go on in the order of their oldest messages, not of their waking: that order is in the store, so after a
+restart it is the same, and with it the journal. Each has a slice a turn, so a long backlog holds up nobody.
 """
 
+import heapq
 from collections import deque
 
 from stagewheel.server.core.inbox import MailboxRow, decode_mailbox_row, encode_mailbox_row
@@ -23,7 +26,9 @@ class Backlog:
 
     def __init__(self) -> None:
         self.counts: dict[bytes, int] = {}  # item key -> rows in its mailbox
-        self._runnable: deque[bytes] = deque()
+        self._heads: dict[bytes, int] = {}  # item key -> number of its oldest row
+        self._fetched: dict[bytes, deque[int]] = {}  # item key -> numbers of its oldest rows, as far as known
+        self._runnable: list[tuple[int, bytes]] = []  # a heap: (number of the oldest row, item key)
         self._queued: set[bytes] = set()  # what stands in `_runnable`
         self._paused: set[bytes] = set()
 
@@ -33,7 +38,8 @@ class Backlog:
         start = b""
         while rows := reads.range(Table.MAILBOX, start, None, LOAD_ROWS):
             for key, _ in rows:
-                item, _ = split_mailbox_key(key)
+                item, number = split_mailbox_key(key)
+                self._heads.setdefault(item, number)
                 self.counts[item] = self.counts.get(item, 0) + 1
             start = rows[-1][0] + b"\x00"
         for item in self.counts:
@@ -42,7 +48,7 @@ class Backlog:
     def _queue(self, item: bytes) -> None:
         if item not in self._queued and item not in self._paused:
             self._queued.add(item)
-            self._runnable.append(item)
+            heapq.heappush(self._runnable, (self._heads[item], item))
 
     def has_work(self) -> bool:
         """May any item go on?"""
@@ -56,35 +62,50 @@ class Backlog:
     def put(self, batch: Batch, item: bytes, number: int, row: MailboxRow) -> None:
         """Store a message at the end of the item's mailbox."""
         batch.put(Table.MAILBOX, mailbox_key(item, number), encode_mailbox_row(row))
-        self.counts[item] = self.counts.get(item, 0) + 1
+        count = self.counts.get(item, 0)
+        fetched = self._fetched.get(item)
+        if not count:
+            self._heads[item] = number
+        elif fetched is not None and len(fetched) == count <= SLICE_ROWS:
+            fetched.append(number)
+        self.counts[item] = count + 1
         self._queue(item)
 
     def take(self, reads: Reads, limit: int) -> list[tuple[bytes, bytes, MailboxRow]]:
         """(item, row key, message) of runnable items, at most `limit`; the caller deletes the rows."""
         taken: list[tuple[bytes, bytes, MailboxRow]] = []
-        for _ in range(len(self._runnable)):
-            if len(taken) >= limit:
-                break
-            item = self._runnable.popleft()
+        further: list[tuple[int, bytes]] = []
+        while self._runnable and len(taken) < limit:
+            number, item = heapq.heappop(self._runnable)
+            head = self._heads.get(item, number)
+            if head != number:  # it came in while its oldest message was being decided
+                heapq.heappush(self._runnable, (head, item))
+                continue
             self._queued.discard(item)
-            prefix = mailbox_prefix(item)
-            rows = reads.range(Table.MAILBOX, prefix, prefix_end(prefix), min(SLICE_ROWS, limit - len(taken)))
-            taken += [(item, key, decode_mailbox_row(value)) for key, value in rows]
-            if self.counts.get(item, 0) > len(rows):
-                self._queue(item)
+            prefix, room = mailbox_prefix(item), min(SLICE_ROWS, limit - len(taken))
+            rows = reads.range(Table.MAILBOX, prefix, prefix_end(prefix), room + 1)  # one more: the next head
+            self._fetched[item] = deque(split_mailbox_key(key)[1] for key, _ in rows)
+            taken += [(item, key, decode_mailbox_row(value)) for key, value in rows[:room]]
+            if self.counts.get(item, 0) > len(rows[:room]):
+                further.append((self._fetched[item][room], item))
+        for one in further:
+            heapq.heappush(self._runnable, one)
+            self._queued.add(one[1])
         return taken
 
     def took(self, item: bytes) -> None:
-        """One message of the item was decided."""
-        left = self.counts[item] - 1
+        """The oldest message of the item was decided."""
+        left, fetched = self.counts[item] - 1, self._fetched[item]
+        fetched.popleft()
         if left:
-            self.counts[item] = left
+            self.counts[item], self._heads[item] = left, fetched[0]
         else:
-            del self.counts[item]
+            del self.counts[item], self._heads[item], self._fetched[item]
 
     def pause(self, item: bytes) -> None:
         """The item's messages stay where they are until `resume`."""
         self._paused.add(item)
+        self._fetched.pop(item, None)  # however many pause, and however much waits for them
 
     def resume(self, item: bytes) -> None:
         """The item may go on."""
