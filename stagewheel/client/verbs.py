@@ -43,9 +43,15 @@ class Verbs(Generic[R]):
         automation: bool = True,
         entered_at_ms: int = 0,
         company: m.Client | None = None,
+        imported: bool = False,
+        repeat: Mapping[str, tuple[int, int]] | None = None,
         **common: Unpack[Common],
     ) -> R:
-        """Create an item in a stage (empty: the pipeline's first), which begins its first entry."""
+        """Create an item in a stage (empty: the pipeline's first), which begins its first entry.
+
+        `imported`: moments of this entry that have passed skip their rules, unless these say otherwise.
+        `repeat`: what its rules did elsewhere, rule id -> (how often, when last in ms).
+        """
         return self.do(
             m.CreateItem(
                 key,
@@ -61,6 +67,8 @@ class Verbs(Generic[R]):
                 automation=automation,
                 entered_at_ms=entered_at_ms,
                 company=company,
+                imported=imported,
+                repeat=dict(repeat or {}),
             )
         )
 

@@ -155,7 +155,8 @@ def test_s1_8_a_final_stage_waits_and_starts_workflows_like_any_other() -> None:
             """,
             """
             workflows:
-              w: {pipeline: deals, start: on_create, steps: [{do: pause, for: 1h}, {do: add_history, text: w}]}
+              w: {pipeline: deals, start: on_create, steps: [
+                {do: pause, for: 1h}, {do: add_history, text: w}]}
             """,
         )
     )

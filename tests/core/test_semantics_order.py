@@ -41,6 +41,24 @@ def test_s2_10_fields_come_first_then_the_entry_and_its_rules_then_triggers_then
     assert told == ["rule sees 5", "rule of check", "second in check", "first in check"]
 
 
+def test_s2_10_a_waiting_workflow_hears_of_it_after_triggers_and_before_others_start() -> None:
+    listens = """\
+workflows:
+  listens: {pipeline: deals, start: on_create, steps: [
+    {do: wait_for, fields: [size]}, {do: add_history, text: "heard in {{ item.stage }}"}]}
+"""
+    play = Play(CHAIN_OF_CAUSES.replace("workflows:\n", listens))
+    play.create()
+    play.move("work", fields={"size": 5})
+    assert play.effects() == [
+        "history rule sees 5",
+        "history rule of check",
+        "history heard in check",
+        "history second in check",
+        "history first in check",
+    ]
+
+
 def test_s2_10_workflows_start_in_the_order_of_the_file() -> None:
     play = Play(CHAIN_OF_CAUSES)
     play.create()

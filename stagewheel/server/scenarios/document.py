@@ -40,7 +40,8 @@ from stagewheel.server.scenarios.steps import (
     Step,
     Wait,
 )
-from stagewheel.server.scenarios.written import WORDS, EmployeeDoc, employee_of, read_command
+from stagewheel.server.scenarios.written import WORDS, read_command
+from stagewheel.server.scenarios.written_people import EmployeeDoc, employee_of
 
 NOTHING: Final = "nothing"
 

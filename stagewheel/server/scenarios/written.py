@@ -13,15 +13,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from stagewheel.protocol.messages import (
-    Absence,
-    Address,
     AnyCommand,
     ChangeStage,
     Client,
     CreateItem,
     DeleteItem,
     DropDeadLetter,
-    Employee,
     Hold,
     HoldItem,
     PutClient,
@@ -34,55 +31,17 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.core.calendar import parse_datetime
 from stagewheel.server.rules.document import Doc
-from stagewheel.server.rules.document import Employee as EmployeeId
 from stagewheel.server.rules.events import EVENTS, FURTHER, SETTINGS
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.reader import read
-
-
-class AddressDoc(Doc):
-    """An address or phone number with its type."""
-
-    what: ClassVar[str] = "an address"
-    address: str
-    type: str = ""
-
-
-class ClientDoc(Doc):
-    """The client of an item."""
-
-    what: ClassVar[str] = "a client"
-    name: str = ""
-    emails: list[str | AddressDoc] = field(default_factory=list)
-    phones: list[str | AddressDoc] = field(default_factory=list)
-    key: str = ""
-    kind: str = "contact"
-    timezone: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
-
-
-class AbsenceDoc(Doc):
-    """An absence: dates (both ends are part of it) or moments."""
-
-    what: ClassVar[str] = "an absence"
-    start: str | int = field(name="from")
-    end: str | int = field(name="to")
-
-
-class EmployeeDoc(Doc):
-    """An employee."""
-
-    what: ClassVar[str] = "an employee"
-    id: EmployeeId
-    name: str = ""
-    emails: list[str | AddressDoc] = field(default_factory=list)
-    phones: list[str | AddressDoc] = field(default_factory=list)
-    supervisor: int = 0
-    timezone: str = ""
-    active: bool = True
-    fields: dict[str, Any] = field(default_factory=dict)
-    hours: dict[str, list[str]] = field(default_factory=dict)
-    absences: list[AbsenceDoc] = field(default_factory=list)
+from stagewheel.server.scenarios.written_people import (
+    AddressDoc,
+    ClientDoc,
+    EmployeeDoc,
+    addresses_of,
+    client_of,
+    employee_of,
+)
 
 
 class CommandDoc(Doc):
@@ -91,6 +50,14 @@ class CommandDoc(Doc):
     item: str
     by: int = 0
     dedupe_key: str = ""
+
+
+class RepeatedDoc(Doc, kw_only=True):
+    """What a rule did before its item was imported."""
+
+    what: ClassVar[str] = "a rule's history"
+    last: str | int
+    times: int = 1
 
 
 class CreateDoc(CommandDoc, kw_only=True):
@@ -109,6 +76,8 @@ class CreateDoc(CommandDoc, kw_only=True):
     automation: bool = True
     entered_at: str | int = 0
     company: ClientDoc | None = None
+    imported: bool = False
+    repeat: dict[str, RepeatedDoc] = field(default_factory=dict)
 
 
 class UpdateDoc(CommandDoc, kw_only=True):
@@ -233,41 +202,6 @@ def read_command(word: str, raw: Any, place: Place, log: Log, zone: ZoneInfo) ->
         return None
 
 
-def employee_of(doc: EmployeeDoc) -> Employee:
-    """An employee from its document."""
-    return Employee(
-        doc.id,
-        doc.name,
-        _addresses(doc.emails),
-        _addresses(doc.phones),
-        doc.supervisor,
-        doc.timezone,
-        doc.active,
-        doc.fields,
-        doc.hours,
-        [Absence(one.start, one.end) for one in doc.absences],
-    )
-
-
-def client_of(doc: ClientDoc | None) -> Client | None:
-    """A client from its document."""
-    if doc is None:
-        return None
-    return Client(
-        doc.name,
-        _addresses(doc.emails),
-        _addresses(doc.phones),
-        doc.key,
-        doc.kind,
-        doc.timezone,
-        doc.fields,
-    )
-
-
-def _addresses(written: list[str | AddressDoc]) -> list[Address]:
-    return [Address(one) if isinstance(one, str) else Address(one.address, one.type) for one in written]
-
-
 def _event_settings(raw: dict[str, Any], place: Place, log: Log) -> dict[str, Any]:
     """`{on: form_submitted, form: brief}` as a type and its code; a wrong setting is told."""
     on = raw.get("on", "app")
@@ -307,6 +241,8 @@ def _create(doc: CreateDoc, zone: ZoneInfo) -> CreateItem:
         automation=doc.automation,
         entered_at_ms=parse_datetime(doc.entered_at, zone),
         company=client_of(doc.company),
+        imported=doc.imported,
+        repeat={rule: (one.times, parse_datetime(one.last, zone)) for rule, one in doc.repeat.items()},
     )
 
 
@@ -328,8 +264,8 @@ def _update(doc: UpdateDoc, zone: ZoneInfo) -> UpdateItem:
 def _put_client(doc: PutClientDoc, zone: ZoneInfo) -> PutClient:
     client = Client(
         doc.name,
-        _addresses(doc.emails),
-        _addresses(doc.phones),
+        addresses_of(doc.emails),
+        addresses_of(doc.phones),
         doc.item,
         doc.kind,
         doc.timezone,
