@@ -27,6 +27,8 @@ def settle(d: Deciding) -> None:
         if d.since_entry:
             d.look_back(False)
         if isinstance(cause, Changed):
+            if cause.lineage is not None:
+                d.lineage = cause.lineage  # of the workflow that did it (9.1)
             workflow.fields_changed(d, cause.names)
             plan = d.facts.newest(d.item.pipeline)
             payload = {"fields": list(cause.names)}
