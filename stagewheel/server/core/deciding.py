@@ -54,7 +54,9 @@ class Changed(Struct, gc=False):
 
 
 class Resume(Struct, gc=False):
-    """A workflow moves the item, and its token `step` goes on, once what is before it in the queue is done."""
+    """A workflow moves the item, and its token `step` goes on, once what is before it in the queue is
+    done.
+    """
 
     instance: int
     step: int
