@@ -61,6 +61,7 @@ def end_step(turn: "Turn", key: bytes, message: ItemMessage, number: int) -> Non
     """The step of a message that was put aside must end, or it would wait for ever (2.5)."""
     if not isinstance(message, TimerFired | DeliveryReported):
         return
+    turn.load({key})
     for alone in (False, True):
         turn.facts.position, turn.facts.outbox_next = turn.counters.position, turn.counters.outbox
         try:
