@@ -254,6 +254,16 @@ def test_s7_8_the_company_of_the_contact_stands_beside_it() -> None:
     assert play.effects() == ["history Ada of Corp"]
 
 
+def test_an_item_that_is_made_from_another_names_the_same_clients() -> None:
+    make = "{do: create_from, pipeline: orders, title: T}"
+    orders = "  orders: {entity: deal, stages: [{id: open}]}\n"
+    play = Play(deals(f"- {{id: new, rules: [{{id: m, action: {make}}}]}}") + orders)
+    put(play, "Firm", FIRM)
+    put(play, "Ada")
+    play.create(client=Client(key=ONE), company=Client(key=FIRM))
+    assert links(play) == links(play, FIRM) == [("deal:1", True), ("deal:deal-1-1-m-1", True)]
+
+
 def test_a_contact_that_changes_its_company_takes_its_items_along() -> None:
     play = Play(RULES)
     put(play, "Firm", FIRM)

@@ -30,6 +30,7 @@ def create_from(d: Deciding, action: CreateFromPlan, asked: Asked) -> Acted:
         title=str(action.title(scope) or ""),
         fields={name: value for name, value in fields.items() if value is not None},
         client=item.client,
+        company=item.more.company if item.more is not None else None,
         responsible=item.responsible,
         source=item.key,
     )
