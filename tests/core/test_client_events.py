@@ -29,7 +29,7 @@ STAGES = """
 CREATE = (
     "sources: {inbox: {on: incoming_email, mailbox: info, on_unmatched: create, pipeline: deals,\n"
     '  stage: new, title: "From message {{ trigger.subject }} of {{ client.name }}", source: email,'
-    '  responsible: 7}}\n'
+    "  responsible: 7}}\n"
 )
 TO_ALL = "sources: {inbox: {on: incoming_email, fan_out: all}}\n"
 
