@@ -12,8 +12,9 @@ ASKS = "asks"  # its client, whether a cap leaves room (8.5)
 
 
 class Acted(Struct, gc=False, frozen=True):
-    """What came of an action. `values` are its results (`previous.*`, or a workflow's new variables); `due_ms`,
-    of one that asks, is when it did, or when it asks again.
+    """What came of an action. `values` are its results (`previous.*`, or a workflow's new variables).
+
+    `due_ms`, of one that asks, is when it did, or when it asks again.
     """
 
     outcome: str

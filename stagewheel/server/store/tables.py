@@ -41,7 +41,7 @@ class Table(enum.IntEnum):
     RULESET_FILES = 24  # u64 version ‖ the paths and texts of a stored ruleset
     HELD_BY = 25  # u64 employee, item key ‖ u64 due_ms until when that employee's hours hold a step of it
     RELOOKS = 26  # u64 employee ‖ key of the item that was told last that these hours changed
-    LINKS = 27  # u16 length, client key, 0 open or 1 closed, item key ‖ an item linked to a contact or company
+    LINKS = 27  # u16 length, client key, 0 open or 1 closed, item key ‖ an item that names the client
     HOLDS = 28  # "kind:target" ‖ a rule or pipeline that is stopped or paused (9.3)
     KEPT_STEPS = 29  # u16 length, hold, timer's key ‖ empty: a step that was due while it was paused
     MOVED = 30  # u64 outbox number of an action's dispatch ‖ u64 number under which a later attempt stands
