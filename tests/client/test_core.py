@@ -104,7 +104,14 @@ def test_rows_of_another_form_are_the_peers_error() -> None:
             m.DeadLettersQuery(3, 500),
         ),
         (questions.poison(), m.PoisonView(4, "a", "e", 0, "m"), m.PoisonQuery(4, 500)),
-        (questions.versions(), None, None),
+        (questions.versions("s"), None, m.VersionsQuery("s", 0x6F6E, 500)),
+        (questions.stages(), None, m.StagesQuery(b"on", 500)),
+        (
+            questions.enrol_preview(m.EnrolPreviewQuery(3, "new")),
+            None,
+            m.EnrolPreviewQuery(3, "new", cursor=b"on"),
+        ),
+        (questions.enrolments(), None, None),
     ],
 )
 def test_the_next_page_begins_where_the_last_one_ended(
