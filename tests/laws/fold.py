@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from stagewheel.protocol import journal as j
 
+NO_ENTRY = -1  # of a step on its way whose rule a later version does not have
 ENDS = ("done", "skipped", "failed", "cancelled")
 
 
@@ -45,6 +46,9 @@ class Fold:
                 self.exists = False
             elif isinstance(fact, j.Entered):
                 self._entered(fact)
+            elif isinstance(fact, j.Enrolled):
+                for number in fact.left:
+                    self.steps[number].entry = NO_ENTRY
             elif isinstance(fact, j.StepWaits):
                 self._waits(record, fact)
             elif isinstance(fact, j.Dispatched):

@@ -239,5 +239,7 @@ def _happening(random: Random) -> Happening:
         mode = random.choice(["pause", "resume", "stop", "resume"])
         return HoldItem(key, mode=mode, restart=mode == "resume" and random.random() < 0.3)
     if kind == 18:
-        return random.choice([DeleteItem(key), StartWorkflow(key, workflow="w0")])
-    return random.choice([ruleset(random), "refused", "refused", "unknown", "delivered"])
+        return DeleteItem(key) if random.random() < 0.5 else StartWorkflow(key, workflow="w0")
+    if random.random() < 0.2:
+        return ruleset(random)
+    return random.choice(["refused", "refused", "unknown", "delivered"])
