@@ -188,14 +188,16 @@ def _verdict(
         if isinstance(did, j.StepWaits):
             until = f"until {moment(did.due_ms)}" if did.due_ms else "until its date field is filled"
             return f"it waits {until}"
+        if isinstance(did, j.StepPaused):
+            return f"it was due at {moment(did.due_ms)} and stays until {did.what} is resumed"
         if isinstance(did, j.DeliveryTried):
             return f"its delivery failed ({did.reason}) and is tried again at {moment(did.next_ms)}"
     if plan is not None and stage is not None and plan.after_previous and plan.index:
         before = stage.rules[plan.index - 1]
         why = _verdict(journal, passage, stage, before, facts, before.id)
         return f"it has not begun: it comes after {before.id}, of which holds: {why}"
-    if _stopped(facts):
-        return "it did not start: the automation of the item was stopped"
+    if what := _stopped(facts):
+        return f"it did not start: the automation of {what} was stopped"
     return "it left no trace in this stay"
 
 
@@ -220,8 +222,14 @@ def _what_moved(journal: Journal, record: j.Record) -> str:
     return ""
 
 
-def _stopped(facts: Iterable[tuple[j.Record, j.Did]]) -> bool:
-    return any(isinstance(did, j.Held) and did.mode == "stopped" for _, did in facts)
+def _stopped(facts: Iterable[tuple[j.Record, j.Did]]) -> str:
+    """What was stopped in this stay; "" if nothing was."""
+    for _, did in facts:
+        if isinstance(did, j.AutomationHeld):
+            return "the item" if did.what == "item" else did.what
+        if isinstance(did, j.Held) and did.mode == "stopped":
+            return f"stage {did.stage}" if did.stage else "the item"
+    return ""
 
 
 def _never(journal: Journal, rule: str) -> str:

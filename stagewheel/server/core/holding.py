@@ -22,7 +22,7 @@ STAYS: Final = Acted(WAITS)
 def begins(d: Deciding) -> bool:
     """An entry began: may its rules? If not, the journal says what stops them."""
     what = stops(d.item, d.facts.holds)
-    if what and what != "item":  # of a stopped item `Held` has said so once for all
+    if what:
         d.did.append(AutomationHeld(what))
     return not what
 
