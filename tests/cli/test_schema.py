@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from stagewheel.cli.main import main
-from stagewheel.cli.schema import ruleset_schema, scenario_schema
+from stagewheel.cli.schema import scenario_schema
 from stagewheel.server.rules import yaml
 from stagewheel.server.rules.document_actions import ACTIONS
 from stagewheel.server.rules.document_steps import STEPS
 from stagewheel.server.rules.mistakes import Log
+from stagewheel.server.rules.schema import ruleset_schema
 from tests.conftest import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
@@ -50,8 +51,9 @@ def complaints(schema: dict[str, Any], value: Any, root: dict[str, Any], path: s
         if "if" not in one or not complaints(one["if"], value, root, path):
             found += complaints(one["then"], value, root, path)
     wanted = schema.get("type")
-    if wanted is not None and not isinstance(value, TYPES[wanted]):
-        return [*found, f"{path}: is no {wanted}"]
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if wanted is not None and not any(isinstance(value, TYPES[one]) for one in wanted):
+        return [*found, f"{path}: is no {' or '.join(wanted)}"]
     if value not in schema.get("enum", [value]) or value != schema.get("const", value):
         found.append(f"{path}: {value!r} is not one of them")
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
@@ -118,19 +120,19 @@ def test_a_mistake_in_a_rule_is_noticed(rule: str, complaint: str) -> None:
 
 def test_every_action_and_step_of_the_language_is_offered() -> None:
     definitions = ruleset_schema()["$defs"]
-    assert definitions["action"]["properties"]["do"]["enum"] == list(ACTIONS)
-    assert definitions["step"]["properties"]["do"]["enum"] == [*ACTIONS, *STEPS]
+    assert definitions["Action"]["properties"]["do"]["enum"] == sorted(ACTIONS)
+    assert definitions["Step"]["properties"]["do"]["enum"] == sorted({**ACTIONS, **STEPS})
 
 
 def test_a_step_may_have_what_an_action_of_a_rule_may_not() -> None:
     definitions = ruleset_schema()["$defs"]
     step = {"do": "notify", "text": "x", "name": "tell", "on_failure": "continue"}
     root = {"$defs": definitions}
-    assert complaints(definitions["step"], step, root) == []
-    assert complaints(definitions["action"], step, root) != []
+    assert complaints(definitions["Step"], step, root) == []
+    assert complaints(definitions["Action"], step, root) != []
 
 
 @pytest.mark.parametrize("kind", ["ruleset", "scenario"])
 def test_the_command_prints_it_as_json(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", kind]) == 0
-    assert json.loads(capsys.readouterr().out)["title"] == f"stagewheel {kind}"
+    assert json.loads(capsys.readouterr().out)["title"].endswith(f"stagewheel {kind}")

@@ -9,7 +9,7 @@ import pytest
 
 from stagewheel.cli.local_server import LocalServer
 from stagewheel.client.blocking import Client
-from stagewheel.protocol.journal import StepEnded, WorkflowStepped
+from stagewheel.protocol.journal import StepEnded, WorkflowWaits
 from tests.conftest import REPOSITORY
 
 Run = Callable[..., tuple[int, Any, str]]
@@ -44,7 +44,7 @@ def test_apply_publishes_and_tells_the_version(run: Run) -> None:
     status, text, _ = run("apply", str(EXAMPLES / "loans"))
     assert status == 0
     assert "nothing was published: the server runs these very files" in text
-    status, text, _ = run("apply", str(EXAMPLES / "loans" / "loans.yaml"))
+    status, text, _ = run("apply", str(EXAMPLES / "loans" / "rules.yaml"))
     assert status == 0
     assert f"published ruleset loans as version {told['version'] + 1} (1 file)" in text
 
@@ -66,7 +66,7 @@ def test_a_lead_is_created_answered_and_shown(run: Run, server: LocalServer) -> 
         *("responsible=7", "client.name=Ada", "client.emails=[{address: ada@client.example, type: work}]"),
     )
     assert (status, text.strip()) == (0, "applied  entry 1")
-    journalled(server, "lead:1", WorkflowStepped, "waits")
+    journalled(server, "lead:1", WorkflowWaits, "")
 
     _, item, _ = run("item", "lead:1", "--json")
     assert item["fields"] == {"status": "auto"}
@@ -75,7 +75,7 @@ def test_a_lead_is_created_answered_and_shown(run: Run, server: LocalServer) -> 
     _, text, _ = run("item", "lead:1")
     assert "new of leads, entry 1 since" in text
     assert "Ada, ada@client.example (work)" in text
-    assert "lead-auto-reply: pause" in text
+    assert "lead-auto-reply (1): pause" in text
 
     _, records, _ = run("timeline", "lead:1", "--json")
     assert [fact["kind"] for fact in records[0]["did"][:2]] == ["item_created", "entered"]
@@ -137,8 +137,10 @@ def test_an_event_is_answered_with_the_test_that_said_no(run: Run, server: Local
     assert (told["kind"], told["from_stage"], told["to_stage"]) == ("moved", "placed", "done")
     journalled(server, "order:1", StepEnded, "done")
     _, text, _ = run("timeline", "order:1")
-    assert "event app collected: trigger picked-up moves the item" in text
-    assert "entered stage done from placed by trigger picked-up (entry 2)" in text
+    assert (
+        "event app collected: trigger picked-up (The customer collected the order in the shop) moves" in text
+    )
+    assert "entered stage done from placed by trigger picked-up (The customer collected" in text
     assert "unpaid: cancelled, left stage" in text
 
 

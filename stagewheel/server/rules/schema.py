@@ -103,7 +103,7 @@ def _condition() -> Schema:
     several = {"type": "array", "items": _ref("Condition"), "minItems": 1}
     return {
         "type": ["object", "null"],
-        "properties": {"all": several, "any": several, "not": _ref("Condition")},
+        "properties": {"all": several, "any": several, "not": _ref("Condition"), "expr": {"type": "string"}},
         "additionalProperties": {"type": "object", "propertyNames": {"enum": operators}, "minProperties": 1},
         "minProperties": 1,
     }
