@@ -1,4 +1,4 @@
-"""Calendar arithmetic against a second implementation: `whenever`'s ZonedDateTime (T2; decision 0010).
+"""Calendar arithmetic against a second implementation: `whenever`'s ZonedDateTime (T2; decision 0008).
 
 The two agree but for a wall time that does not exist, where we say the first that does (3.2) and every
 `disambiguation` of the library says another. So the library is asked to raise there, and the gap's end is
