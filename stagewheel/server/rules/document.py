@@ -160,7 +160,6 @@ class TriggerDoc(Doc):
     name: str = ""
     code: str = ""
     fields: list[Name] = []
-    settings: dict[str, Any] = {}
     when: Condition = None
     allow_backwards: bool = False
     as_user: Employee | None = None
