@@ -265,13 +265,15 @@ class WorkflowWaits(Fact, tag=36):
 
 
 class Enrolled(Fact, tag=40):
-    """The entry goes on with the rules of another version (1.6). `over`: rules whose turn in this entry was
-    over before, so that they do not begin again.
+    """The entry goes on with the rules of another version (1.6). `over`: rules that have begun in
+    this entry, so that they do not begin again. `left`: steps whose actions are on their way and whose rules
+    are gone; they are no steps of the entry any more, and their reports close them.
     """
 
     from_version: int
     version: int
     over: list[str] = []
+    left: list[int] = []
 
 
 class LoopDetected(Fact, tag=26):

@@ -1,19 +1,18 @@
 """The laws hold when items take new versions in the middle of their entries, by chance (1.6, N6)."""
 
-from collections import defaultdict
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagewheel.protocol import journal as j
-from stagewheel.protocol.messages import ActivateVersion, EnrolItem
+from stagewheel.protocol.messages import ActivateVersion, EnrolItem, HoldItem
 from tests.laws.generate import ITEMS, Happening, history, ruleset
 from tests.laws.test_laws import EXAMPLES, complaints, folded
 from tests.laws.world import World
 
 LENGTH = 40
-randoms = st.randoms(use_true_random=False)
+seeds = st.integers(0, 2**32 - 1)
 
 
 def with_enrolments(random: Random) -> list[Happening]:
@@ -42,53 +41,51 @@ def played(random: Random) -> World:
 
 
 def begun_twice(world: World) -> list[str]:
-    """Rules that had more than one step in one entry of an item."""
+    """Rules that had more than one step in one entry of an item; one that was taken out before its turn may
+    come back.
+    """
     found = []
     for key in ITEMS:
-        entry, steps = 0, defaultdict[tuple[int, str], set[int]](set)
+        entry = 0
+        born: dict[int, tuple[int, str]] = {}  # step -> entry and rule of its first fact
+        taken_out: set[int] = set()
         for record in world.records_of(key):
             for fact in record.did:
                 if isinstance(fact, j.Entered):
                     entry = fact.entry
-                elif isinstance(fact, j.StepWaits | j.Dispatched) or (
-                    isinstance(fact, j.StepEnded) and record.cause != "DeliveryReported" and fact.step
-                ):
-                    steps[entry, fact.rule].add(fact.step)
-        found += [
-            f"{key}: {rule} has steps {sorted(numbers)} in entry {of}"
-            for (of, rule), numbers in steps.items()
-            if len(numbers) > 1 and rule.startswith("r")
-        ]
+                elif isinstance(fact, j.StepWaits | j.Dispatched | j.StepEnded) and fact.step:
+                    born.setdefault(fact.step, (entry, fact.rule))
+                if isinstance(fact, j.StepEnded) and fact.reason == "rule removed":
+                    taken_out.add(fact.step)
+        steps: dict[tuple[int, str], list[int]] = {}
+        for step, of in born.items():
+            if step not in taken_out and of[1].startswith("r"):
+                steps.setdefault(of, []).append(step)
+        found += [f"{key}: {of} has steps {numbers}" for of, numbers in steps.items() if len(numbers) > 1]
     return found
 
 
-@given(random=randoms)
-@settings(max_examples=EXAMPLES)
-def test_s1_6_the_journal_alone_tells_the_steps_of_enrolled_items_and_none_breaks_a_law(
-    random: Random,
-) -> None:
-    world = played(random)
+@given(seed=seeds)
+@settings(max_examples=EXAMPLES // 2)
+def test_s1_6_enrolled_items_keep_the_laws_and_no_rule_begins_twice_in_an_entry(seed: int) -> None:
+    """The journal alone tells stage and waiting steps, as of any item."""
+    world = played(Random(seed))
     told = {
         key: (fold.pipeline, fold.stage, fold.entry, fold.waiting())
         for key, fold in folded(world).items()
         if fold.exists
     }
     assert told == world.state()
+    for key in ITEMS:
+        world.submit(HoldItem(key, mode="resume"))
     world.end()
     assert complaints(world) == []
+    assert begun_twice(world) == []
     assert world.engine.tally.poison == 0
 
 
-@given(random=randoms)
-@settings(max_examples=EXAMPLES)
-def test_s1_6_a_rule_begins_at_most_once_in_an_entry_however_many_versions_it_takes(random: Random) -> None:
-    world = played(random)
-    world.end()
-    assert begun_twice(world) == []
-
-
-@given(seed=st.integers(0, 2**32 - 1), cuts=st.integers(0, 2**32 - 1))
-@settings(max_examples=EXAMPLES // 3)
+@given(seed=seeds, cuts=seeds)
+@settings(max_examples=EXAMPLES // 10)
 def test_s1_6_restarts_leave_no_trace_of_an_enrolment_in_the_journal(seed: int, cuts: int) -> None:
     journals = []
     for cutting in (None, Random(cuts)):
@@ -102,7 +99,7 @@ def test_s1_6_restarts_leave_no_trace_of_an_enrolment_in_the_journal(seed: int, 
 
 def test_the_histories_reach_what_enrolment_is_about() -> None:
     met: set[str] = set()
-    for seed in range(25):
+    for seed in range(15):
         for _, _, record in played(Random(seed)).journal:
             for fact in record.did:
                 if isinstance(fact, j.Enrolled):

@@ -147,7 +147,7 @@ RECORD: Final = journal.Record(
         journal.DeadLettered("r3", 4, 17, "550 no such user"),
         journal.SentToItem("deal:2", "CreateItem"),
         journal.NothingChanged("r6"),
-        journal.Enrolled(11, 12, ["r1"]),
+        journal.Enrolled(11, 12, ["r1"], [4]),
         journal.ClientPut(["Ada Example"], "company:3", "command"),
         journal.ClientLinked("lead:1", "sales", "open"),
         journal.EventForwarded("call_missed", "desk", ["lead:1"]),

@@ -4,7 +4,8 @@ Laws: only rules that are new to the entry begin, from now or from the entry; a 
 the new version goes on under its number with the new rule and moment; one whose rule is gone ends `cancelled:
 rule removed`. An action that is on its way is no waiting step: it stays, and its report closes it. What had
 its turn in this entry never has it again, whatever later versions say, so the item keeps the names of those
-rules (`More.over`) until it leaves the stage. All happens in the list order of the new version, as at an entry.
+rules (`More.over`) until it leaves the stage; one that was taken out before its turn begins if a later
+version has it again, as after a rollback. All happens in the list order of the new version, as at an entry.
 
 A new rule that is chained behind one whose turn is over does not begin: the item does not know any more how
 that one ended, and a rule that must come after another does not come when that one did not happen (2.5). It
@@ -16,7 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from stagewheel.protocol.journal import Enrolled
+from stagewheel.protocol.journal import Enrolled, StepWaits
 from stagewheel.protocol.messages import Applied, EnrolItem, Failed, Result
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.entry import begin_again, begin_entry, run_chain
@@ -61,8 +62,11 @@ def _take(d: Deciding, version: Version, plan: PipelinePlan, from_entry: bool) -
     old = old_stage.rules if old_stage is not None else ()
     new = plan.stages[item.stage]
     had, steps = _had_turn(d.steps, old), {old[step.rule].id: step for step in d.steps if old}
-    over = [*(more.over or ()), *(one for one in had if one not in (more.over or ()))]
     ids = {rule.id: rule for rule in new.rules}
+    # One that waits and stays has begun, too: a chain that comes to it must not begin it again.
+    begun = {one for one, step in steps.items() if one in ids or step.state in (SENDING, RUNNING)}
+    before_it = [one for one in more.over or () if one not in steps or one in begun]
+    over = list(dict.fromkeys([*before_it, *had, *(one for one in steps if one in begun)]))
     again = {ids[old[at].id].index: previous for at, previous in more.again.items() if old[at].id in ids}
     # Steps that stay are there before any chain is walked, so that none of them begins twice.
     kept = {rule.id: replace(steps[rule.id], rule=rule.index) for rule in new.rules if rule.id in steps}
@@ -70,7 +74,8 @@ def _take(d: Deciding, version: Version, plan: PipelinePlan, from_entry: bool) -
     d.use_plan(version.number, plan)
     d.set_more(over=over, again=again)
     d.renew_scope()
-    d.did.append(Enrolled(before, version.number, over))
+    left = [step.no for one, step in steps.items() if one not in ids and step.state == SENDING]
+    d.did.append(Enrolled(before, version.number, over, left))
     freed = _remove(d, old, ids, steps)
     if d.automatic:
         _start(d, new, old, kept, freed, item.entered_ms if from_entry else d.now_ms)
@@ -169,4 +174,7 @@ def _renew(d: Deciding, stage: StagePlan, rule: RulePlan, was: RulePlan, step: S
     d.steps.remove(step)
     if step.state == HELD and was.wait is not None:
         end_hold(d, was.wait)
+    at = len(d.did)
     begin_again(d, stage, rule, step)
+    if not any(isinstance(fact, StepWaits) and fact.step == step.no for fact in d.did[at:]):
+        d.did.insert(at, StepWaits(rule.id, step.no, d.now_ms))  # its new moment is here, or has passed

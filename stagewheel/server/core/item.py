@@ -95,7 +95,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     sent: dict[str, Counted] = {}  # channel -> what a cap counts for a client without a key
     hold_by: str = ""  # who stopped it: "employee 9", "command", "loop detected"
     holds: dict[str, str] = {}  # "pipeline/stage" -> paused | stopped: stages of this item (9.3)
-    over: list[str] | None = None  # the entry took another version (1.6): rules that had their turn before
+    over: list[str] | None = None  # the entry took another version (1.6): rules that have begun in it
 
 
 NOTHING_MORE = More()
