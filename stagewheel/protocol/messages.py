@@ -33,6 +33,7 @@ from stagewheel.protocol.commands import (
     EnrolItem,
     Failed,
     Forwarded,
+    Hold,
     HoldItem,
     Moved,
     NotMoved,
@@ -43,13 +44,12 @@ from stagewheel.protocol.commands import (
     RaiseEvent,
     Result,
     RetryDeadLetter,
+    SettlePoison,
     StageMove,
     StartWorkflow,
     StopEnrolment,
     Test,
     UpdateItem,
-    Hold,
-    SettlePoison,
 )
 from stagewheel.protocol.queries import (
     AnyQuery,
@@ -63,6 +63,8 @@ from stagewheel.protocol.queries import (
     EnrolmentView,
     EnrolPreview,
     EnrolPreviewQuery,
+    HoldsQuery,
+    HoldView,
     ItemQuery,
     ItemView,
     LinksQuery,
@@ -79,8 +81,6 @@ from stagewheel.protocol.queries import (
     VersionsQuery,
     VersionView,
     WaitingView,
-    HoldsQuery,
-    HoldView,
 )
 
 __all__ = [
@@ -119,7 +119,10 @@ __all__ = [
     "Failed",
     "Forwarded",
     "Hello",
+    "Hold",
     "HoldItem",
+    "HoldView",
+    "HoldsQuery",
     "ItemQuery",
     "ItemView",
     "Job",
@@ -145,6 +148,7 @@ __all__ = [
     "ReportsTaken",
     "Result",
     "RetryDeadLetter",
+    "SettlePoison",
     "SourceQuery",
     "StageMove",
     "StageQuery",
@@ -165,10 +169,6 @@ __all__ = [
     "VersionsQuery",
     "WaitingView",
     "Welcome",
-    "Hold",
-    "SettlePoison",
-    "HoldsQuery",
-    "HoldView",
 ]  # re-exports included
 
 PROTOCOL_VERSION_MIN = 1
