@@ -10,7 +10,7 @@ from typing import Any
 from stagewheel.protocol.journal import WorkflowStepped, WorkflowWaits
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.holding import workflows_paused
+from stagewheel.server.core.holding import threads_paused
 from stagewheel.server.core.instances import end, is_alive
 from stagewheel.server.core.item import JOINING, Instance, Token
 from stagewheel.server.core.limits import STEPS_A_DECISION_MAX, STEPS_WITHOUT_WAIT_MAX, TOKENS_MAX
@@ -51,7 +51,7 @@ class Running:
         self.starting = False  # whoever started it learns its end from `ended`
         self.level = level  # instances that are walked around this one
         self.left = min(STEPS_WITHOUT_WAIT_MAX, STEPS_A_DECISION_MAX - d.walked)
-        if d.facts.holds and workflows_paused(d):
+        if threads_paused(d, plan.rule):
             self.left = 0  # its threads wait where they are, until somebody resumes (9.3)
 
     @property

@@ -15,6 +15,7 @@ from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import SendToItem
 from stagewheel.server.core.entry import act, continue_chain, decide_now
 from stagewheel.server.core.guards import of_entry
+from stagewheel.server.core.holding import turn_of
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.instances import find, plan_of
 from stagewheel.server.core.item import ASKING, Step, Token
@@ -87,7 +88,8 @@ def _resolve(d: Deciding, step: Step, m: CapAnswered | None) -> None:
         acted = decide_now(d, rule, step)
     elif m.granted:
         d.scope.previous = step.previous or EMPTY
-        acted = act(d, rule, step.no, step.previous, [], granted=True)
+        stays = turn_of(d, rule, step.no, step.previous) if d.facts.holds or d.more.holds else None
+        acted = stays or act(d, rule, step.no, step.previous, [], granted=True)
     else:
         acted = _over(d, rule.action, Asked(rule.id, step.no, []), m.until_ms)
         if acted.outcome == SKIPPED:

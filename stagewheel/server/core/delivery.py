@@ -104,11 +104,11 @@ def _close(d: Deciding, row: OutboxRow, acted: Acted, poison: int = 0) -> None:
 
 def _go_on_after_retry(d: Deciding, row: OutboxRow, acted: Acted) -> None:
     """A retried dead letter was delivered and its entry stands: the rest of its chain starts as new steps
-    (8.3).
+    (8.3). A chain that went on in spite of the failure has no rest.
     """
     stage = d.stage_plan()
     for rule in stage.rules if stage is not None and acted.outcome == DONE else ():
-        if rule.id == row.rule and stage is not None:
+        if rule.id == row.rule and stage is not None and rule.wait_delivery and not rule.on_failure_continue:
             continue_chain(d, stage, rule, acted)
 
 

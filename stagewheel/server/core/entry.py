@@ -32,6 +32,7 @@ from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
 from stagewheel.server.core.holding import begins, turn_of
 from stagewheel.server.core.holding import held_back as stopped_rule
 from stagewheel.server.core.inbox import TimerFired
+from stagewheel.server.core.instances import end_own_steps
 from stagewheel.server.core.item import ASKING, HELD, PASSED, RUNNING, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
@@ -43,6 +44,7 @@ from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.walk import verdict
 from stagewheel.server.core.workflow import cancel_all, end_with_stage, run
 
+ON_ITS_WAY = (STATE_SENDING, RUNNING)  # with `wait: false` its chain has gone on
 SKIP_WAIT, ACTED_SKIPPED = Acted(WAITS), Acted(SKIPPED)
 
 
@@ -63,7 +65,7 @@ def begin_entry(
     item, more = d.item, d.item.more
     automatic = automatic or d.caused
     tripped = None
-    from_stage, from_pipeline = item.stage, item.pipeline
+    from_stage, from_pipeline, before = item.stage, item.pipeline, 0
     if d.open_rows:
         d.freeze_rows()
     if d.steps:
@@ -81,12 +83,13 @@ def begin_entry(
     item.entered_ms = entered_ms or d.now_ms
     item.entered_at = d.facts.position
     if d.plan is not plan:
+        before = item.version if item.version != version.number else 0
         d.use_plan(version.number, plan)
         d.renew_scope()
     d.scope.trigger = payload
     d.entered = True
     moved = plan.id if plan.id != from_pipeline else ""
-    d.did.append(Entered(from_stage, stage, item.entry, by, trigger, rule, moved))
+    d.did.append(Entered(from_stage, stage, item.entry, by, trigger, rule, moved, before))
     if tripped is not None:
         trip(d, tripped)
     else:
@@ -368,10 +371,12 @@ def leave_stage(d: Deciding, reason: str) -> None:
             continue
         rule, is_sending = rules[step.rule], step.state == STATE_SENDING
         if not is_sending:
+            if step.state == RUNNING:
+                end_own_steps(d, step.no, reason)
             d.did.append(StepEnded(rule.id, step.no, "cancelled", reason))
         elif step.outbox and isinstance(rule.action, ChannelPlan):  # what becomes of it is told (1.2)
             d.effects.append(WithdrawAction(rule.action.channel, step.outbox))
-        if rule.chained and (not is_sending or rule.wait_delivery):
+        if rule.chained and (rule.wait_delivery or step.state not in ON_ITS_WAY):
             cancel_rest(d, stage, rule.index + 1, reason)
     d.steps = d.item.steps = []
 

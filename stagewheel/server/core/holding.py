@@ -76,6 +76,6 @@ def keep(d: Deciding, paused: Paused, rule: str, step: int, due_ms: int) -> None
         d.effects.append(KeepStep(paused.key, due_ms, step))
 
 
-def workflows_paused(d: Deciding) -> bool:
-    """Do the threads of the item's workflows stay where they are?"""
-    return bool(d.facts.holds) and paused_by(d, "") is not None
+def threads_paused(d: Deciding, rule: str) -> bool:
+    """Do the threads of a workflow (rule ""), or of this rule's `steps:`, stay where they are?"""
+    return bool(d.facts.holds or d.more.holds) and paused_by(d, rule) is not None

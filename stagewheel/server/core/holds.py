@@ -37,7 +37,7 @@ from stagewheel.server.core.held import (
 )
 from stagewheel.server.core.holding import keep, paused_by, rule_hold
 from stagewheel.server.core.inbox import HoldTold, TimerFired
-from stagewheel.server.core.instances import end, find
+from stagewheel.server.core.instances import end, find, plan_of
 from stagewheel.server.core.item import (
     ASKING,
     HELD,
@@ -114,10 +114,14 @@ def _hold_stage(d: Deciding, m: HoldItem, mode: str) -> Result:
 
 
 def _fire_kept(d: Deciding) -> None:
-    """The steps of the stage that fell due while it was paused fire now, each with its own moment."""
-    for step in d.steps:
-        if step.state in TIMED and 0 < step.due_ms <= d.now_ms:
-            d.effects.append(StartTimer(step.due_ms, step.no))
+    """The steps of the stage that fell due while it was paused fire now, each with its own moment; so do
+    those within a rule's `steps:`.
+    """
+    due = [(step.due_ms, step.no) for step in d.steps if step.state in TIMED]
+    for instance in d.more.instances:
+        if plan_of(d, instance).rule:
+            due += [(token.due_ms, token.step) for token in instance.tokens]
+    d.effects += [StartTimer(due_ms, no) for due_ms, no in due if 0 < due_ms <= d.now_ms]
 
 
 def _restart(d: Deciding, by: int) -> None:
@@ -221,7 +225,7 @@ def _stop_rule(d: Deciding, id_: str, reason: str) -> None:
         _end(d, step, id_, reason)
         assert stage is not None
         rule = stage.rules[step.rule]
-        if rule.chained and (step.state != SENDING or rule.wait_delivery):
+        if rule.chained and (rule.wait_delivery or step.state not in (SENDING, RUNNING)):
             cancel_rest(d, stage, rule.index + 1, "chain stopped")
 
 

@@ -57,6 +57,15 @@ def end(
         d.causes.append(Finished(instance.waiter, outcome, reason, values))
 
 
+def end_own_steps(d: Deciding, waiter: int, reason: str) -> None:
+    """The step of a rule that holds `steps:` ends, and they with it (6.8). A workflow that the rule started
+    and waits for goes on: it belongs to no stage (6.4).
+    """
+    for instance in d.more.instances:
+        if instance.waiter == waiter and plan_of(d, instance).rule:
+            end(d, instance, "cancelled", reason, tell=False)
+
+
 def results(outcome: str, reason: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """What `previous.*` is behind a step that waited for a workflow."""
     return {"outcome": outcome, "reason": reason, "vars": dict(variables)}

@@ -65,7 +65,7 @@ def set_values(d: Deciding, values: dict[str, Any], asked: Asked) -> Acted:
     if not changed:
         return Acted(DONE, "no change")
     rearm(d, changed)
-    act_again(d, changed, by_rule=True)
+    act_again(d, changed, by_rule=asked.rule)
     d.causes.append(Changed(changed, d.item.step_no, lineage=_lineage(d, asked)))
     return ACTED_DONE
 

@@ -10,13 +10,14 @@ from stagewheel.server.core import calendar, hours, working
 from stagewheel.server.core.acting import FAILED, WAITS, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import ForgetEmployee, StartTimer
-from stagewheel.server.core.item import HELD, PASSED, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.item import ASKING, HELD, PASSED, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.plan import RulePlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.scope import BUILT_IN
 
 TIMEZONE = "timezone"
-IS_WAITING = (WAITING, WAITING_FIELD, PASSED, HELD)
+IS_WAITING = (WAITING, WAITING_FIELD, PASSED, HELD, ASKING)
+DUE = (HELD, ASKING)  # its moment was here, and something else holds it
 
 
 def due_of(d: Deciding, wait: Wait, base_ms: int, chained: bool) -> int | None:
@@ -139,8 +140,8 @@ def _follow(d: Deciding, rule: RulePlan, step: Step, changed: tuple[str, ...]) -
         else:
             d.did.append(StepWaits(rule.id, step.no, 0))
             return Step(step.no, step.rule, WAITING_FIELD, 0, step.previous, step.base_ms)
-    elif step.state == HELD and due_ms <= d.now_ms and not (wait.of in changed and skips_past(d, wait)):
-        return _hold_again(d, rule, wait, step)
+    elif step.state in DUE and due_ms <= d.now_ms and not (wait.of in changed and skips_past(d, wait)):
+        return _hold_again(d, rule, wait, step) if step.state == HELD else step
     if step.state == WAITING and step.due_ms == due_ms:
         return step
     state = PASSED if due_ms < d.now_ms and skips_past(d, wait) else WAITING
