@@ -1,7 +1,7 @@
 """Features that meet: a rule's `steps:`, caps, `again_on_change`, holds, dead letters (semantics 1–3, 9)."""
 
 from stagewheel.protocol.journal import CapAwaited, DeadLettered, StepEnded, WorkflowEnded
-from stagewheel.protocol.messages import Hold, HoldItem, RetryDeadLetter
+from stagewheel.protocol.messages import EnrolItem, Hold, HoldItem, RetryDeadLetter
 from stagewheel.server.core.between import CapAnswered
 from tests.core.play import DAY_MS, HOUR_MS, Play, deals
 from tests.core.test_caps import deliver
@@ -13,9 +13,13 @@ def note(text: str) -> str:
     return f"{{do: add_history, text: {text}}}"
 
 
-def play_of(*rules: str, head: str = "") -> Play:
+def text_of(*rules: str, head: str = "") -> str:
     lines = "".join(f"    - {{{rule}}}\n" for rule in rules)
-    return Play(deals(f"- id: new\n  rules:\n{lines}- {{id: work}}\n", head))
+    return deals(f"- id: new\n  rules:\n{lines}- {{id: work}}\n", head)
+
+
+def play_of(*rules: str, head: str = "") -> Play:
+    return Play(text_of(*rules, head=head))
 
 
 PAUSED_STEPS = f"id: r, steps: [{note('begin')}, {{do: pause, for: 1h}}, {note('late')}]"
@@ -176,3 +180,65 @@ def test_s8_3_a_retried_dead_letter_does_not_begin_a_chain_again_that_went_on_wi
         play.submit(RetryDeadLetter("", number=play.did(DeadLettered)[0].number))
         assert [fact.outcome for fact in play.did(StepEnded) if fact.rule == "n"] == ["done"]
         assert ("m", "done", "") in play.outcomes()
+
+
+# ---------------------------------------------------------------- taking another version
+
+
+ONE_A_DAY = "caps: {email: {limit: 1 per 1d, over: wait}}\n"
+A = f"id: a, action: {MAIL % 'A'}"
+
+
+def enrolled(play: Play, *rules: str, head: str = "") -> None:
+    play.publish(text_of(*rules, head=head))
+    play.submit(EnrolItem("deal:1", mode="new"))
+
+
+def test_s1_6_a_step_that_waits_for_room_takes_the_new_rule() -> None:
+    """N6, N7: also where the new one would skip a moment that has passed, has no cap, or is disabled."""
+    run = "run: {after: 1h, if_past: skip, max_late: 1h}"
+    for new, head, effects, outcome in (
+        (f"action: {MAIL % 'M'}", ONE_A_DAY, [], None),
+        (f"action: {MAIL % 'M'}", "", ["email M"], "done"),
+        (f"action: {note('x')}", "", ["history x"], "done"),
+        (f"disabled: true, action: {note('x')}", "", [], "done"),
+        (f"when: {{size: {{gt: 1}}}}, action: {note('x')}", "", [], "skipped"),
+    ):
+        play = play_of(A, f"id: m, {run}, action: {MAIL % 'M'}", head=ONE_A_DAY)
+        play.create()
+        play.wait(5 * HOUR_MS)
+        assert play.effects() == ["email A"]
+        enrolled(play, A, f"id: m, {run}, {new}", head=head)
+        assert play.effects() == effects
+        assert [one for rule, one, _ in play.outcomes() if rule == "m"] == ([outcome] if outcome else [])
+        assert [state for _, state, _ in play.waiting()] == ([] if outcome else ["asking"])
+        play.wait(2 * DAY_MS)
+        assert play.effects() == ([] if outcome else ["email M"])
+
+
+def test_s1_6_a_rule_that_has_begun_again_while_its_steps_run_loses_none_of_both() -> None:
+    weekly = '{do: set_fields, fields: {meeting: "2026-03-09T10:30"}}'
+    rule = f"id: m, {AGAIN}, steps: [{weekly}, {{do: pause, for: 1d}}, {note('end')}]"
+    play = play_of(rule)
+    play.create(fields={"meeting": TEN})
+    play.wait(HOUR_MS)
+    enrolled(play, f"id: new, action: {note('new')}", rule)
+    assert [(rule, state) for rule, state, _ in play.waiting() if rule == "m"] == [
+        ("m", "waiting"),
+        ("m", "running"),
+    ]
+    play.wait(10 * DAY_MS)
+    assert play.effects() == ["history new", "history end", "history end"]
+    assert [one for rule, one, _ in play.outcomes() if rule == "m"] == ["done", "done"]
+
+
+def test_s1_6_all_steps_of_a_rule_end_that_a_version_does_not_have() -> None:
+    weekly = '{do: set_fields, fields: {meeting: "2026-03-09T10:30"}}'
+    play = play_of(f"id: m, {AGAIN}, steps: [{weekly}, {{do: pause, for: 1d}}, {note('end')}]")
+    play.create(fields={"meeting": TEN})
+    play.wait(HOUR_MS)
+    enrolled(play, f"id: new, action: {note('new')}")
+    assert play.waiting() == []
+    assert [end for end in play.outcomes() if end[0] == "m"] == [("m", "cancelled", "rule removed")] * 2
+    play.wait(10 * DAY_MS)
+    assert play.effects() == ["history new"]

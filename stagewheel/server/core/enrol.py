@@ -20,9 +20,9 @@ from msgspec.structs import replace
 from stagewheel.protocol.journal import Enrolled, StepWaits
 from stagewheel.protocol.messages import Applied, EnrolItem, Failed, Result
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.entry import begin_again, begin_entry, run_chain
+from stagewheel.server.core.entry import begin_again, begin_entry, continue_chain, decide_now, run_chain
 from stagewheel.server.core.instances import end
-from stagewheel.server.core.item import HELD, RUNNING, SENDING, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.item import ASKING, HELD, RUNNING, SENDING, WAITING, WAITING_FIELD, Step
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.core.rearm import IS_WAITING, due_of, end_hold
 from stagewheel.server.core.settle import end_list
@@ -61,7 +61,10 @@ def _take(d: Deciding, version: Version, plan: PipelinePlan, from_entry: bool) -
     old_stage, before = d.stage_plan(), item.version
     old = old_stage.rules if old_stage is not None else ()
     new = plan.stages[item.stage]
-    had, steps = _had_turn(d.steps, old), {old[step.rule].id: step for step in d.steps if old}
+    # A rule that has begun again (3.7) may have several steps: the one that waits stands for it.
+    by_turn = sorted(d.steps, key=lambda step: step.state in IS_WAITING)
+    had, steps = _had_turn(by_turn, old), {old[step.rule].id: step for step in by_turn if old}
+    beside = [(old[step.rule], step) for step in d.steps if old and steps[old[step.rule].id] is not step]
     ids = {rule.id: rule for rule in new.rules}
     # One that waits and stays has begun, too: a chain that comes to it must not begin it again.
     begun = {one for one, step in steps.items() if one in ids or step.state in (SENDING, RUNNING)}
@@ -74,11 +77,20 @@ def _take(d: Deciding, version: Version, plan: PipelinePlan, from_entry: bool) -
     d.use_plan(version.number, plan)
     d.set_more(over=over, again=again)
     d.renew_scope()
-    left = [step.no for one, step in steps.items() if one not in ids and step.state == SENDING]
+    d.steps += [replace(step, rule=ids[rule.id].index) for rule, step in beside if rule.id in ids]
+    named = [*steps.items(), *((rule.id, step) for rule, step in beside)]
+    left = [step.no for one, step in named if one not in ids and step.state == SENDING]
     d.did.append(Enrolled(before, version.number, over, left))
+    for rule, step in beside:
+        if rule.id not in ids:
+            _end(d, rule, step)
     freed = _remove(d, old, ids, steps)
     if d.automatic:
         _start(d, new, old, kept, freed, item.entered_ms if from_entry else d.now_ms)
+        for rule, step in beside:
+            if rule.id in ids:
+                now = ids[rule.id]
+                _renew(d, new, now, rule, replace(step, rule=now.index))
 
 
 def _had_turn(steps: Sequence[Step], old: Sequence[RulePlan]) -> list[str]:
@@ -105,14 +117,7 @@ def _remove(
         step = steps.get(rule.id)
         if step is None or rule.id in ids:
             continue
-        if step.state == RUNNING:
-            for instance in d.more.instances:
-                if instance.waiter == step.no:
-                    end(d, instance, CANCELLED, REMOVED, tell=False)
-        if step.state == HELD and rule.wait is not None:
-            end_hold(d, rule.wait)
-        if step.state != SENDING:
-            d.end_step(rule.id, step.no, CANCELLED, REMOVED)
+        _end(d, rule, step)
         for behind in old[rule.index + 1 :]:
             if not behind.after_previous or behind.id in steps:
                 break
@@ -122,6 +127,18 @@ def _remove(
                 break
             d.end_step(behind.id, 0, CANCELLED, REMOVED)
     return freed
+
+
+def _end(d: Deciding, rule: RulePlan, step: Step) -> None:
+    """A step whose rule is gone ends, unless its action is on its way."""
+    if step.state == RUNNING:
+        for instance in d.more.instances:
+            if instance.waiter == step.no:
+                end(d, instance, CANCELLED, REMOVED, tell=False)
+    if step.state == HELD and rule.wait is not None:
+        end_hold(d, rule.wait)
+    if step.state != SENDING:
+        d.end_step(rule.id, step.no, CANCELLED, REMOVED)
 
 
 def _start(
@@ -175,6 +192,11 @@ def _renew(d: Deciding, stage: StagePlan, rule: RulePlan, was: RulePlan, step: S
     if step.state == HELD and was.wait is not None:
         end_hold(d, was.wait)
     at = len(d.did)
-    begin_again(d, stage, rule, step)
+    if step.state == ASKING and wait == was.wait and not rule.disabled:
+        continue_chain(
+            d, stage, rule, decide_now(d, rule, step)
+        )  # it waited for room under a cap, not for this
+    else:
+        begin_again(d, stage, rule, step)
     if not any(isinstance(fact, StepWaits) and fact.step == step.no for fact in d.did[at:]):
         d.did.insert(at, StepWaits(rule.id, step.no, d.now_ms))  # its new moment is here, or has passed
