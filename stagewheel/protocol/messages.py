@@ -330,8 +330,8 @@ class Jobs(Struct, array_like=True):
 
 
 class Report(Struct, array_like=True, gc=False):
-    """What became of a job. `outcome`: delivered | refused | retry | unknown (8.1); `delay_ms` for retry,
-    with its jitter.
+    """What became of a job. `outcome`: delivered | refused | retry | unknown (8.1), or returned: it was not
+    begun, by the sender process whose instance `reason` is in hexadecimal; `delay_ms` for retry, with jitter.
     """
 
     channel: str

@@ -36,6 +36,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.reference import Compile
+from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.core.plan import Version
 from stagewheel.server.core.plan_actions import Condition
 from stagewheel.server.core.scope import Scope
@@ -202,11 +203,7 @@ class Shard:
             snapshot.close()
 
     def hand_out(self) -> list[tuple[bytes, list[Job]]]:
-        snapshot = self.store.snapshot()
-        try:
-            return self.engine.handout.hand_out(snapshot)
-        finally:
-            snapshot.close()
+        return hand_out(self.engine)
 
     def report(self, *reports: Report) -> Outbound:
         return self.turn(Inbound([], [], list(reports)))

@@ -68,6 +68,7 @@ def outbox_row(
     attempt: int = 0,
     expires_ms: int = 1 << 50,
     responsible: Employee | None = GRACE,
+    once: bool = False,
 ) -> bytes:
     """A row as the engine writes it."""
     number = responsible.id if responsible is not None else 0
@@ -86,6 +87,8 @@ def outbox_row(
         expires_ms,
         Raw(encode_item(item)),
         roots,
+        0,
+        once,
     )
     return encode_outbox_row(row)
 

@@ -313,11 +313,13 @@ async def test_closing_ends_what_is_under_way_and_sees_its_report_committed(tmp_
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.close)
             await trio.testing.wait_all_tasks_blocked()
-            shard.hand(job(99, outbox_row("lead:99")))
+            shard.hand(job(98, outbox_row("lead:98", once=True)), job(99, outbox_row("lead:99")))
             shard.reports |= {report.number: report for report in reports.reports}
             shard.say(ReportsTaken(reports.id))
-            await shard.take_reports(3)
+            await shard.take_reports(4)
         assert 99 not in shard.reports
+        # Bound to this process, so nobody else may have it before it says that it did not begin (8.2).
+        assert (shard.reports[98].outcome, len(shard.reports[98].reason)) == ("returned", 32)
     assert len(spooled(tmp_path)) == 3
 
 

@@ -36,6 +36,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.actors.queries import answer
+from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.core.effects import decode_outbox_row
 from stagewheel.server.store.keys import read_u64
 from stagewheel.server.store.memory import MemoryStore
@@ -205,12 +206,8 @@ class World:
         handout.lose(SENDER)
         for channel in CHANNELS:
             handout.pull(SENDER, channel, 1000)
-        snapshot = self.store.snapshot()
-        try:
-            jobs = [job for _, given in handout.hand_out(snapshot) for job in given]
-            jobs += [job for _, given in handout.hand_out(snapshot) for job in given]
-        finally:
-            snapshot.close()
+        jobs = [job for _, given in hand_out(self.engine) for job in given]
+        jobs += [job for _, given in hand_out(self.engine) for job in given]
         jobs.sort(key=lambda job: (job.channel, job.number))
         return [
             delivered(self.seed, job.channel, job.number, decode_outbox_row(bytes(job.row)).attempt)

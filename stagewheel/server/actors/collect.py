@@ -21,6 +21,7 @@ from stagewheel.server.core.effects import (
     RemoveFromOutbox,
     RemoveLink,
     SendToItem,
+    TakeTurn,
     WatchEmployee,
     WithdrawAction,
     WithdrawAll,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 def _remove_from_outbox(turn: "Turn", key: bytes, effect: RemoveFromOutbox) -> None:
     turn.batch.delete(OUTBOX_TABLES[effect.channel], u64(effect.number))
-    turn.engine.handout.gone(effect.channel, effect.number)
+    if turn.engine.handout.gone(effect.channel, effect.number):
+        turn.batch.delete(Table.TAKEN, u64(effect.number))
 
 
 def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
@@ -70,6 +72,11 @@ def _count_guard(turn: "Turn", key: bytes, effect: CountGuard) -> None:
     turn.engine.tally.guard(effect.guard)
 
 
+def _take_turn(turn: "Turn", key: bytes, effect: TakeTurn) -> None:
+    turn.facts.turns[effect.counter] = effect.taken
+    turn.batch.put(Table.TURNS, effect.counter.encode(), u64(effect.taken))
+
+
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveFromOutbox: _remove_from_outbox,
     ParkDelivery: _park_delivery,
@@ -84,4 +91,5 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     WithdrawAll: withdraw_all,
     WatchEmployee: watch_employee,
     ForgetEmployee: forget_employee,
+    TakeTurn: _take_turn,
 }

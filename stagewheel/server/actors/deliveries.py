@@ -25,6 +25,9 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
         table = OUTBOX_TABLES.get(report.channel)
         if table is None or place in turn.reported:
             continue
+        if report.outcome == "returned":
+            _take_back(turn, report)
+            continue
         row = turn.transaction.get(table, u64(report.number))
         if row is None:
             continue
@@ -46,7 +49,20 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
         # Also where the item is paused: its mailbox has the report now, the sender must not see the row
         # again.
         turn.batch.delete(table, u64(report.number))
+        if decoded.once:
+            turn.batch.delete(Table.TAKEN, u64(report.number))
         turn.engine.handout.gone(*place)
+
+
+def _take_back(turn: "Turn", report: Report) -> None:
+    """A sender that ends did not begin a row that is bound to it. `reason` names its process, so that a
+    report that is repeated late takes nothing from another one.
+    """
+    handout = turn.engine.handout
+    owner = handout.lanes[report.channel].bound.get(report.number)
+    if owner is not None and owner.endswith(f"\0{report.reason}".encode()):
+        turn.batch.delete(Table.TAKEN, u64(report.number))
+        handout.give_back(report.channel, report.number)
 
 
 def unpark(turn: "Turn", value: bytes) -> None:

@@ -21,6 +21,7 @@ from stagewheel.protocol.frames import encode as encode_frame
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
 from stagewheel.server.actors import counters as counters_row
+from stagewheel.server.actors import taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
@@ -105,7 +106,9 @@ class Engine:
         self.special = SPECIAL
         self.timers = NearWindow()
         self.counters = counters_row.Counters()
+        self.awaited = taking.Awaited()
         self.reload()
+        self._bind_taken()
         self.tally.started_ms = self.now_ms()
 
     # ---------------------------------------------------------------- between turns
@@ -124,6 +127,13 @@ class Engine:
         finally:
             snapshot.close()
 
+    def _bind_taken(self) -> None:
+        snapshot = self.store.snapshot()
+        try:
+            self.awaited = taking.load(self, snapshot)
+        finally:
+            snapshot.close()
+
     def now_ms(self) -> int:
         """The clock's time, never before the last recorded moment."""
         return max(self.clock.now_ms(), self.counters.now_ms)
@@ -133,6 +143,8 @@ class Engine:
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
         due_ms, later_ms = self.timers.next_due_ms(), self.background.due_ms(self.clock.now_ms())
+        if self.awaited.owners:
+            due_ms = self.awaited.until_ms if due_ms is None else min(due_ms, self.awaited.until_ms)
         return due_ms if later_ms is None or (due_ms is not None and due_ms < later_ms) else later_ms
 
     # ---------------------------------------------------------------- the turn
@@ -178,6 +190,8 @@ class Engine:
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
             take_reports(turn, inbound.reports)
+        if self.awaited.owners:
+            taking.end_awaited(turn)
         turn.timers(due)
         turn.mailboxes(waiting)
         if self.clock.exact:
@@ -247,6 +261,8 @@ class Engine:
             turn.frames.append((route, *encode_frame(answer)))
             return
         welcome, after = answer
+        if hello.role == "sender":
+            taking.sender_came(turn, route, hello)
         if after is not None:
             turn.batch.put(Table.PRODUCERS, key, encode_producer(after))
             turn.flush()

@@ -3,14 +3,20 @@
 Laws: a row is handed to one living session at a time, in the order of its number, and never beyond the
 session's credit; what waits beyond stays on disk. A session that says Hello again, or is replaced, gives back
 what it had: those rows are handed out first. What is in memory is bounded by the credit of the senders.
+
+A row that may leave at most once (`is_once`) is bound to the sender process that takes it: no other gets it,
+over sessions and restarts of the shard, and `taking.py` commits that before the row is on its way. Its own
+process may get it again, since it knows what it has begun and does it once.
 """
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.messages import Job
+from stagewheel.server.core.effects import is_once
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.store.base import Reads
 from stagewheel.server.store.keys import read_u64, u64
@@ -33,7 +39,17 @@ class Lane(Struct):
     cursor: int = 0  # the first number that was never handed out
     returned: list[int] = []  # given back by a lost session, in order
     taken: dict[int, bytes] = {}  # number -> route of the session that has it
+    bound: dict[int, bytes] = {}  # number of a row that leaves at most once -> the process that took it
     credit: dict[bytes, int] = {}  # route -> jobs it would take
+
+
+class Gone(Struct):
+    """What this turn takes out of the hands of a session."""
+
+    channel: str
+    number: int
+    route: bytes | None
+    owner: bytes | None
 
 
 class HandOut:
@@ -41,64 +57,116 @@ class HandOut:
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = defaultdict(Lane)
-        self._going: list[tuple[str, int, bytes]] = []  # what this turn took out of the hands of a session
+        self.owners: dict[bytes, bytes] = {}  # route -> the sender process behind it; by default the route
+        self.fresh: list[
+            tuple[bytes, str, int]
+        ] = []  # rows bound by the last `choose`: route, channel, number
+        self._going: list[Gone] = []
+        self._back: list[tuple[str, int]] = []  # what senders give back without having begun it
 
     def pull(self, route: bytes, channel: str, credit: int) -> None:
         """A sender offers to take more."""
         lane = self.lanes[channel]
         lane.credit[route] = min(lane.credit.get(route, 0) + max(0, credit), SENDER_CREDIT_MAX)
 
+    def owner(self, route: bytes) -> bytes:
+        """The sender process behind a route."""
+        return self.owners.get(route, route)
+
     def lose(self, route: bytes) -> None:
         """A sender's session is over: what it had is handed out again."""
+        self.owners.pop(route, None)
         for lane in self.lanes.values():
             lane.credit.pop(route, None)
             back = [number for number, owner in lane.taken.items() if owner == route]
             for number in back:
                 del lane.taken[number]
-            lane.returned = sorted([*lane.returned, *back])
+            lane.returned = sorted([*lane.returned, *(n for n in back if n not in lane.bound)])
 
-    def gone(self, channel: str, number: int) -> None:
-        """The row leaves the outbox, if the turn is committed."""
-        route = self.lanes[channel].taken.pop(number, None)
-        if route is not None:
-            self._going.append((channel, number, route))
+    def gone(self, channel: str, number: int) -> bool:
+        """The row leaves the outbox, if the turn is committed. True if it was bound to a process."""
+        lane = self.lanes[channel]
+        route, owner = lane.taken.pop(number, None), lane.bound.pop(number, None)
+        if route is not None or owner is not None:
+            self._going.append(Gone(channel, number, route, owner))
+        return owner is not None
+
+    def give_back(self, channel: str, number: int) -> None:
+        """The process that a row is bound to did not begin it: anybody may have it, once the turn is
+        committed.
+        """
+        self._back.append((channel, number))
 
     def has_taken(self, channel: str, number: int) -> bool:
         """Has a sender the row, or had one that is lost?"""
         lane = self.lanes[channel]
-        return number in lane.taken or number in lane.returned
+        return number in lane.taken or number in lane.returned or number in lane.bound
 
     def turn_ended(self, committed: bool) -> None:
         """Without a commit the rows are still there, and still with those who had them."""
-        for channel, number, route in () if committed else self._going:
-            self.lanes[channel].taken[number] = route
+        for gone in () if committed else self._going:
+            lane = self.lanes[gone.channel]
+            if gone.route is not None:
+                lane.taken[gone.number] = gone.route
+            if gone.owner is not None:
+                lane.bound[gone.number] = gone.owner
+        for channel, number in self._back if committed else ():
+            self.free(channel, number)
         self._going.clear()
+        self._back.clear()
 
-    def hand_out(self, reads: Reads) -> list[tuple[bytes, list[Job]]]:
-        """Jobs for every session with credit."""
+    def free(self, channel: str, number: int) -> None:
+        """A row that was bound waits for anybody."""
+        lane = self.lanes[channel]
+        if lane.bound.pop(number, None) is not None:
+            lane.taken.pop(number, None)
+            insort(lane.returned, number)
+
+    def choose(self, reads: Reads) -> list[tuple[bytes, list[Job]]]:
+        """Jobs for every session with credit. Those that `fresh` names must not leave before that is
+        committed (`taking.hand_out`).
+        """
         out: list[tuple[bytes, list[Job]]] = []
+        self.fresh.clear()
         for channel, lane in self.lanes.items():
             for route, credit in lane.credit.items():
                 if credit <= 0:
                     continue
-                rows = self._next(reads, OUTBOX_TABLES[channel], lane, credit)
+                owner = self.owner(route)
+                rows = self._next(reads, OUTBOX_TABLES[channel], lane, owner, credit)
                 if rows:
                     jobs = [Job(channel, number, Raw(row)) for number, row in rows]
                     lane.taken.update((number, route) for number, _ in rows)
                     lane.credit[route] -= len(jobs)
                     out.append((route, jobs))
+                    for number, row in rows:
+                        if is_once(row) and number not in lane.bound:
+                            lane.bound[number] = owner
+                            self.fresh.append((route, channel, number))
         return out
 
-    def _next(self, reads: Reads, table: Table, lane: Lane, limit: int) -> Sequence[tuple[int, bytes]]:
+    def _next(
+        self, reads: Reads, table: Table, lane: Lane, owner: bytes, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        if lane.bound:
+            own = [n for n, taker in lane.bound.items() if taker == owner and n not in lane.taken]
+            if own:
+                return _read(reads, table, sorted(own)[:limit])
         if lane.returned:
             numbers, lane.returned = lane.returned[:limit], lane.returned[limit:]
-            rows = reads.getmulti(table, [u64(n) for n in numbers])
-            return [(read_u64(key), value) for key, value in rows]
-        rows = reads.range(table, u64(lane.cursor), None, limit)
-        if rows:
+            return _read(reads, table, numbers)
+        while rows := reads.range(table, u64(lane.cursor), None, limit):
             lane.cursor = read_u64(rows[-1][0]) + 1
-        return [(read_u64(key), value) for key, value in rows]
+            found = [(read_u64(key), value) for key, value in rows]
+            free = [row for row in found if row[0] not in lane.bound] if lane.bound else found
+            if free:
+                return free
+        return []
 
     def wants(self) -> bool:
         """Would any session take more?"""
         return any(credit > 0 for lane in self.lanes.values() for credit in lane.credit.values())
+
+
+def _read(reads: Reads, table: Table, numbers: list[int]) -> list[tuple[int, bytes]]:
+    return [(read_u64(key), value) for key, value in reads.getmulti(table, [u64(n) for n in numbers])]

@@ -34,10 +34,16 @@ class OutboxRow(Struct, array_like=True, gc=False):
     item: Raw
     roots: dict[str, Any]
     number: int = 0  # under which it was dispatched; a later attempt stands in the outbox under another
+    once: bool = False  # it leaves at most once (8.2). The last field: `is_once` reads it from the bytes
 
     def idempotency_key(self) -> str:
         """The key that every attempt carries: item, entry and first step name the action for good."""
         return f"{self.key}/{self.entry}/{self.first_step}"
+
+
+def is_once(row: bytes) -> bool:
+    """Whether an encoded row leaves at most once: its last byte is MessagePack's `true`."""
+    return row[-1] == 0xC3
 
 
 encode_outbox_row = msgspec.msgpack.Encoder().encode
@@ -150,6 +156,13 @@ class ForgetEmployee(Struct, array_like=True, gc=False):
     employee: int
 
 
+class TakeTurn(Struct, array_like=True, gc=False):
+    """The counter of a round robin now stands at `taken`."""
+
+    counter: str
+    taken: int
+
+
 class WithdrawAction(Struct, array_like=True, gc=False):
     """Take back what was dispatched under this number, unless a sender has it. If so the item is sent
     `ActionWithdrawn`, if not its report comes.
@@ -179,6 +192,7 @@ Effect = (
     | RemoveLink
     | WithdrawAction
     | WithdrawAll
+    | TakeTurn
 )
 
 

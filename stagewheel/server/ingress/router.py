@@ -35,6 +35,7 @@ from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.subscriptions import Subscriptions
+from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.limits import (
     FRAME_BYTES_MAX,
     JOBS_FRAME_MAX,
@@ -220,12 +221,7 @@ class Router:
         handout = self.engine.handout
         if not handout.wants():
             return
-        snapshot = self.engine.store.snapshot()
-        try:
-            given = handout.hand_out(snapshot)
-        finally:
-            snapshot.close()
-        for route, jobs in given:
+        for route, jobs in hand_out(self.engine):
             if not all(self.socket.send_nowait(route, *encode(Jobs(part))) for part in _frames_of(jobs)):
                 handout.lose(route)
 

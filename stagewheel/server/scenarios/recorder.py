@@ -16,6 +16,7 @@ from stagewheel.protocol.messages import Job, Report
 from stagewheel.protocol.plain import plain
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.channels.base import RefusedForGood
 from stagewheel.server.core.calendar import DAY_MS, parse_duration
 from stagewheel.server.core.effects import OutboxRow
@@ -83,11 +84,11 @@ class Recorder:
         for channel in OUTBOX_TABLES:
             if not self._of(channel).hold:
                 handout.pull(ROUTE, channel, SENDER_CREDIT_MAX)
+        given = hand_out(engine)
+        for lane in handout.lanes.values():
+            lane.credit.pop(ROUTE, None)
         snapshot = engine.store.snapshot()
         try:
-            given = handout.hand_out(snapshot)
-            for lane in handout.lanes.values():
-                lane.credit.pop(ROUTE, None)
             return [self._delivered(engine, snapshot, job) for _, jobs in given for job in jobs]
         finally:
             snapshot.close()

@@ -73,6 +73,14 @@ class Ledger:
         self._known.discard((channel, number))
         self._channels[channel].held -= 1
 
+    def turn_away(self, report: Report) -> None:
+        """Say that a job which came in too late is not begun."""
+        key = (report.channel, report.number)
+        if key not in self._known:
+            self._known.add(key)
+            self._unsent.append(report)
+            self._untaken += 1
+
     def report(self, report: Report) -> None:
         """A held job has its outcome."""
         self._channels[report.channel].held -= 1

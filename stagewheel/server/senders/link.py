@@ -7,6 +7,7 @@ restarted does not know us and we might not notice, so a session in which nothin
 is tried with an empty offer: a shard that has no session for it says so.
 """
 
+import os
 from typing import Protocol
 
 import trio
@@ -62,6 +63,7 @@ class Link:
     ) -> None:
         self._socket = DealerSocket(address, frame_bytes_max)
         self._name = name
+        self.instance = os.urandom(16)  # tells this process from others that had the name before
         self._owner = owner
         self._probe = probe  # a channel that an empty offer may name
         self._silence_s = silence_s
@@ -120,7 +122,9 @@ class Link:
             self._owner.speak()
 
     def _say_hello(self, now_s: float) -> None:
-        hello = Hello(PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX, self._name, __version__, "sender")
+        hello = Hello(
+            PROTOCOL_VERSION_MIN, PROTOCOL_VERSION_MAX, self._name, __version__, "sender", self.instance
+        )
         if self.send(hello):
             self._hello_s = now_s
 

@@ -10,7 +10,8 @@ Laws:
   the same rows, with the same keys, to the next one.
 - What was begun is ended and reported, over a new session if need be; what was not begun when a session
   ended is forgotten, since the shard may give it to somebody else.
-- `close` takes no more, ends what is under way within `CLOSING_S`, and waits for its reports to be committed.
+- `close` takes no more, gives back what was not begun, ends what is under way within `CLOSING_S`, and waits
+  for its reports to be committed.
 """
 
 import logging
@@ -37,7 +38,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.channels.base import Delivered, Outcome, PoolSettings, RefusedForGood, Retry, Unknown
 from stagewheel.server.core import backoff
-from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.core.effects import OutboxRow, is_once
 from stagewheel.server.limits import REASON_LENGTH_MAX, SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
@@ -83,6 +84,7 @@ class SenderProcess:
             shard_address, name, self, next(iter(self._pools)), SENDER_FRAME_BYTES_MAX, silence_s
         )
         self._wall = False  # whether the shard's clock is this machine's
+        self._closing = False
         self._all_taken = trio.Event()
 
     async def run(self) -> None:
@@ -95,7 +97,8 @@ class SenderProcess:
     async def close(self) -> None:
         """Take no more, end what is under way, and see the reports committed, each within its time."""
         self._ledger.stop_asking()
-        self._forget_waiting()
+        self._closing = True
+        self._give_back_waiting()
         async with trio.open_nursery() as nursery:
             for one in self._pools.values():
                 nursery.start_soon(one.close, CLOSING_S)
@@ -162,6 +165,8 @@ class SenderProcess:
                     self._report(job.channel, job.number, row, 1)
                 else:
                     self._begin(job, row)
+            elif self._closing and is_once(bytes(job.row)):
+                self._ledger.turn_away(self._returned(job.channel, job.number))
             if not count % JOBS_BETWEEN_YIELDS:
                 self._pump()
                 await trio.lowlevel.checkpoint()
@@ -214,6 +219,17 @@ class SenderProcess:
                 self._ledger.drop(one.name, task.number)
         for job, _ in self._versions.drop_waiting():
             self._ledger.drop(job.channel, job.number)
+
+    def _give_back_waiting(self) -> None:
+        """Say what was not begun, since nobody else may have what leaves at most once before that."""
+        for one in self._pools.values():
+            for task in one.drop_waiting():
+                self._ledger.report(self._returned(one.name, task.number))
+        for job, _ in self._versions.drop_waiting():
+            self._ledger.report(self._returned(job.channel, job.number))
+
+    def _returned(self, channel: str, number: int) -> Report:
+        return Report(channel, number, "returned", self._link.instance.hex())
 
     def _report(self, channel: str, number: int, outcome: Outcome, attempt: int) -> None:
         report = Report(channel, number, "delivered")
