@@ -1,21 +1,20 @@
 """The journal in sentences: what was decided, and why.
 
 Laws: a record holds facts and numbers; the words are made here and nowhere else. What a condition saw is told
-with the rule's own words, which are read from the ruleset version that the record names; where that can't be
+with the rule's own words, which are read from the ruleset version that the fact is about; where that can't be
 had, the sentence does without. Names are shown as they are written in the ruleset.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
 from stagewheel.cli.output import moment
 from stagewheel.protocol import journal as j
-from stagewheel.server.core.plan import TriggerPlan, Version
-from stagewheel.server.core.plan_actions import Condition
-from stagewheel.server.core.plan_steps import WorkflowPlan
+from stagewheel.protocol.messages import Test
 
 VALUE_CHARS_MAX: Final = 60
 WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,20 +44,19 @@ class Line(Struct, frozen=True):
 
 
 class Describer:
-    """Makes sentences. `versions` gives the compiled version of a number, or None."""
+    """Makes sentences, of the records of an item in their order."""
 
-    def __init__(self, versions: Callable[[int], Version | None]) -> None:
-        self._versions = versions
+    def __init__(self, versions: Versions) -> None:
+        self._abouts = Abouts(versions)
 
     def lines(self, record: j.Record) -> list[Line]:
         """The sentences of one record, in order."""
-        version = self._versions(record.version)
-        told = [fact for fact in record.did if not _told_already(fact)]
-        return [SENTENCES[type(fact)](_About(record, version), fact) for fact in told]
+        return [line_of(about) for about in self._abouts.of(record) if not _told_already(about.did)]
 
-    def line(self, record: j.Record, fact: j.Did) -> Line:
-        """The sentence of one fact of a record."""
-        return SENTENCES[type(fact)](_About(record, self._versions(record.version)), fact)
+
+def line_of(about: About) -> Line:
+    """The sentence of one fact."""
+    return SENTENCES[type(about.did)](about, about.did)
 
 
 GUARDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -70,68 +68,20 @@ GUARDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-class _About(Struct, frozen=True):
-    """The record around a fact, and its version."""
+def _saw(tests: Sequence[Test]) -> str:
+    """`status was 'new' (asked: is 'auto')`: the tests that were made, the last of which decided."""
+    parts = []
+    for test in tests:
+        word = WORDS.get(test.operator, test.operator)
+        saw = shown_seen(test.operator, test.seen)
+        parts.append(f"{test.path} was {saw} (asked: {word} {shown_value(test.expected)})")
+    return "; ".join(parts)
 
-    record: j.Record
-    version: Version | None
 
-    def saw(self, condition: Condition | None, seen: list[Any]) -> str:
-        """`status is 'new', not 'auto'`: the tests that were made, the last of which decided."""
-        if condition is None or not seen:
-            return ""
-        parts = []
-        for at in range(0, len(seen), 2):
-            if not isinstance(seen[at], int) or seen[at] >= len(condition.tests):
-                return ""
-            test = condition.tests[seen[at]]
-            word = WORDS.get(test.operator, test.operator)
-            saw = shown_seen(test.operator, seen[at + 1])
-            parts.append(f"{test.path} was {saw} (asked: {word} {shown_value(test.expected)})")
-        return "; ".join(parts)
-
-    def of_rule(self, rule: str, seen: list[Any]) -> str:
-        """What the condition of a rule saw."""
-        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
-        for stage in pipeline.stages.values() if pipeline is not None else ():
-            for plan in stage.rules:
-                if plan.id == rule:
-                    return self.saw(plan.condition, seen)
-        return ""
-
-    def plan_of(self, workflow: str) -> WorkflowPlan | None:
-        """A workflow, or the steps of a rule."""
-        if self.version is None:
-            return None
-        return self.version.workflows.get(workflow) or self.version.steps.get(workflow)
-
-    def of_start(self, workflow: str, seen: list[Any]) -> str:
-        """What the condition of a workflow's start saw."""
-        plan = self.plan_of(workflow)
-        return self.saw(plan.condition, seen) if plan is not None else ""
-
-    def of_operation(self, workflow: str, step: int, seen: list[Any]) -> str:
-        """What the condition of a workflow's step saw."""
-        plan = self.plan_of(workflow)
-        if plan is None or step >= len(plan.program):
-            return ""
-        return self.saw(getattr(plan.program[step], "condition", None), seen)
-
-    def trigger(self, id_: str) -> TriggerPlan | None:
-        """A trigger of the item's pipeline."""
-        pipeline = self.version.pipelines.get(self.record.pipeline) if self.version is not None else None
-        groups = pipeline.triggers.values() if pipeline is not None else ()
-        return next((plan for group in groups for plan in group if plan.id == id_), None)
-
-    def of_trigger(self, trigger: str, seen: list[Any]) -> str:
-        """What the condition of a trigger saw."""
-        plan = self.trigger(trigger)
-        return self.saw(plan.condition, seen) if plan is not None else ""
-
-    def name_of(self, trigger: str) -> str:
-        """A trigger with its own name: `paid (Invoice paid)`."""
-        plan = self.trigger(trigger)
-        return f"{trigger} ({plan.name})" if plan is not None and plan.name else trigger
+def _named(about: About, trigger: str) -> str:
+    """A trigger with its own name: `paid (Invoice paid)`."""
+    plan = trigger_of(about.version, trigger)
+    return f"{trigger} ({plan.name})" if plan is not None and plan.name else trigger
 
 
 def _told_already(fact: j.Did) -> bool:
@@ -164,90 +114,90 @@ def _by(rule: str) -> str:
     return f" by {rule}" if rule else ""
 
 
-def _created(about: _About, fact: j.ItemCreated) -> Line:
+def _created(about: About, fact: j.ItemCreated) -> Line:
     source = f", from {fact.source}" if fact.source else ""
     return Line("entered", f"created in {fact.pipeline}: {fact.title or '(no title)'}{source}")
 
 
-def _changed(about: _About, fact: j.FieldsChanged) -> Line:
+def _changed(about: About, fact: j.FieldsChanged) -> Line:
     values = ", ".join(f"{name} = {shown_value(value)}" for name, value in fact.fields.items())
     return Line("changed", f"changed{_by(fact.rule)}: {values}")
 
 
-def _entered(about: _About, fact: j.Entered) -> Line:
+def _entered(about: About, fact: j.Entered) -> Line:
     came = f" from {fact.from_stage}" if fact.from_stage else ""
-    how = f" by trigger {about.name_of(fact.trigger)}" if fact.trigger else _by(fact.rule)
+    how = f" by trigger {_named(about, fact.trigger)}" if fact.trigger else _by(fact.rule)
     whom = f", on behalf of employee {fact.by}" if fact.by else ""
     where = f" of pipeline {fact.pipeline}" if fact.pipeline and came else ""
     return Line("entered", f"entered stage {fact.to_stage}{where}{came}{how}{whom} (entry {fact.entry})")
 
 
-def _waits(about: _About, fact: j.StepWaits) -> Line:
+def _waits(about: About, fact: j.StepWaits) -> Line:
     until = f"until {moment(fact.due_ms)}" if fact.due_ms else "until its date field is filled"
     if fact.outside:
         until = f"for its hours (it is outside those of {', '.join(fact.outside)}) {until}"
-    return Line("waits", f"{fact.rule} waits {until}", about.of_rule(fact.rule, fact.seen))
+    return Line("waits", f"{fact.rule} waits {until}", _saw(about.tests()))
 
 
-def _ended(about: _About, fact: j.StepEnded) -> Line:
+def _ended(about: About, fact: j.StepEnded) -> Line:
     text = f"{fact.rule}: {fact.outcome}"
-    saw = about.of_rule(fact.rule, fact.seen)
+    saw = _saw(about.tests())
     if fact.reason == "condition":
         return Line(fact.outcome, f"{text}, its condition does not hold", saw)
     return Line(fact.outcome, f"{text}, {fact.reason}" if fact.reason else text, saw)
 
 
-def _dispatched(about: _About, fact: j.Dispatched) -> Line:
+def _dispatched(about: About, fact: j.Dispatched) -> Line:
     text = f"{fact.rule}: {fact.channel} on its way (number {fact.number})"
-    return Line("sending", text, about.of_rule(fact.rule, fact.seen))
+    return Line("sending", text, _saw(about.tests()))
 
 
-def _tried(about: _About, fact: j.DeliveryTried) -> Line:
+def _tried(about: About, fact: j.DeliveryTried) -> Line:
     if fact.attempt == 0:
         return Line("sending", f"{fact.rule}: {fact.reason}")
     again = f"attempt {fact.attempt} failed, next at {moment(fact.next_ms)}"
     return Line("waits", f"{fact.rule}: {again}: {fact.reason}")
 
 
-def _notified(about: _About, fact: j.Notified) -> Line:
+def _notified(about: About, fact: j.Notified) -> Line:
     people = ", ".join(map(str, fact.to))
     return Line("done", f"{fact.rule}: told employee{'s' if len(fact.to) > 1 else ''} {people}: {fact.text}")
 
 
-def _history(about: _About, fact: j.HistoryAdded) -> Line:
+def _history(about: About, fact: j.HistoryAdded) -> Line:
     creator = f" ({fact.created_by})" if fact.created_by else ""
     return Line("done", f"{fact.rule}: history{creator}: {fact.text}")
 
 
-def _event(about: _About, fact: j.EventSeen) -> Line:
+def _event(about: About, fact: j.EventSeen) -> Line:
     name = f"{fact.type} {fact.code}".strip()
     looked = []
     for trigger, reason, seen in fact.looked:
-        saw = about.of_trigger(trigger, seen)
+        saw = _saw(about.tests_of_trigger(trigger, reason, seen))
         looked.append(f"{trigger}: {reason}" + (f": {saw}" if saw else ""))
     said = (
-        f"trigger {about.name_of(fact.moved_by)} moves the item"
+        f"trigger {_named(about, fact.moved_by)} moves the item"
         if fact.moved_by
-        else "no trigger moves the item"
+        else f"no trigger moves the item{', ' if fact.reason else ''}{fact.reason}"
     )
-    saw = about.of_trigger(fact.moved_by, fact.seen) if fact.moved_by else ""
+    saw = _saw(about.tests_of_trigger(fact.moved_by, "", fact.seen))
     if saw:
         looked.append(saw)
     return Line("event", f"event {name}: {said}", "; ".join(looked))
 
 
-def _started(about: _About, fact: j.WorkflowStarted) -> Line:
+def _started(about: About, fact: j.WorkflowStarted) -> Line:
     text = f"workflow {fact.workflow} started ({fact.why or 'by an action'})"
-    return Line("", text, about.of_start(fact.workflow, fact.seen))
+    return Line("", text, _saw(about.tests()))
 
 
-def _not_started(about: _About, fact: j.WorkflowNotStarted) -> Line:
+def _not_started(about: About, fact: j.WorkflowNotStarted) -> Line:
     reason = "its condition does not hold" if fact.reason == "condition" else fact.reason
     text = f"workflow {fact.workflow} not started ({fact.why}): {reason}"
-    return Line("skipped", text, about.of_start(fact.workflow, fact.seen))
+    return Line("skipped", text, _saw(about.tests()))
 
 
-def _step_waits(about: _About, fact: j.WorkflowWaits) -> Line:
+def _step_waits(about: About, fact: j.WorkflowWaits) -> Line:
     until = [f"until {moment(fact.due_ms)}"] if fact.due_ms else []
     if fact.what:
         until.append(f"for {fact.what}")
@@ -259,7 +209,7 @@ def _place(fact: j.WorkflowStepped | j.WorkflowWaits) -> str:
     return f"{fact.workflow}, branch {fact.branch}, {what}" if fact.branch else f"{fact.workflow}, {what}"
 
 
-def _stepped(about: _About, fact: j.WorkflowStepped) -> Line:
+def _stepped(about: About, fact: j.WorkflowStepped) -> Line:
     place = _place(fact)
     text = f"{place}: {fact.outcome}"
     if fact.reason in ("true", "false"):
@@ -270,53 +220,58 @@ def _stepped(about: _About, fact: j.WorkflowStepped) -> Line:
         text = f"{place}: {fact.reason}"
     elif fact.reason:
         text = f"{text}, {fact.reason}"
-    return Line(fact.outcome, text, about.of_operation(fact.workflow, fact.step, fact.seen))
+    return Line(fact.outcome, text, _saw(about.tests()))
 
 
-def _workflow_ended(about: _About, fact: j.WorkflowEnded) -> Line:
+def _workflow_ended(about: About, fact: j.WorkflowEnded) -> Line:
     reason = f": {fact.reason}" if fact.reason else ""
     return Line(fact.outcome, f"workflow {fact.workflow} {fact.outcome}{reason}")
 
 
-def _held(about: _About, fact: j.Held) -> Line:
+def _held(about: About, fact: j.Held) -> Line:
     whom = f" by employee {fact.by}" if fact.by else ""
     what = f"automation of stage {fact.stage}" if fact.stage else "automation"
     told = fact.reason if fact.reason not in ("command", f"employee {fact.by}") else ""
     return Line("changed", f"{what} {fact.mode}{whom}" + (f": {told}" if told else ""))
 
 
-def _loop(about: _About, fact: j.LoopDetected) -> Line:
+def _loop(about: About, fact: j.LoopDetected) -> Line:
     what = GUARDS.get(fact.guard, fact.guard)
     return Line("failed", f"loop detected: {fact.count} {what}, allowed are {fact.limit}")
 
 
-def _paused(about: _About, fact: j.StepPaused) -> Line:
+def _paused(about: About, fact: j.StepPaused) -> Line:
     return Line("waits", f"{fact.rule}: due at {moment(fact.due_ms)}, stays until {fact.what} is resumed")
 
 
-def _fell_back(about: _About, fact: j.FellBack) -> Line:
+def _chosen(about: About, fact: j.EmployeeChosen) -> Line:
+    way = f"turn {fact.taken + 1} of the round robin" if fact.way == "round_robin" else "by chance"
+    return Line("", f"{fact.rule}: employee {fact.chosen} was chosen ({way})")
+
+
+def _fell_back(about: About, fact: j.FellBack) -> Line:
     return Line("", f"{fact.what}: employee {fact.missing} is not known, employee {fact.to} stands in")
 
 
-def _lettered(about: _About, fact: j.DeadLettered) -> Line:
+def _lettered(about: About, fact: j.DeadLettered) -> Line:
     return Line("failed", f"{fact.rule}: given up, kept as dead letter {fact.number}: {fact.reason}")
 
 
-def _client_put(about: _About, fact: j.ClientPut) -> Line:
+def _client_put(about: About, fact: j.ClientPut) -> Line:
     name = fact.client[0] if fact.client else ""
     how = {"item": ", as an item knew it", "event": ", whom an event named"}.get(fact.why, "")
     company = f", of company {fact.company}" if fact.company else ""
     return Line("changed", f"contact data: {name or '(no name)'}{company}{how}")
 
 
-def _client_linked(about: _About, fact: j.ClientLinked) -> Line:
+def _client_linked(about: About, fact: j.ClientLinked) -> Line:
     if fact.state == "refused":
         return Line("failed", f"item {fact.item} is not linked: {fact.reason}")
     said = "no longer names it" if fact.state == "gone" else f"names it ({fact.state}, in {fact.pipeline})"
     return Line("", f"item {fact.item} {said}")
 
 
-def _forwarded(about: _About, fact: j.EventForwarded) -> Line:
+def _forwarded(about: About, fact: j.EventForwarded) -> Line:
     name = f"{fact.type} {fact.code}".strip()
     if fact.created:
         return Line("event", f"event {name}: no open item has a trigger for it; {fact.created} is created")
@@ -324,21 +279,21 @@ def _forwarded(about: _About, fact: j.EventForwarded) -> Line:
     return Line("event", f"event {name}: {reached}")
 
 
-def _cap_awaited(about: _About, fact: j.CapAwaited) -> Line:
+def _cap_awaited(about: About, fact: j.CapAwaited) -> Line:
     if fact.until_ms:
         until = moment(fact.until_ms)
         return Line("waits", f"{fact.rule}: the cap on {fact.channel} is reached, asks again at {until}")
     return Line("waits", f"{fact.rule}: asks {fact.client} whether the cap on {fact.channel} leaves room")
 
 
-def _cap_counted(about: _About, fact: j.CapCounted) -> Line:
+def _cap_counted(about: About, fact: j.CapCounted) -> Line:
     whose = f"step {fact.step} of {fact.item}"
     if fact.granted:
         return Line("done", f"cap on {fact.channel}: {whose} is counted")
     return Line("skipped", f"cap on {fact.channel}: no room for {whose} before {moment(fact.until_ms)}")
 
 
-SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyType(
+SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType(
     {
         j.ItemCreated: _created,
         j.FieldsChanged: _changed,
@@ -370,6 +325,7 @@ SENTENCES: Final[Mapping[type, Callable[[_About, Any], Line]]] = MappingProxyTyp
         j.AutomationHeld: lambda about, fact: Line("cancelled", f"nothing begins: {fact.what} is stopped"),
         j.StepPaused: _paused,
         j.FellBack: _fell_back,
+        j.EmployeeChosen: _chosen,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),

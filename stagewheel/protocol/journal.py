@@ -45,6 +45,7 @@ class Entered(Fact, tag=3):
     trigger: str = ""
     rule: str = ""
     pipeline: str = ""  # set when the pipeline changed
+    before: int = 0  # the ruleset version of the entry before, where that was another one
 
 
 class StepWaits(Fact, tag=4):
@@ -112,13 +113,18 @@ class HistoryAdded(Fact, tag=9):
 
 
 class EventSeen(Fact, tag=10):
-    """An event came in; `looked` are the triggers that did not move the item: [id, reason, seen]."""
+    """An event came in; `looked` are the triggers that did not move the item: [id, reason, seen].
+
+    Of the reason "setting" `seen` is [number of the setting, value]. `reason`: why no trigger was looked at.
+    """
 
     type: str
     code: str
     moved_by: str = ""
     looked: list[list[Any]] = []
     seen: list[Any] = []  # what the condition of the one that moved it saw
+    reason: str = ""
+    version: int = 0  # whose triggers were looked at; 0: that of the item's entry
 
 
 class WorkflowStarted(Fact, tag=11):
@@ -245,6 +251,7 @@ class WorkflowNotStarted(Fact, tag=35):
     why: str
     reason: str
     seen: list[Any] = []
+    version: int = 0  # of the ruleset whose workflow it was
 
 
 class WorkflowWaits(Fact, tag=36):
@@ -310,6 +317,18 @@ class FellBack(Fact, tag=29):
     to: int
 
 
+class EmployeeChosen(Fact, tag=45):
+    """One of several employees was chosen (A3): `way` is round_robin | random. `taken`: how many turns the
+    counter of the round robin had counted before.
+    """
+
+    rule: str
+    step: int
+    chosen: int
+    way: str
+    taken: int = 0
+
+
 Did = (
     ItemCreated
     | FieldsChanged
@@ -341,6 +360,7 @@ Did = (
     | AutomationHeld
     | StepPaused
     | FellBack
+    | EmployeeChosen
 )
 
 

@@ -73,6 +73,11 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
         (j.DeliveryTried("r", 1, 0, "dead letter retried", 0), "r: dead letter retried"),
         (j.Notified("r", [7, 8], "hi"), "r: told employees 7, 8: hi"),
         (j.HistoryAdded("r", "late", "robot"), "r: history (robot): late"),
+        (
+            j.EmployeeChosen("r", 1, 12, "round_robin", 4),
+            "r: employee 12 was chosen (turn 5 of the round robin)",
+        ),
+        (j.EmployeeChosen("r", 1, 12, "random"), "r: employee 12 was chosen (by chance)"),
         (j.EventSeen("app", "go", "t"), "event app go: trigger t moves the item"),
         (j.EventSeen("app", "go"), "event app go: no trigger moves the item"),
         (j.WorkflowStarted("w", 1, "created"), "workflow w started (created)"),

@@ -157,6 +157,7 @@ RECORD: Final = journal.Record(
         journal.AutomationHeld("pipeline sales"),
         journal.StepPaused("r2", 3, 1_790_000_600_000, "rule r2"),
         journal.FellBack("trigger t1", 8, 1),
+        journal.EmployeeChosen("r7", 2, 12, "round_robin", 4),
     ],
 )
 

@@ -21,7 +21,7 @@ from stagewheel.server.core.hours import refuse_employee
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.plan import Version
 from stagewheel.server.store.base import Batch, Reads
-from stagewheel.server.store.keys import u64
+from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
 ACTIVE_KEY = b"active"
@@ -59,15 +59,19 @@ class Reference:
         self.used: set[int] | None = None  # numbers that were needed since somebody began to look (retention)
 
     def load(self, reads: Reads) -> None:
-        """Employees, and the active version of every ruleset. Versions compiled before stay: they never
-        change.
+        """Employees, turns, and the active version of every ruleset. Versions compiled before stay: they
+        never change.
         """
-        facts = Facts(self.facts.versions, {}, {})
+        facts = Facts(self.facts.versions, {}, {}, turns={})
         start = b""
         while rows := reads.range(Table.EMPLOYEES, start, None, PAGE_ROWS):
             for _, value in rows:
                 employee = _decode_employee(value)
                 facts.employees[employee.id] = employee
+            start = rows[-1][0] + b"\x00"
+        start = b""
+        while rows := reads.range(Table.TURNS, start, None, PAGE_ROWS):
+            facts.turns.update((key.decode(), read_u64(value)) for key, value in rows)
             start = rows[-1][0] + b"\x00"
         self.facts = facts
         row = reads.get(Table.META, ACTIVE_KEY)

@@ -11,9 +11,10 @@ from typing import Any
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.acting import FAILED, Acted, Asked
-from stagewheel.server.core.create_actions import create_from
+from stagewheel.server.core.create_actions import create_client, create_from
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.item_actions import (
+    add_observers,
     change_responsible,
     change_stage,
     delete_item,
@@ -22,9 +23,11 @@ from stagewheel.server.core.item_actions import (
 )
 from stagewheel.server.core.plan_actions import (
     ActionPlan,
+    AddObserversPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
     ChannelPlan,
+    CreateClientPlan,
     CreateFromPlan,
     DeleteItemPlan,
     HistoryPlan,
@@ -54,4 +57,6 @@ HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     NotifyPlan: notify,
     HistoryPlan: add_history,
     CreateFromPlan: create_from,
+    CreateClientPlan: create_client,
+    AddObserversPlan: add_observers,
 }

@@ -1,13 +1,16 @@
-"""Actions on the item itself: stage, pipeline, fields, responsible, its end; variables (A1–A4, A7, A8)."""
+"""Actions on the item itself: stage, pipeline, fields, responsible, observers, its end; variables
+(A1–A4, A7–A9)."""
 
 from typing import Any
 
 from stagewheel.server.core.acting import ACTED_DONE, ACTED_MOVING, DONE, FAILED, Acted, Asked
 from stagewheel.server.core.again import act_again
+from stagewheel.server.core.choosing import NOBODY, choose
 from stagewheel.server.core.deciding import Changed, Deciding, Move
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.plan_actions import (
+    AddObserversPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
     DeleteItemPlan,
@@ -44,10 +47,16 @@ def delete_item(d: Deciding, action: DeleteItemPlan, asked: Asked) -> Acted:
 
 def change_responsible(d: Deciding, action: ChangeResponsiblePlan, asked: Asked) -> Acted:
     """Set the responsible person."""
-    ids = action.to(d.scope)
-    if not ids:
-        return Acted(FAILED, "nobody left")
-    return set_values(d, {"responsible": ids[0]}, asked)
+    chosen = choose(d, action.to, asked)
+    return set_values(d, {"responsible": chosen}, asked) if chosen else Acted(FAILED, NOBODY)
+
+
+def add_observers(d: Deciding, action: AddObserversPlan, asked: Asked) -> Acted:
+    """Observers besides those that the item has; each stands there once."""
+    found = action.people(d.scope)
+    if not found:
+        return Acted(FAILED, NOBODY)
+    return set_values(d, {"observers": list(dict.fromkeys([*d.more.observers, *found]))}, asked)
 
 
 def set_fields(d: Deciding, action: SetFieldsPlan, asked: Asked) -> Acted:

@@ -62,10 +62,25 @@ class DeleteItemPlan(ActionPlan):
     """A7, without erasing."""
 
 
-class ChangeResponsiblePlan(ActionPlan):
-    """A3, one person."""
+class ChoicePlan(Struct, frozen=True):
+    """One employee of several: the first of `people`, or one of `ids` by turns or by chance."""
 
-    to: People
+    way: str  # first | round_robin | random
+    people: People
+    ids: tuple[int, ...] = ()
+    skip_absent: bool = False
+
+
+class ChangeResponsiblePlan(ActionPlan):
+    """A3."""
+
+    to: ChoicePlan
+
+
+class AddObserversPlan(ActionPlan):
+    """A9."""
+
+    people: People
 
 
 class SetFieldsPlan(ActionPlan):
@@ -95,11 +110,30 @@ class HistoryPlan(ActionPlan):
 
 
 class CreateFromPlan(ActionPlan):
-    """A5 in its basic form: create an item from this one, carry fields over, mark the source."""
+    """A5 and A6: create an item from this one, carry fields over, mark the source.
 
-    pipeline: str
+    `copies` are the fields that go over as they are, besides `fields`; `copies_rest` those that no entity
+    declares, and observers, products and zone. `clients`: both | contact | company | none.
+    """
+
+    pipeline: str  # empty: the item's own
     stage: str
     title: Value
+    fields: dict[str, Value]
+    then_stage: str = ""
+    then_fields: dict[str, Value] = {}
+    responsible: ChoicePlan | None = None  # None: that of the source
+    clients: str = "both"
+    source: Value | None = None  # None: the key of the source
+    copies: frozenset[str] = frozenset()
+    copies_rest: bool = False
+
+
+class CreateClientPlan(ActionPlan):
+    """A5: make a contact or company of what the item knows, and link the item to it."""
+
+    kind: str  # contact | company
+    name: Value
     fields: dict[str, Value]
     then_stage: str = ""
     then_fields: dict[str, Value] = {}

@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from stagewheel.server.core.plan import EntityPlan
 from stagewheel.server.core.plan_actions import (
     ActionPlan,
+    AddObserversPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
     ChannelPlan,
-    CreateFromPlan,
     DeleteItemPlan,
     HistoryPlan,
     NotifyPlan,
@@ -26,15 +25,19 @@ from stagewheel.server.core.plan_actions import (
     Value,
 )
 from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument, Recipient, WebhookDocument
+from stagewheel.server.rules.choices import compile_choice
+from stagewheel.server.rules.compile_creating import copy_item, create_from
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document_actions import (
     ACTIONS,
     ACTIONS_LATER,
     AddHistoryDoc,
+    AddObserversDoc,
     CallDoc,
     ChangePipelineDoc,
     ChangeResponsibleDoc,
     ChangeStageDoc,
+    CopyItemDoc,
     CreateFromDoc,
     DeleteItemDoc,
     NotifyDoc,
@@ -47,8 +50,8 @@ from stagewheel.server.rules.document_actions import (
     WebhookDoc,
 )
 from stagewheel.server.rules.document_steps import RunStepDoc
+from stagewheel.server.rules.field_values import field_values
 from stagewheel.server.rules.mistakes import nearest
-from stagewheel.server.rules.names import ITEM_KINDS
 from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people, responsible, supervisor
 from stagewheel.server.rules.phone import check_call, check_sms
 from stagewheel.server.rules.reader import NOT_YET, read, shown
@@ -56,14 +59,6 @@ from stagewheel.server.rules.templates import Made, carried
 from stagewheel.server.rules.waits import duration_of, length_ms
 from stagewheel.server.rules.where import Where
 
-WRITABLE: Final = {
-    "title": "text",
-    "responsible": "number",
-    "timezone": "text",
-    "source": "text",
-    "observers": "list",
-    "products": "list",
-}
 EXPIRES: Final = {"email": "3d", "webhook": "1d"}  # 8.7
 CLIENT: Final = "client"
 AUTO: Final = "auto"
@@ -114,87 +109,25 @@ def _delete_item(doc: DeleteItemDoc, where: Where) -> ActionPlan:
 
 
 def _change_responsible(doc: ChangeResponsibleDoc, where: Where) -> ActionPlan:
-    return ChangeResponsiblePlan(index=0, to=where.people(doc.to))
+    return ChangeResponsiblePlan(index=0, to=compile_choice(doc.to, where, "to"))
+
+
+def _add_observers(doc: AddObserversDoc, where: Where) -> ActionPlan:
+    return AddObserversPlan(index=0, people=where.people(doc.observers, "observers"))
 
 
 def _set_fields(doc: SetFieldsDoc, where: Where) -> ActionPlan:
     if not doc.fields:
         where.mistake("fields", "no field is set")
-    return SetFieldsPlan(index=0, values=_values(doc.fields, where.names.entity, where, "fields"))
-
-
-def _values(fields: dict[str, Any], entity: EntityPlan, where: Where, *keys: str) -> dict[str, Value]:
-    """Fields of an entity, each with the value it gets; constants are checked against the type."""
-    place = where.place
-    for key in keys:
-        place = place / key
-    made: dict[str, Value] = {}
-    for name, raw in fields.items():
-        complaint = _unfit(name, raw, entity)
-        if complaint:
-            where.work.log.mistake(place / name, complaint)
-        else:
-            made[name] = where.value(raw, *keys, name)
-    return made
-
-
-def _unfit(name: str, raw: Any, entity: EntityPlan) -> str:
-    fixed = not (isinstance(raw, str) and "{{" in raw) and raw is not None
-    field = entity.fields.get(name)
-    if field is not None:
-        if isinstance(raw, list | dict) and "{{" in str(raw):
-            return ""
-        complaint = field.accepts(raw) if fixed else ""
-        return f"'{name}' is {field.type}: {complaint}" if complaint else ""
-    if name in WRITABLE:
-        types: dict[str, type] = {"text": str, "number": int, "list": list}
-        wanted = WRITABLE[name]
-        if fixed and (not isinstance(raw, types[wanted]) or isinstance(raw, bool)):
-            return f"'{name}' is a {wanted}, not {shown(raw)}"
-        return ""
-    if name in ITEM_KINDS:
-        return f"'{name}' can't be set; it belongs to the engine"
-    if entity.extra:
-        return ""
-    known = [*entity.fields, *WRITABLE]
-    return f"unknown field '{name}' of {entity.id}{nearest(name, known)}"
+    return SetFieldsPlan(index=0, values=field_values(doc.fields, where.names.entity, where, "fields"))
 
 
 def _set(doc: SetDoc, where: Where) -> ActionPlan:
     if not where.in_workflow:
-        where.mistake("do", "variables exist in workflows only; use set_fields in a rule")
+        example = '{do: set_fields, fields: {size: "{{ item.size + 1 }}"}}'
+        where.mistake("do", f"variables exist in workflows only; a rule computes in fields: {example}")
     return SetVarsPlan(
         index=0, values={name: where.value(raw, "vars", name) for name, raw in doc.vars.items()}
-    )
-
-
-def _create_from(doc: CreateFromDoc, where: Where) -> ActionPlan:
-    work = where.work
-    known = work.check_pipeline(doc.pipeline, where.place / "pipeline")
-    shape = work.pipelines.get(doc.pipeline)
-    entity = work.names(shape.entity).entity if shape is not None else where.names.entity
-    if doc.stage:
-        work.check_stage(doc.pipeline, doc.stage, where.place / "stage")
-    fields = _values(doc.fields, entity, where, "fields") if known else {}
-    for number, name in enumerate(doc.copy):
-        for side in (where.names.entity, entity):
-            if name not in side.fields and not side.extra:
-                at = where.place / "copy" / number
-                work.log.mistake(at, f"unknown field '{name}' of {side.id}{nearest(name, side.fields)}")
-        fields.setdefault(name, _field_reader(name))
-    then = doc.then
-    if then is not None and then.stage:
-        work.check_stage(where.pipeline, then.stage, where.place / "then" / "stage")
-    return CreateFromPlan(
-        index=0,
-        pipeline=doc.pipeline,
-        stage=doc.stage,
-        title=where.value(doc.title, "title"),
-        fields=fields,
-        then_stage=then.stage if then is not None else "",
-        then_fields=_values(then.fields, where.names.entity, where, "then", "fields")
-        if then is not None
-        else {},
     )
 
 
@@ -215,10 +148,6 @@ def run_workflow(doc: RunWorkflowDoc | RunStepDoc, where: Where) -> RunWorkflowP
             )
     values = {name: where.value(raw, "vars", name) for name, raw in doc.vars.items()}
     return RunWorkflowPlan(index=0, workflow=doc.workflow, wait=doc.wait, values=values)
-
-
-def _field_reader(name: str) -> Value:
-    return lambda scope: scope.fields.get(name)
 
 
 def _notify(doc: NotifyDoc, where: Where) -> ActionPlan:
@@ -368,7 +297,9 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     ChangeResponsibleDoc: _change_responsible,
     SetFieldsDoc: _set_fields,
     SetDoc: _set,
-    CreateFromDoc: _create_from,
+    CreateFromDoc: create_from,
+    CopyItemDoc: copy_item,
+    AddObserversDoc: _add_observers,
     NotifyDoc: _notify,
     AddHistoryDoc: _add_history,
     SendEmailDoc: _send_email,

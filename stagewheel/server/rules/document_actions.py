@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from stagewheel.server.rules.document import Doc, Id, Name
+from stagewheel.server.rules.document import Doc, Employee, Id, Name
 
 
 class RecipientDoc(Doc):
@@ -52,13 +52,30 @@ class DeleteItemDoc(Doc):
     do: str
 
 
+class ChoiceDoc(Doc):
+    """One employee of several."""
+
+    what: ClassVar[str] = "a choice of employees"
+    first: int | str | list[int | str] | None = None
+    round_robin: list[Employee] | None = None
+    random: list[Employee] | None = None
+    skip_absent: bool = False
+
+
 class ChangeResponsibleDoc(Doc):
-    """A3, one person."""
+    """A3."""
 
     what: ClassVar[str] = "change_responsible"
-    later: ClassVar[frozenset[str]] = frozenset({"round_robin", "random", "skip_absent"})
     do: str
-    to: int | str
+    to: ChoiceDoc | int | str | list[int | str]
+
+
+class AddObserversDoc(Doc):
+    """A9."""
+
+    what: ClassVar[str] = "add_observers"
+    do: str
+    observers: int | str | list[int | str]
 
 
 class SetFieldsDoc(Doc):
@@ -78,17 +95,31 @@ class SetDoc(Doc):
 
 
 class CreateFromDoc(Doc):
-    """A5, basic."""
+    """A5: an item in `pipeline`, or with `create` a contact or company."""
 
     what: ClassVar[str] = "create_from"
-    later: ClassVar[frozenset[str]] = frozenset({"responsible", "client", "source", "create"})
     do: str
-    pipeline: str
+    pipeline: str = ""
+    create: Literal["contact", "company"] | None = None
+    stage: str = ""
+    title: str | None = None
+    fields: dict[Name, Any] = {}
+    copy: list[Name] | None = None
+    responsible: ChoiceDoc | int | str | list[int | str] | None = None
+    client: Literal["both", "contact", "company", "none"] | None = None
+    source: str | None = None
+    then: ThenDoc | None = None
+
+
+class CopyItemDoc(Doc):
+    """A6: in the own pipeline, or another one."""
+
+    what: ClassVar[str] = "copy_item"
+    do: str
+    pipeline: str = ""
     stage: str = ""
     title: str = "{{ item.title }}"
     fields: dict[Name, Any] = {}
-    copy: list[Name] = []
-    then: ThenDoc | None = None
 
 
 class NotifyDoc(Doc):
@@ -192,6 +223,8 @@ ACTIONS: dict[str, type[Doc]] = {
     "set_fields": SetFieldsDoc,
     "set": SetDoc,
     "create_from": CreateFromDoc,
+    "copy_item": CopyItemDoc,
+    "add_observers": AddObserversDoc,
     "notify": NotifyDoc,
     "notify_supervisor": NotifyDoc,
     "add_history": AddHistoryDoc,
@@ -203,7 +236,7 @@ ACTIONS: dict[str, type[Doc]] = {
 }
 ACTIONS_LATER = frozenset(
     {
-        *("copy_item", "add_observers", "create_document", "create_qr"),
+        *("create_document", "create_qr"),
         *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
         *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
     }

@@ -43,6 +43,11 @@ def observers(scope: Scope) -> list[int]:
     return _known(scope, scope.item.more.observers if scope.item.more is not None else [])
 
 
+def nobody(scope: Scope) -> list[int]:
+    """Nobody: where a list has a mistake, or is not made of people."""
+    return []
+
+
 WORDS: Final[dict[str, People]] = {
     RESPONSIBLE: responsible,
     SUPERVISOR: supervisor,

@@ -34,7 +34,10 @@ class Where:
             place = place / key
         return self.work.templates.value(raw, place, self.names)
 
-    def people(self, raw: Any, key: str = "to") -> People:
+    def people(self, raw: Any, key: str = "to", *keys: str) -> People:
         """Recipients at a key."""
-        self.work.check_employees(raw, self.place / key)
-        return compile_people(raw, self.place / key, self.names, self.work.templates, self.work.log)
+        place = self.place / key
+        for one in keys:
+            place = place / one
+        self.work.check_employees(raw, place)
+        return compile_people(raw, place, self.names, self.work.templates, self.work.log)
