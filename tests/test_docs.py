@@ -3,7 +3,8 @@
 A block of YAML that begins with `ruleset:` is a whole ruleset. A block behind `<!-- rules -->`,
 `<!-- triggers -->`, `<!-- steps -->` or `<!-- ruleset -->` is a part of one: the list of a stage's rules or
 triggers, the steps of a workflow, or further keys of a file; it is laid beside the first whole ruleset of its
-page. Every other block of YAML is shown only, and must be readable.
+page. A block that begins with `scenario:` is played. Every other block of YAML is shown only, and must be
+readable.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from stagewheel.cli.main import COMMANDS
+from stagewheel.cli.main import COMMANDS, main
 from stagewheel.server.core.events import EVENTS
 from stagewheel.server.rules import document, document_actions, document_steps, yaml
 from stagewheel.server.rules.compile import compile_ruleset
@@ -132,6 +133,14 @@ def test_every_block_can_be_read(block: Block) -> None:
     log = Log()
     assert yaml.load("block.yaml", block.text, log) is not None
     assert log.mistakes == []
+
+
+@pytest.mark.parametrize("block", [one for one in blocks() if one.text.startswith("scenario:")], ids=place)
+def test_a_scenario_of_a_page_holds(block: Block, tmp_path: Path, repository: Path) -> None:
+    """Its ruleset is seen from examples/scenarios/seeds, where it could stand."""
+    above = (repository / "examples").as_posix()
+    (tmp_path / "scenario.yaml").write_text(block.text.replace("../..", above), encoding="utf-8")
+    assert main(["test", str(tmp_path / "scenario.yaml")]) == 0
 
 
 def test_there_is_an_example_of_every_kind() -> None:
