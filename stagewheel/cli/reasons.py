@@ -5,19 +5,29 @@ entry keeps (1.6); every sentence comes from a record or from a plan, nothing is
 came to has exactly one reason: its last outcome, else what it waits for, else why it never began.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from stagewheel.cli.describe import Describer
+from stagewheel.cli.abouts import About, Abouts, Versions, rule_of, stages, trigger_of
+from stagewheel.cli.describe import line_of
 from stagewheel.cli.output import moment
 from stagewheel.protocol import journal as j
 from stagewheel.protocol.messages import Test
-from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, TriggerPlan, Version
-from stagewheel.server.core.plan_actions import Condition
-from stagewheel.server.core.triggers import tests_seen
+from stagewheel.server.core.acting import LEFT
+from stagewheel.server.core.plan import RulePlan, StagePlan, Version
+from stagewheel.server.core.triggers import CONDITION, SETTING
 
-Versions = Callable[[int], Version | None]
+OF_STEP = (
+    j.StepWaits,
+    j.StepEnded,
+    j.Dispatched,
+    j.DeliveryTried,
+    j.DeadLettered,
+    j.CapAwaited,
+    j.StepPaused,
+)
+NOT_LOOKED = {CONDITION: "its condition did not hold", SETTING: "a setting of it did not fit"}
 
 
 class Told(Struct, frozen=True):
@@ -59,35 +69,42 @@ class Journal:
         self.item = item
         self.records = list(records)
         self.versions = versions
-        self.describer = Describer(versions)
-        self.kept = {
-            did.instance: did.version
-            for record in self.records
-            for did in record.did
-            if isinstance(did, j.WorkflowStarted)
-        }
+        abouts = Abouts(versions)
+        self.abouts = [abouts.of(record) for record in self.records]
 
     def newest(self) -> Version | None:
-        """The version of the last record."""
-        return self.versions(self.records[-1].version) if self.records else None
+        """The newest version that the records name."""
+        for number in self.numbers():
+            return self.versions(number)
+        return None
 
-    def passages(self) -> Iterator[tuple[Passage, list[tuple[j.Record, j.Did]]]]:
-        """Each stay with the facts that were journalled during it, and those of the move that ended it."""
-        passage: Passage | None = None
-        facts: list[tuple[j.Record, j.Did]] = []
-        for record in self.records:
-            for did in record.did:
-                if isinstance(did, j.Entered):
-                    if passage is not None:
-                        yield passage, facts
-                    facts = []
-                    how = self.describer.line(record, did).text
-                    pipeline = did.pipeline or record.pipeline
-                    passage = Passage(did.entry, pipeline, did.to_stage, record.version, record.at_ms, how)
-                elif passage is not None:
-                    facts.append((record, did))
-        if passage is not None:
-            yield passage, facts
+    def numbers(self) -> list[int]:
+        """The versions that the records name, the latest first."""
+        told = (about.number for abouts in reversed(self.abouts) for about in reversed(abouts))
+        return list(dict.fromkeys(told))
+
+    def passages(self) -> list[tuple[Passage, list[About]]]:
+        """Each stay with the facts that were journalled during it, those of the move that ended it, and what
+        is told later of an action that left in it.
+        """
+        found: list[tuple[Passage, list[About]]] = []
+        homes: dict[int, list[About]] = {}  # step -> facts of the stay in which it began
+        for about in (one for abouts in self.abouts for one in abouts):
+            record, did = about.record, about.did
+            if isinstance(did, j.Entered):
+                pipeline = did.pipeline or (found[-1][0].pipeline if found else record.pipeline)
+                how = line_of(about).text
+                found.append(
+                    (Passage(did.entry, pipeline, did.to_stage, about.number, record.at_ms, how), [])
+                )
+            elif found:
+                passage, facts = found[-1]
+                if isinstance(did, OF_STEP) and did.step:
+                    facts = homes.setdefault(did.step, facts)
+                facts.append(about)
+                if isinstance(did, j.Enrolled):
+                    passage.version = did.version
+        return found
 
     def plan_of(self, passage: Passage) -> StagePlan | None:
         """The plan of the stage as its entry keeps it."""
@@ -95,32 +112,11 @@ class Journal:
         pipeline = version.pipelines.get(passage.pipeline) if version is not None else None
         return pipeline.stages.get(passage.stage) if pipeline is not None else None
 
-    def zoned(self, record: j.Record) -> PipelinePlan | None:
-        """Whose zone its tests compared dates in, unless the item has one of its own."""
-        version = self.versions(record.version)
-        return version.pipelines.get(record.pipeline) if version is not None else None
 
-    def condition_of(self, record: j.Record, did: j.Did) -> Condition | None:
-        """The condition that a fact of a workflow is about, in the version that its instance keeps (6.5)."""
-        number = self.kept.get(getattr(did, "instance", 0), record.version)
-        version = self.versions(number)
-        name = getattr(did, "workflow", "")
-        plan = version.workflows.get(name) or version.steps.get(name) if version is not None else None
-        if plan is None:
-            return None
-        if isinstance(did, j.WorkflowStepped) and did.step < len(plan.program):
-            return getattr(plan.program[did.step], "condition", None)
-        return plan.condition if isinstance(did, j.WorkflowStarted | j.WorkflowNotStarted) else None
-
-    def told(self, record: j.Record, did: j.Did, condition: Condition | None) -> Told:
-        """A fact in words."""
-        line = self.describer.line(record, did)
-        return Told(
-            record.at_ms,
-            line.outcome,
-            line.text,
-            tests_seen(condition, getattr(did, "seen", []), self.zoned(record)),
-        )
+def _told(about: About) -> Told:
+    """A fact in words."""
+    line = line_of(about)
+    return Told(about.record.at_ms, line.outcome, line.text, about.tests())
 
 
 # ---------------------------------------------------------------- rules
@@ -135,12 +131,8 @@ def explain_rule(journal: Journal, rule: str, *, only_last: bool = False) -> Exp
         mine = _of_rule(facts, rule)
         if plan is None and not mine:
             continue
-        condition = plan.condition if plan is not None else None
-        passage.told = [
-            journal.told(record, did, journal.condition_of(record, did) if _of_steps(did) else condition)
-            for record, did in mine
-        ]
-        passage.verdict = _verdict(journal, passage, stage, plan, facts, rule)
+        passage.told = [_told(about) for about in mine]
+        passage.verdict = _verdict(passage, stage, plan, facts, rule)
         stays.append(passage)
     if only_last:
         stays = stays[-1:]
@@ -148,60 +140,64 @@ def explain_rule(journal: Journal, rule: str, *, only_last: bool = False) -> Exp
     return Explanation(journal.item, rule, "rule", verdict, stays)
 
 
-def _of_rule(facts: Iterable[tuple[j.Record, j.Did]], rule: str) -> list[tuple[j.Record, j.Did]]:
+def _of_rule(facts: Iterable[About], rule: str) -> list[About]:
     """Facts of a rule, of the steps that it holds (6.8), and the workflow that it started."""
     return [
-        (record, did)
-        for record, did in facts
-        if getattr(did, "rule", "") == rule
-        or getattr(did, "workflow", "") == f"{rule}/steps"
-        or (isinstance(did, j.WorkflowStarted | j.WorkflowNotStarted) and did.why == f"by {rule}")
+        about
+        for about in facts
+        if getattr(about.did, "rule", "") == rule
+        or getattr(about.did, "workflow", "") == f"{rule}/steps"
+        or (isinstance(about.did, j.WorkflowStarted | j.WorkflowNotStarted) and about.did.why == f"by {rule}")
     ]
 
 
-def _of_steps(did: j.Did) -> bool:
-    return isinstance(did, j.WorkflowStepped | j.WorkflowWaits)
-
-
-def rule_of(stage: StagePlan | None, rule: str) -> RulePlan | None:
-    """The plan of a rule in a stage."""
-    return next((plan for plan in stage.rules if plan.id == rule), None) if stage is not None else None
-
-
 def _verdict(
-    journal: Journal,
-    passage: Passage,
-    stage: StagePlan | None,
-    plan: RulePlan | None,
-    facts: list[tuple[j.Record, j.Did]],
-    rule: str,
+    passage: Passage, stage: StagePlan | None, plan: RulePlan | None, facts: list[About], rule: str
 ) -> str:
-    for record, did in reversed(_of_rule(facts, rule)):
-        if isinstance(did, j.StepEnded):
-            return _ended(journal, record, did)
-        if _of_steps(did):
-            return f"its steps run: {journal.told(record, did, None).text}"
-        if isinstance(did, j.WorkflowStarted):
-            return f"it waits for workflow {did.workflow}, which it started at {moment(record.at_ms)}"
-        if isinstance(did, j.Dispatched):
-            return f"its {did.channel} is on its way since {moment(record.at_ms)}"
-        if isinstance(did, j.StepWaits):
-            until = f"until {moment(did.due_ms)}" if did.due_ms else "until its date field is filled"
-            return f"it waits {until}"
-        if isinstance(did, j.StepPaused):
-            return f"it was due at {moment(did.due_ms)} and stays until {did.what} is resumed"
-        if isinstance(did, j.DeliveryTried):
-            return f"its delivery failed ({did.reason}) and is tried again at {moment(did.next_ms)}"
+    for about in reversed(_of_rule(facts, rule)):
+        if said := _stands(about):
+            ended = isinstance(about.did, j.StepEnded)
+            return said if ended or not _is_paused(facts) else f"{said}; the item is paused"
     if plan is not None and stage is not None and plan.after_previous and plan.index:
         before = stage.rules[plan.index - 1]
-        why = _verdict(journal, passage, stage, before, facts, before.id)
+        why = _verdict(passage, stage, before, facts, before.id)
         return f"it has not begun: it comes after {before.id}, of which holds: {why}"
     if what := _stopped(facts):
-        return f"it did not start: the automation of {what} was stopped"
+        return f"it did not start: the automation of {what}"
     return "it left no trace in this stay"
 
 
-def _ended(journal: Journal, record: j.Record, did: j.StepEnded) -> str:
+def _stands(about: About) -> str:
+    """What a fact says of the rule now; "" if nothing."""
+    record, did = about.record, about.did
+    if isinstance(did, j.StepEnded):
+        return _ended(record, did)
+    if isinstance(did, j.WorkflowStepped | j.WorkflowWaits):
+        return f"its steps run: {line_of(about).text}"
+    if isinstance(did, j.WorkflowStarted):
+        return f"it waits for workflow {did.workflow}, which it started at {moment(record.at_ms)}"
+    if isinstance(did, j.Dispatched):
+        return f"its {did.channel} is on its way since {moment(record.at_ms)}"
+    if isinstance(did, j.StepWaits):
+        until = f"until {moment(did.due_ms)}" if did.due_ms else "until its date field is filled"
+        if did.outside:
+            return f"it was due and is held {until}: that was outside the hours of {', '.join(did.outside)}"
+        return f"it waits {until}"
+    if isinstance(did, j.CapAwaited):
+        if did.until_ms:
+            until = moment(did.until_ms)
+            return f"the cap on {did.channel} is reached: it asks again at {until}"
+        return f"it asks {did.client} whether the cap on {did.channel} leaves room"
+    if isinstance(did, j.StepPaused):
+        return f"it was due at {moment(did.due_ms)} and stays until {did.what} is resumed"
+    if isinstance(did, j.DeliveryTried):
+        if not did.next_ms:
+            return f"its action is on its way: {did.reason}"
+        return f"its delivery failed ({did.reason}) and is tried again at {moment(did.next_ms)}"
+    return ""
+
+
+def _ended(record: j.Record, did: j.StepEnded) -> str:
     at = moment(record.at_ms)
     if did.outcome == "done":
         return f"it ran at {at}" + (f": {did.reason}" if did.reason else "")
@@ -209,34 +205,51 @@ def _ended(journal: Journal, record: j.Record, did: j.StepEnded) -> str:
         return f"it did not run at {at}: its condition did not hold"
     reason = did.reason or "no reason was given"
     if did.outcome == "cancelled":
-        return f"it was cancelled at {at}: {reason}{_what_moved(journal, record)}"
+        return f"it was cancelled at {at}: {reason}{_what_cancelled(record, did)}"
     verb = "failed" if did.outcome == "failed" else "did not run"
     return f"it {verb} at {at}: {reason}"
 
 
-def _what_moved(journal: Journal, record: j.Record) -> str:
-    """The move in the same decision, which is what cancelled the step."""
-    for did in record.did:
-        if isinstance(did, j.Entered):
-            return f", for the item {journal.describer.line(record, did).text}"
+def _what_cancelled(record: j.Record, did: j.StepEnded) -> str:
+    """The move in the same decision that left the stage, or the guard that stopped the item."""
+    left = did.reason == LEFT
+    for fact in record.did[record.did.index(did) + 1 :] if left else record.did:
+        if left and isinstance(fact, j.Entered):
+            return f", for the item {_plain(record, fact)}"
+        if not left and isinstance(fact, j.LoopDetected):
+            return f" ({_plain(record, fact)})"
     return ""
 
 
-def _stopped(facts: Iterable[tuple[j.Record, j.Did]]) -> str:
+def _plain(record: j.Record, fact: j.Did) -> str:
+    return line_of(About(record, fact, record.version, None)).text
+
+
+def _stopped(facts: Iterable[About]) -> str:
     """What was stopped in this stay; "" if nothing was."""
-    for _, did in facts:
-        if isinstance(did, j.AutomationHeld):
-            return "the item" if did.what == "item" else did.what
-        if isinstance(did, j.Held) and did.mode == "stopped":
-            return f"stage {did.stage}" if did.stage else "the item"
+    loop = ""
+    for about in facts:
+        did = about.did
+        if isinstance(did, j.LoopDetected):
+            loop = f": {line_of(about).text}"
+        elif isinstance(did, j.AutomationHeld):
+            return f"{'the item' if did.what == 'item' else did.what} was stopped"
+        elif isinstance(did, j.Held) and did.mode == "stopped":
+            return f"stage {did.stage} was stopped" if did.stage else f"the item was stopped{loop}"
     return ""
+
+
+def _is_paused(facts: Iterable[About]) -> bool:
+    """Is the item paused, so that what is due stays in its mailbox?"""
+    held = [one.did for one in facts if isinstance(one.did, j.Held) and not one.did.stage]
+    return bool(held) and held[-1].mode == "paused"
 
 
 def _never(journal: Journal, rule: str) -> str:
     """The item never was where the rule could have been asked."""
     path = [passage.stage for passage, _ in journal.passages()]
     version = journal.newest()
-    for pipeline, stage in _stages(version):
+    for pipeline, stage in stages(version):
         if rule_of(stage, rule) is None:
             continue
         if stage.id in path:
@@ -253,12 +266,6 @@ def _never(journal: Journal, rule: str) -> str:
     return f"the item's ruleset has no rule {rule}"
 
 
-def _stages(version: Version | None) -> Iterator[tuple[PipelinePlan, StagePlan]]:
-    for pipeline in version.pipelines.values() if version is not None else ():
-        for stage in pipeline.stages.values():
-            yield pipeline, stage
-
-
 # ---------------------------------------------------------------- triggers and workflows
 
 
@@ -266,49 +273,38 @@ def explain_trigger(journal: Journal, trigger: str) -> Explanation:
     """Each event at which the trigger was looked at: it moved the item, or which test said no."""
     stays, verdict = [], ""
     for passage, facts in journal.passages():
-        for record, did in facts:
-            if not isinstance(did, j.EventSeen):
-                continue
-            found = _looked(journal, record, did, trigger)
-            if found is not None:
-                passage.told = [*passage.told, found]
-                verdict = passage.verdict = f"at {moment(record.at_ms)}: {found.text}"
+        passage.told = [told for about in facts if (told := _looked(about, trigger)) is not None]
         if passage.told:
+            last = passage.told[-1]
+            verdict = passage.verdict = f"at {moment(last.at_ms)}: {last.text}"
             stays.append(passage)
     return Explanation(journal.item, trigger, "trigger", verdict or _unheard(journal, trigger), stays)
 
 
-def _looked(journal: Journal, record: j.Record, did: j.EventSeen, trigger: str) -> Told | None:
+def _looked(about: About, trigger: str) -> Told | None:
+    did, at_ms = about.did, about.record.at_ms
+    if not isinstance(did, j.EventSeen):
+        return None
     event = f"event {did.type} {did.code}".strip()
     if did.moved_by == trigger:
-        plan = _trigger_of(journal.versions(record.version), trigger)
-        tests = tests_seen(plan.condition if plan is not None else None, did.seen, journal.zoned(record))
-        return Told(record.at_ms, "done", f"{event} moved the item", tests)
+        return Told(at_ms, "done", f"{event} moved the item", about.tests_of_trigger(trigger, "", did.seen))
     for id_, reason, seen in did.looked:
         if id_ == trigger:
-            plan = _trigger_of(journal.versions(record.version), trigger)
-            said = "its condition did not hold" if reason == "condition" else reason
-            tests = tests_seen(plan.condition if plan is not None else None, seen, journal.zoned(record))
-            return Told(record.at_ms, "skipped", f"{event} did not move the item: {said}", tests)
-    plan = _trigger_of(journal.versions(record.version), trigger)
-    if plan is not None and did.moved_by and plan.type == did.type and plan.code in ("", did.code):
-        return Told(
-            record.at_ms, "skipped", f"{event} moved the item by trigger {did.moved_by}, which is first"
-        )
-    return None
-
-
-def _trigger_of(version: Version | None, trigger: str) -> TriggerPlan | None:
-    for pipeline in version.pipelines.values() if version is not None else ():
-        for group in pipeline.triggers.values():
-            for plan in group:
-                if plan.id == trigger:
-                    return plan
+            said = NOT_LOOKED.get(reason, reason)
+            tests = about.tests_of_trigger(trigger, reason, seen)
+            return Told(at_ms, "skipped", f"{event} did not move the item: {said}", tests)
+    plan = trigger_of(about.version, trigger)
+    if plan is None or plan.type != did.type:
+        return None
+    if did.reason:
+        return Told(at_ms, "skipped", f"{event} did not move the item: {did.reason}")
+    if did.moved_by and plan.code in ("", did.code):
+        return Told(at_ms, "skipped", f"{event} moved the item by trigger {did.moved_by}, which is first")
     return None
 
 
 def _unheard(journal: Journal, trigger: str) -> str:
-    plan = _trigger_of(journal.newest(), trigger)
+    plan = trigger_of(journal.newest(), trigger)
     if plan is None:
         return f"the item's ruleset has no trigger {trigger}"
     event = f"{plan.type} {plan.code}".strip()
@@ -321,12 +317,10 @@ def explain_workflow(journal: Journal, workflow: str) -> Explanation:
     version = journal.newest()
     plan = version.workflows.get(workflow) if version is not None else None
     for passage, facts in journal.passages():
-        mine = [(r, d) for r, d in facts if getattr(d, "workflow", "") == workflow]
-        for record, did in mine:
-            told = journal.told(record, did, journal.condition_of(record, did))
-            passage.told = [*passage.told, told]
-            verdict = passage.verdict = f"at {moment(record.at_ms)}: {told.text}"
-        if mine:
+        passage.told = [_told(about) for about in facts if getattr(about.did, "workflow", "") == workflow]
+        if passage.told:
+            last = passage.told[-1]
+            verdict = passage.verdict = f"at {moment(last.at_ms)}: {last.text}"
             stays.append(passage)
     if not verdict:
         verdict = "it was never started for this item"
@@ -337,11 +331,11 @@ def explain_workflow(journal: Journal, workflow: str) -> Explanation:
 
 def explain(journal: Journal, about: str) -> Explanation | None:
     """What an id names, and what became of it; None if no version that the item met knows it."""
-    for number in dict.fromkeys(record.version for record in reversed(journal.records)):
+    for number in journal.numbers():
         version = journal.versions(number)
-        if any(rule_of(stage, about) is not None for _, stage in _stages(version)):
+        if any(rule_of(stage, about) is not None for _, stage in stages(version)):
             return explain_rule(journal, about)
-        if _trigger_of(version, about) is not None:
+        if trigger_of(version, about) is not None:
             return explain_trigger(journal, about)
         if version is not None and about in version.workflows:
             return explain_workflow(journal, about)
@@ -351,7 +345,7 @@ def explain(journal: Journal, about: str) -> Explanation | None:
 def names_of(journal: Journal) -> list[str]:
     """Every id that could be asked for, in the order of the newest version."""
     version = journal.newest()
-    names = [rule.id for _, stage in _stages(version) for rule in stage.rules]
+    names = [rule.id for _, stage in stages(version) for rule in stage.rules]
     for pipeline in version.pipelines.values() if version is not None else ():
         names += [plan.id for group in pipeline.triggers.values() for plan in group]
     return [*names, *(version.workflows if version is not None else ())]
@@ -359,12 +353,10 @@ def names_of(journal: Journal) -> list[str]:
 
 def explain_stay(journal: Journal) -> tuple[Passage, list[tuple[str, str]]] | None:
     """The present stay, and what each rule of its stage came to so far."""
-    last = None
-    for last in journal.passages():  # noqa: B007  the last one is what is wanted
-        pass
-    if last is None:
+    stays = journal.passages()
+    if not stays:
         return None
-    passage, facts = last
+    passage, facts = stays[-1]
     stage = journal.plan_of(passage)
     rules = stage.rules if stage is not None else ()
-    return passage, [(rule.id, _verdict(journal, passage, stage, rule, facts, rule.id)) for rule in rules]
+    return passage, [(rule.id, _verdict(passage, stage, rule, facts, rule.id)) for rule in rules]

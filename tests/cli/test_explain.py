@@ -8,6 +8,7 @@ import pytest
 from stagewheel.cli.local_server import LocalServer
 from stagewheel.cli.reasons import Explanation, Journal, explain, explain_stay
 from stagewheel.client.blocking import Client
+from stagewheel.protocol.messages import EnrolItem, HoldItem, RaiseEvent
 from tests.core.play import DAY_MS, Play, deals
 
 STAGES = """
@@ -188,6 +189,142 @@ def test_a_workflow_that_did_not_start_says_which_test_said_no() -> None:
     found = answer(play, "w")
     assert found.verdict.endswith("its condition does not hold")
     assert [(test.path, test.seen) for told in found.passages[0].told for test in told.tests] == [("size", 3)]
+
+
+ASKS = """
+- id: new
+  rules: [{id: wait, run: {after: 1d}, when: {size: {gt: 1}}, action: {do: notify, text: x}}]
+- id: offer
+  triggers:
+    - {id: go, on: app, code: go, when: %s}
+    - {id: mail, on: incoming_email, subject: roof}
+"""
+CARE = """
+workflows:
+  care: {pipeline: deals, start: {on_event: app, code: care, when: %s}, steps: [{do: notify, text: x}]}
+"""
+THREE = "{all: [{note: {empty: true}}, {paid: {empty: true}}, {size: {gt: 7}}]}"
+
+
+def test_s4_8_what_is_asked_by_a_newer_version_is_told_in_its_words() -> None:
+    """A trigger and a workflow's start are of the newest version; the entry keeps an older one (1.6)."""
+    play = Play(deals(ASKS % "{size: {gt: 5}}") + CARE % "{size: {gt: 5}}")
+    play.create(fields={"size": 3})
+    play.publish(deals(ASKS % THREE) + CARE % THREE)
+    play.event("go")
+    play.event("care")
+    for about in ("go", "care"):
+        tests = answer(play, about).passages[0].told[-1].tests
+        assert [test.path for test in tests] == ["note", "paid", "size"]
+        assert [test.held for test in tests] == [True, True, False]
+
+
+def test_s4_8_what_was_asked_before_another_version_began_is_told_in_the_words_of_its_own() -> None:
+    """One record of a rule of version 1 that moves the item, which enters under version 2."""
+    stages = """
+    - id: new
+      rules: [{id: go, run: {after: 1d}, when: %s, action: {do: change_stage, stage: b}}]
+    - {id: b}
+    """
+    play = Play(deals(stages % "{all: [{note: {empty: true}}, {size: {gt: 1}}]}"))
+    play.create(fields={"size": 3})
+    play.publish(deals(stages % "{paid: {is: true}}"))
+    play.wait(DAY_MS)
+    assert play.stage() == "b"
+    found = answer(play, "go")
+    assert [test.path for told in found.passages[0].told for test in told.tests] == ["note", "size"]
+
+
+def test_s1_6_an_entry_that_took_another_version_is_explained_by_it() -> None:
+    stages = "- id: new\n  rules: [{id: wait, run: {after: %s}, action: {do: notify, text: x}}%s]\n"
+    play = Play(deals(stages % ("1d", "")))
+    play.create()
+    play.publish(deals(stages % ("2d", ", {id: more, run: {after: 3d}, action: {do: notify, text: y}}")))
+    play.submit(EnrolItem("deal:1"))
+    stay = explain_stay(journal(play))
+    assert stay is not None
+    assert stay[0].version == 2
+    assert [(rule, verdict[:25]) for rule, verdict in stay[1]] == [
+        ("wait", "it waits until 2026-03-04"),
+        ("more", "it waits until 2026-03-05"),
+    ]
+
+
+def test_s5_7_a_setting_that_did_not_fit_is_named_with_what_the_event_had() -> None:
+    play = Play(deals(ASKS % "{size: {gt: 5}}"))
+    play.create()
+    play.submit(RaiseEvent("deal:1", type="incoming_email", code="info", payload={"subject": "Windows"}))
+    [told] = answer(play, "mail").passages[0].told
+    assert "a setting of it did not fit" in told.text
+    assert [(test.path, test.expected, test.seen) for test in told.tests] == [
+        ("trigger.subject", "roof", "Windows")
+    ]
+
+
+def test_s5_7_a_trigger_that_nobody_looked_at_says_why() -> None:
+    play = Play(deals(ASKS % "{size: {gt: 5}}"))
+    play.create(fields={"size": 9})
+    play.submit(HoldItem("deal:1", mode="stop"))
+    play.event("go")
+    assert answer(play, "go").verdict.endswith("event app go did not move the item: automation stopped")
+    play.publish(deals(ASKS % "{size: {gt: 5}}").replace("id: new", "id: newer"))
+    play.event("go")
+    assert answer(play, "go").verdict.endswith("event app go did not move the item: stage unknown")
+
+
+def test_a_rule_that_is_held_or_waits_under_a_cap_says_so() -> None:
+    """T5, and a cap with `over: wait` (8.5)."""
+    rules = """
+    - id: new
+      rules:
+        - {id: held, hours: company, action: {do: notify, text: x}}
+        - {id: first, action: {do: send_email, subject: A, body: b}}
+        - {id: second, action: {do: send_email, subject: B, body: b}}
+    """
+    head = 'calendar: {week: {mon-fri: ["10:00-18:00"]}}\ncaps: {email: {limit: 1 per 1d, over: wait}}\n'
+    play = Play(deals(rules, head))
+    play.create()
+    held = answer(play, "held").verdict
+    assert held.startswith("it was due and is held until 2026-03-02")
+    assert held.endswith("outside the hours of company")
+    assert "the cap on email is reached: it asks again at 2026-03-0" in answer(play, "second").verdict
+
+
+def test_what_is_told_of_an_action_after_its_stage_belongs_to_the_stay_it_left_in() -> None:
+    play = Play(
+        deals(
+            """
+            - id: new
+              rules: [{id: mail, on_leave: withdraw, action: {do: send_email, subject: A, body: b}}]
+            - {id: b}
+            """
+        )
+    )
+    play.channel("email", hold=True)
+    play.create()
+    play.move("b")
+    found = answer(play, "mail")
+    assert [passage.stage for passage in found.passages] == ["new"]
+    assert "it was cancelled" in found.verdict
+    assert "left stage" in found.verdict
+
+
+def test_a_paused_item_and_a_loop_that_was_stopped_are_named() -> None:
+    play = Play(deals(ASKS % "{size: {gt: 5}}"))
+    play.create()
+    play.submit(HoldItem("deal:1", mode="pause"))
+    assert answer(play, "wait").verdict.endswith("; the item is paused")
+    play.submit(HoldItem("deal:1", mode="resume"))
+    assert "paused" not in answer(play, "wait").verdict
+    play = Play(
+        deals(
+            "- {id: new, rules: [{id: go, action: {do: change_stage, stage: b}}]}\n"
+            "- {id: b, rules: [{id: back, action: {do: change_stage, stage: new}}]}\n"
+        )
+    )
+    play.create()
+    said = answer(play, "go").verdict
+    assert said.startswith("it did not start: the automation of the item was stopped: loop detected: 26 ")
 
 
 def test_a_name_that_no_version_knows_is_not_explained(play: Play) -> None:

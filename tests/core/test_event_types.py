@@ -113,7 +113,7 @@ def test_s5_7_a_setting_that_does_not_fit_is_the_test_that_failed() -> None:
     [candidate] = answer.candidates
     assert (candidate.trigger, candidate.reason) == ("t", "setting")
     assert candidate.tests == [messages.Test("trigger.subject", "contains", "offer", "Invoice", False)]
-    assert play.did(EventSeen)[-1].looked == [["t", "setting", []]]
+    assert play.did(EventSeen)[-1].looked == [["t", "setting", [1, "Invoice"]]]
 
 
 def test_s5_2_one_that_listens_elsewhere_is_no_candidate() -> None:

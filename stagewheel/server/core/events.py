@@ -67,11 +67,11 @@ class Setting(Struct, frozen=True, gc=False):
         compare = HOW.get(self.name, _is)
         return any(compare(value, seen) for value in self.values)
 
-    def test(self, code: str, payload: Mapping[str, Any]) -> Test:
+    def test(self, seen: Any) -> Test:
         """As a test that did not hold, for the answer (5.7)."""
         expected = self.values[0] if len(self.values) == 1 else list(self.values)
         operator = "contains" if self.name == "subject" else "in" if len(self.values) > 1 else "is"
-        return Test(f"trigger.{self.name}", operator, expected, self.seen(code, payload), False)
+        return Test(f"trigger.{self.name}", operator, expected, seen, False)
 
 
 def named(event: RaiseEvent) -> RaiseEvent:

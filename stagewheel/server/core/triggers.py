@@ -59,9 +59,9 @@ def look(
     version = d.facts.active.get(item.pipeline)
     plan = version.pipelines.get(item.pipeline) if version is not None else None
     if plan is None or version is None or item.stage not in plan.stages:
-        return _not_moved(d, type_, code, "stage unknown", [], [])
+        return _not_looked(d, type_, code, "stage unknown")
     if not d.automatic:
-        return _not_moved(d, type_, code, HELD, [], [])
+        return _not_looked(d, type_, code, HELD)
     if "responsible" in changed:
         payload = {**payload, **handed_over(d)}
     event = Event(type_, code, payload, changed)
@@ -75,8 +75,18 @@ def look(
             return _move(d, version, plan, trigger, event, looked, seen, automatic)
         looked.append([trigger.id, reason, seen])
         candidates.append(Candidate(trigger.id, trigger.stage, reason, tests))
-    reason = "no trigger held" if candidates else "no trigger"
-    return _not_moved(d, type_, code, reason, looked, candidates)
+    d.did.append(EventSeen(type_, code, "", looked, version=_newer(d, version) if looked else 0))
+    return NotMoved("no trigger held" if candidates else "no trigger", candidates)
+
+
+def _not_looked(d: Deciding, type_: str, code: str, reason: str) -> NotMoved:
+    d.did.append(EventSeen(type_, code, reason=reason))
+    return NotMoved(reason)
+
+
+def _newer(d: Deciding, version: Version) -> int:
+    """The number of a version that is not the one of the item's entry; 0 for that."""
+    return version.number if version.number != d.item.version else 0
 
 
 def handed_over(d: Deciding) -> dict[str, Any]:
@@ -96,7 +106,8 @@ def _move(
 ) -> Moved:
     item = d.item
     from_stage = item.stage
-    d.did.append(EventSeen(trigger.type, event.code, trigger.id, looked, seen))
+    number = _newer(d, version)
+    d.did.append(EventSeen(trigger.type, event.code, trigger.id, looked, seen, version=number))
     begin_entry(
         d,
         version,
@@ -137,9 +148,10 @@ def _refuses(
             return "the stage lies before the present one", [], []
     if d.item.more is not None and d.item.more.holds.get(stage_key(plan.id, trigger.stage)) == STOPPED:
         return HELD, [], []
-    for setting in trigger.settings:
+    for number, setting in enumerate(trigger.settings):
         if not setting.is_code and not setting.fits(event.code, event.payload):
-            return SETTING, [], [setting.test(event.code, event.payload)]
+            value = setting.seen(event.code, event.payload)
+            return SETTING, [number, value], [setting.test(value)]
     seen: list[Any] = []
     if trigger.condition is not None:
         before, d.scope.trigger = d.scope.trigger, event.root(trigger)
@@ -148,13 +160,6 @@ def _refuses(
         if not holds:
             return CONDITION, seen, tests_seen(trigger.condition, seen, d.scope)
     return "", seen, []
-
-
-def _not_moved(
-    d: Deciding, type_: str, code: str, reason: str, looked: list[list[Any]], candidates: list[Candidate]
-) -> NotMoved:
-    d.did.append(EventSeen(type_, code, "", looked))
-    return NotMoved(reason, candidates)
 
 
 def tests_seen(condition: Condition | None, seen: list[Any], at: Zoned | None) -> list[Test]:

@@ -115,7 +115,7 @@ def start(
     refused = "" if by_hand and not plan.condition_always else _condition(d, plan, initial, trigger, seen)
     refused = refused or _refused(d, plan, chain)
     if refused:
-        d.did.append(WorkflowNotStarted(plan.id, why, refused, seen))
+        d.did.append(WorkflowNotStarted(plan.id, why, refused, seen, version.number))
         return refused
     number = d.more.instance_no + 1
     instance = Instance(
