@@ -33,6 +33,9 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "trio": ("stagewheel/client/trio", "stagewheel/server/", "stagewheel/cli/"),
     "click": ("stagewheel/cli/",),
     "rich": ("stagewheel/cli/",),
+    "starlette": ("stagewheel/server/edge/",),
+    "hypercorn": ("stagewheel/server/edge/process.py",),
+    "prometheus_client": ("stagewheel/server/edge/metrics.py",),
     "aiosmtpd": ("stagewheel/cli/",),
 }
 
@@ -72,6 +75,10 @@ PURE_PLACES = (
     "stagewheel/server/timers/wheel.py",
     "stagewheel/server/senders/assign.py",
     "stagewheel/protocol/session.py",
+    "stagewheel/server/edge/signing.py",
+    "stagewheel/server/edge/picks.py",
+    "stagewheel/server/edge/rate.py",
+    "stagewheel/server/edge/contact.py",
 )
 IMPURE_MODULES = frozenset(
     {

@@ -4,8 +4,9 @@ It prints one line when it takes commands; with `--json` one JSON object each ti
 ready, the shard first, so that a program knows their process ids also after a restart.
 """
 
+import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 import trio
@@ -15,6 +16,9 @@ from stagewheel.errors import OperatorError
 from stagewheel.server.config import ServerConfig, load, shard_address
 from stagewheel.server.core.calendar import parse_datetime, parse_zone
 from stagewheel.server.supervisor import Supervisor
+
+# A module of its own, which loads what no other process needs.
+EDGE_COMMAND: Final = (sys.executable, "-m", "stagewheel.cli.edge_process")
 
 
 @click.command()
@@ -53,7 +57,8 @@ def command(
         "senders": senders,
     }
     settings = load(config, flags)
-    trio.run(Supervisor(settings, _Ready(settings, as_json)).run)
+    supervisor = Supervisor(settings, _Ready(settings, as_json), edge_command=EDGE_COMMAND)
+    trio.run(supervisor.run)
 
 
 def _moment_ms(text: str | None) -> int | None:
@@ -78,7 +83,10 @@ class _Ready:
         addresses = [*ready.get("listen", ()), shard_address(self.config)]
         if self.as_json:
             shard = {"listen": addresses, "data": self.config.data} if role == "shard" else {}
-            emit({"ready": role, **shard, "pids": ready["pids"]})
+            edge = {"edge": ready["edge"]} if "edge" in ready else {}
+            emit({"ready": role, **shard, **edge, "pids": ready["pids"]})
+        elif "edge" in ready:
+            console().print(f"HTTP at {ready['edge']}", markup=False, soft_wrap=True)
         elif role == "shard":
             again = " again" if self.told else ""
             at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")

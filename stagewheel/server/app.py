@@ -5,35 +5,29 @@ supervisor (`server/supervisor.py`), which tells it who it is in one line of JSO
 no secret stands in a list of processes); that input then is its lifeline.
 """
 
-import json
-import logging
-import os
+import functools
 import secrets
-import signal
 import sys
 import time
-from typing import Any
 
-import msgspec
 import trio
 
 from stagewheel.clock import Clock, ReplayClock, ScaledClock, SystemClock
-from stagewheel.errors import StagewheelError
 from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine
+from stagewheel.server.child import run_child, say
 from stagewheel.server.config import ServerConfig, shard_address, shard_folder
 from stagewheel.server.ingress.router import Router
-from stagewheel.server.lifeline import LIFELINE_FD, wait_end
+from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.senders.process import run_sender
 from stagewheel.server.store.base import Batch, Store
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
-from stagewheel.server.supervisor import EXIT_FINAL, Role
+from stagewheel.server.supervisor import Role
 
-log = logging.getLogger("stagewheel")
 STORE_ID_KEY = b"store_id"
 
 
@@ -70,14 +64,6 @@ def store_id(store: Store) -> str:
         transaction.abort()
 
 
-def _say(what: dict[str, Any]) -> None:
-    """One line of JSON for the supervisor."""
-    try:
-        os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
-    except BrokenPipeError:
-        pass  # it is gone, which the lifeline tells in a moment
-
-
 def last_moment(store: Store) -> int:
     """The last moment that a turn recorded in this store."""
     snapshot = store.snapshot()
@@ -109,7 +95,7 @@ def run_shard(role: Role) -> None:
         with RouterSocket(addresses, FRAME_BYTES_MAX) as socket:
             listen = socket.last_address if config.listen else own
             engine.shards[:] = [*config.listen[:-1], listen]
-            _say({"ready": own, "listen": engine.shards, "store_id": name})
+            say({"ready": own, "listen": engine.shards, "store_id": name})
             trio.run(_serve_shard, Router(engine, socket))
     finally:
         store.close()
@@ -125,32 +111,18 @@ async def _serve_shard(router: Router) -> None:
 # ---------------------------------------------------------------- the entry
 
 
-def _first_line() -> bytes:
-    """What the supervisor says first; read byte by byte, so that nothing of the lifeline is buffered."""
-    line = b""
-    while not line.endswith(b"\n") and (byte := os.read(LIFELINE_FD, 1)):
-        line += byte
-    return line
+def _work(arguments: list[str], role: Role) -> None:
+    if arguments == ["shard"]:
+        run_shard(role)
+    else:
+        say({"ready": role.name})
+        own = shard_address(role.config)
+        run_sender(own, role.config.channels, role.store_id, role.name)
 
 
 def main(arguments: list[str]) -> int:
     """The entry of a child process."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the supervisor decides the order
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    role = msgspec.json.decode(_first_line(), type=Role)
-    try:
-        if arguments == ["shard"]:
-            run_shard(role)
-        else:
-            _say({"ready": role.name})
-            own = shard_address(role.config)
-            run_sender(own, role.config.channels, role.store_id, role.name)
-    except StagewheelError as error:
-        log.error("%s: %s", role.name, error)
-        return EXIT_FINAL
-    return 0
+    return run_child(functools.partial(_work, arguments))
 
 
 if __name__ == "__main__":

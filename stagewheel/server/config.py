@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.errors import OperatorError
+from stagewheel.server.edge.config import EdgeConfig
+from stagewheel.server.edge.config import check as check_edge
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig
 from stagewheel.server.senders.config import check as check_channels
@@ -34,6 +36,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     senders: int = 1  # sender processes; 0: nothing is delivered, the outbox fills
     free_bytes_min: int = FREE_BYTES_MIN
     channels: ChannelsConfig = ChannelsConfig()
+    edge: EdgeConfig | None = None  # HTTP, in a process of its own; none: no HTTP
 
 
 def load(path: str | None, flags: dict[str, Any]) -> ServerConfig:
@@ -54,7 +57,10 @@ def load(path: str | None, flags: dict[str, Any]) -> ServerConfig:
         config = msgspec.convert(values, ServerConfig)
     except msgspec.ValidationError as error:
         raise OperatorError(f"{path or 'flags'}: {error}") from None
-    _check(config)
+    try:
+        _check(config)
+    except OperatorError as error:
+        raise OperatorError(f"{path}: {error}" if path is not None else str(error)) from None
     return _in_data_folder(config)
 
 
@@ -80,6 +86,8 @@ def _check(config: ServerConfig) -> None:
     for address in config.listen:
         check_address(address)
     check_channels(config.channels)
+    if config.edge is not None:
+        check_edge(config.edge)
 
 
 def check_address(address: str) -> None:

@@ -143,3 +143,15 @@ SENDER_TEXT_CHARS_MAX: Final = 1_000_000  # rendered by a sender
 
 assert RULESET_CHARS_MAX < FRAME_BYTES_MAX, "a ruleset is published by one command"
 assert DOCUMENT_BYTES_MAX <= RULESET_CHARS_MAX, "one document is not larger than all"
+
+# ---- the HTTP edge ----
+
+EDGE_BODY_BYTES_MAX: Final = FRAME_BYTES_MAX // 2  # an event with its payload has to fit into one frame
+EDGE_BODY_S: Final = 10.0  # in which a request's body has to arrive
+EDGE_FORM_FIELDS_MAX: Final = 200
+EDGE_UNDER_WAY_MAX: Final = 512  # requests that wait for the shard; beyond, they get 503
+EDGE_ADDRESSES_MAX: Final = 10_000  # whose requests are counted; the one that came longest ago is forgotten
+EDGE_TEXT_CHARS_MAX: Final = 2_000  # of a page, an address, a header that becomes part of an event
+EDGE_ROUTES_MAX: Final = 1_000  # hooks, and forms
+EDGE_SIGNED_CHARS_MAX: Final = 1_000  # of a signed value
+EDGE_RATE_PER_MINUTE_MAX: Final = 1_000_000

@@ -59,6 +59,7 @@ class Ready(msgspec.Struct):
     pids: dict[str, int]
     listen: tuple[str, ...] = ()
     store_id: str = ""
+    edge: str = ""
 
 
 class Served:
@@ -74,6 +75,7 @@ class Served:
         self.pids: dict[str, int] = {}  # of the children that said they are ready, by name
         self.listen: tuple[str, ...] = ()
         self.store_id = ""
+        self.edge = ""  # the address of the HTTP edge, once it is ready
         self.log = folder / "server.log"
         self._start = Start(self.config, child, arguments)
         self._process: subprocess.Popen[bytes] | None = None
@@ -221,6 +223,7 @@ class Served:
         self.pids[name] = ready.pids[name]
         if ready.store_id:
             self.listen, self.store_id = ready.listen, ready.store_id
+        self.edge = ready.edge or self.edge
 
     def _close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout) if self._process is not None else ():
@@ -310,7 +313,8 @@ def main() -> int:
 
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     command = (sys.executable, "-m", start.child or "stagewheel.server.app", *start.arguments)
-    supervisor = Supervisor(start.config, lambda ready: print(json.dumps(ready), flush=True), command)
+    edge = (sys.executable, "-m", "stagewheel.cli.edge_process")
+    supervisor = Supervisor(start.config, lambda ready: print(json.dumps(ready), flush=True), command, edge)
     try:
         trio.run(serve, supervisor)
     except StagewheelError as error:

@@ -1,0 +1,222 @@
+"""What the edge is told: `[edge]` of the server's configuration, checked once at start.
+
+Laws: an unknown setting is refused; an error names the section and the setting. No secret stands in it: each
+names an environment variable or a file. Without `[edge]` there is no edge; a route that is not configured
+does not exist.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from stagewheel.errors import OperatorError
+from stagewheel.server.core.events import EVENTS, FIELD_CHANGED, RESPONSIBLE_CHANGED
+from stagewheel.server.edge.picks import read_pick
+from stagewheel.server.edge.secrets import KEY_BYTES_MIN, read_secret
+from stagewheel.server.limits import EDGE_BODY_BYTES_MAX, EDGE_RATE_PER_MINUTE_MAX, EDGE_ROUTES_MAX, KIB
+
+Rate = Annotated[int, Meta(ge=1, le=EDGE_RATE_PER_MINUTE_MAX)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+FORM_EVENTS: Final = ("form_submitted", "callback_form")
+RAISABLE: Final = tuple(name for name in EVENTS if name not in (FIELD_CHANGED, RESPONSIBLE_CHANGED))
+KINDS: Final = ("text", "number", "boolean")
+CLIENT_PARTS: Final = ("name", "email", "phone")
+
+
+class HookConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.hooks.NAME]: `POST /hooks/NAME` becomes an event of one item."""
+
+    item: str  # where the item's key stands: body.order.deal, query.deal
+    item_prefix: str = ""  # put before it: "deal:"
+    token_env: str = ""
+    token_file: str = ""
+    on: str = "webhook"
+    code: str = ""  # of the event; empty: the hook's name
+    payload: dict[str, str] = {}  # name -> where its value stands; empty: the whole body
+
+
+class FormConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.forms.NAME]: `POST /forms/NAME` becomes an event of an item that a signed field names, or of the
+    contact with the posted e-mail address.
+    """
+
+    origins: tuple[str, ...]  # of the pages that may post it; "*": any, and programs without a page
+    on: str = "form_submitted"
+    form: str = ""  # the event's code; empty: the section's name
+    item_field: str = ""  # the posted field with the signed key of an item
+    fields: dict[str, str] = {}  # posted field -> client.email, item.size:number, payload.note
+    required: tuple[str, ...] = ()  # posted fields that must not be empty
+    honeypot: str = ""  # a field that people don't see; what fills it is a program
+    redirect: str = ""  # where a browser goes afterwards
+
+
+class EventsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.events]: `POST /events` for integrations."""
+
+    token_env: str = ""
+    token_file: str = ""
+    types: tuple[str, ...] = ()  # that may be raised; empty: all
+
+
+class VisitsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.visits]: the pixel `GET /v.gif`."""
+
+    cookie_days: Annotated[int, Meta(ge=1, le=400)] = 180
+    cookie_secure: bool = True
+    cookie_same_site: Literal["lax", "none", "strict"] = "lax"
+    returning_after_m: Annotated[int, Meta(ge=1)] = 30  # without a page, and the next one is a return
+
+
+class EdgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge]."""
+
+    listen: str = "127.0.0.1:7480"
+    trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-For counts
+    body_bytes_max: Annotated[int, Meta(ge=KIB, le=EDGE_BODY_BYTES_MAX)] = 64 * KIB
+    rate_per_minute: Rate = 120  # of one address, without a token
+    burst: Rate = 60
+    token_rate_per_minute: Rate = 6_000  # of one address, with a right token
+    token_burst: Rate = 1_000
+    answer_timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    signing_key_env: str = ""
+    signing_key_file: str = ""
+    metrics_token_env: str = ""
+    metrics_token_file: str = ""
+    hooks: dict[Name, HookConfig] = {}
+    forms: dict[Name, FormConfig] = {}
+    events: EventsConfig | None = None
+    visits: VisitsConfig | None = None
+
+
+class Secrets(Struct, frozen=True):
+    """What the settings lead to; empty where nothing is set. It lives in the edge's process alone."""
+
+    signing_key: bytes
+    metrics_token: bytes
+    events_token: bytes
+    hooks: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
+
+class Target(Struct, frozen=True):
+    """Where a posted field goes: `item.size:number`."""
+
+    part: str  # item | client | payload
+    name: str
+    kind: str = "text"
+
+
+def check(config: EdgeConfig) -> Secrets:
+    """The secrets of a configuration that can work. Raises OperatorError, which names section and setting."""
+    listen_address(config.listen)
+    for address in config.trusted_proxies:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise OperatorError(f"edge.trusted_proxies: {address!r} is no IP address") from None
+    for name, count in (("hooks", len(config.hooks)), ("forms", len(config.forms))):
+        if count > EDGE_ROUTES_MAX:
+            raise OperatorError(f"edge.{name}: at most {EDGE_ROUTES_MAX}")
+    for name, hook in config.hooks.items():
+        _check_hook(f"edge.hooks.{name}", hook)
+    for name, form in config.forms.items():
+        _check_form(f"edge.forms.{name}", form)
+    if config.events is not None:
+        _check_types("edge.events.types", config.events.types, RAISABLE)
+    visits = config.visits
+    if visits is not None and visits.cookie_same_site == "none" and not visits.cookie_secure:
+        raise OperatorError("edge.visits.cookie_same_site: browsers take 'none' only with cookie_secure")
+    return _secrets(config)
+
+
+def _secrets(config: EdgeConfig) -> Secrets:
+    signs = config.visits is not None or any(form.item_field for form in config.forms.values())
+    key = metrics = events = b""
+    if signs or config.signing_key_env or config.signing_key_file:
+        key = read_secret(
+            "edge", "signing_key", config.signing_key_env, config.signing_key_file, KEY_BYTES_MIN
+        )
+    if config.metrics_token_env or config.metrics_token_file:
+        metrics = read_secret("edge", "metrics_token", config.metrics_token_env, config.metrics_token_file)
+    if config.events is not None:
+        events = read_secret("edge.events", "token", config.events.token_env, config.events.token_file)
+    hooks = {
+        name: read_secret(f"edge.hooks.{name}", "token", hook.token_env, hook.token_file)
+        for name, hook in config.hooks.items()
+    }
+    return Secrets(key, metrics, events, hooks)
+
+
+def _check_hook(where: str, hook: HookConfig) -> None:
+    _check_types(f"{where}.on", [hook.on], RAISABLE)
+    for setting, path in (
+        ("item", hook.item),
+        *((f"payload.{name}", at) for name, at in hook.payload.items()),
+    ):
+        try:
+            read_pick(path)
+        except ValueError as error:
+            raise OperatorError(f"{where}.{setting}: {error}") from None
+
+
+def _check_form(where: str, form: FormConfig) -> None:
+    _check_types(f"{where}.on", [form.on], FORM_EVENTS)
+    if not form.origins:
+        raise OperatorError(
+            f'{where}.origins: name the pages that may post it, such as "https://shop.example"'
+        )
+    for origin in form.origins:
+        parts = urlsplit(origin)
+        if origin != "*" and f"{parts.scheme}://{parts.netloc}" != origin:
+            raise OperatorError(f'{where}.origins: {origin!r} is no origin such as "https://shop.example"')
+    targets = [read_target(f"{where}.fields.{name}", to) for name, to in form.fields.items()]
+    if not form.item_field and not any(one.part == "client" and one.name == "email" for one in targets):
+        raise OperatorError(
+            f"{where}: whose form is it? Set item_field, or a field whose target is client.email"
+        )
+    taken = [name for name in (form.item_field, form.honeypot) if name and name in form.fields]
+    if taken:
+        raise OperatorError(f"{where}.fields.{taken[0]}: this field has its own purpose")
+    if form.redirect and urlsplit(form.redirect).scheme not in ("http", "https"):
+        raise OperatorError(f"{where}.redirect: write a whole address, https://…")
+
+
+def _check_types(where: str, types: tuple[str, ...] | list[str], known: tuple[str, ...]) -> None:
+    for one in types:
+        if one not in known:
+            raise OperatorError(f"{where}: {one!r} can't be raised here; use one of {', '.join(known)}")
+
+
+def read_target(where: str, text: str) -> Target:
+    """Raises OperatorError, which begins with `where`."""
+    path, _, kind = text.partition(":")
+    part, _, name = path.partition(".")
+    kind = kind or "text"
+    if kind not in KINDS:
+        raise OperatorError(f"{where}: {kind!r} is none of {', '.join(KINDS)}")
+    if not name or part not in ("item", "client", "payload"):
+        raise OperatorError(f"{where}: write item.FIELD, client.email or payload.NAME")
+    if part == "client" and (name not in CLIENT_PARTS or kind != "text"):
+        raise OperatorError(f"{where}: of a client there are {', '.join(CLIENT_PARTS)}, which are text")
+    if (part, name) == ("payload", "client"):
+        raise OperatorError(f"{where}: 'client' of a payload is made of the client's parts")
+    return Target(part, name, kind)
+
+
+def listen_address(listen: str) -> tuple[str, int]:
+    """Host and port. Raises OperatorError."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 65_535:
+        raise OperatorError(f"edge.listen: {listen!r}: write ADDRESS:PORT, such as 127.0.0.1:7480")
+    return host, number

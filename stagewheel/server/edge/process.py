@@ -1,0 +1,106 @@
+"""The process around the edge: its socket, its client, its beginning and its end.
+
+Laws: the address is taken before anything else, so one that is in use is an operator's error and not a
+traceback. When it is told to end (`server/lifeline.py`) it takes no more requests, answers those under way,
+and goes. It is one thread; the shard's process knows nothing of HTTP.
+"""
+
+import functools
+import logging
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from hypercorn.typing import ASGIFramework
+
+from stagewheel.errors import OperatorError, StagewheelError
+from stagewheel.server.edge.config import EdgeConfig, Secrets, check, listen_address
+from stagewheel.server.edge.endpoint import Edge
+from stagewheel.server.edge.metrics import Metrics
+from stagewheel.server.edge.rate import Rates
+from stagewheel.server.edge.routes import application
+from stagewheel.server.edge.shard import Gate, Shard
+from stagewheel.server.lifeline import LIFELINE_FD, wait_end
+
+log = logging.getLogger("stagewheel.edge")
+GRACE_S = 3.0
+KEEP_ALIVE_S = 15.0  # without a request, and for the head of one
+BACKLOG = 256
+
+OpenShard = Callable[[], AbstractAsyncContextManager[Shard]]
+
+
+def run_edge(
+    config: EdgeConfig, open_shard: OpenShard, ready: Callable[[str], None], lifeline_fd: int = LIFELINE_FD
+) -> None:
+    """The life of an edge process. `ready` is told the address when requests are taken."""
+    secrets = check(config)
+    listener = _listen(config.listen)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def live() -> None:
+        trigger = functools.partial(wait_end, lifeline_fd)
+        async with open_shard() as shard, trio.open_nursery() as nursery:
+            edge = _edge(config, secrets, Gate(shard))
+            nursery.start_soon(edge.gate.watch)
+            app = cast(ASGIFramework, application(edge))
+            http = functools.partial(serve, app, _settings(listener), shutdown_trigger=trigger, mode="asgi")
+            async with trio.open_nursery() as serving:
+                await serving.start(http)
+                ready(url)
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(live)
+    except* StagewheelError as errors:
+        raise _first(errors) from None
+
+
+def _edge(config: EdgeConfig, secrets: Secrets, gate: Gate) -> Edge:
+    public = Rates(config.rate_per_minute, config.burst)
+    with_token = Rates(config.token_rate_per_minute, config.token_burst)
+    return Edge(config, secrets, gate, Metrics(), public, with_token, time.time)
+
+
+def _listen(listen: str) -> socket.socket:
+    host, port = listen_address(listen)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OperatorError(f"edge.listen: can't listen on {listen}: {error.strerror}") from None
+    return listener
+
+
+def _settings(listener: socket.socket) -> Config:
+    """Of the HTTP server, which takes over the socket. It writes no log of requests: their paths and queries
+    are none of a log's business.
+    """
+    settings = Config()
+    settings.bind = [f"fd://{listener.detach()}"]
+    settings.backlog = BACKLOG
+    settings.accesslog = None
+    settings.errorlog = logging.getLogger("stagewheel.edge.http")
+    settings.errorlog.setLevel(logging.WARNING)
+    settings.include_server_header = False
+    settings.graceful_timeout = GRACE_S
+    settings.keep_alive_timeout = KEEP_ALIVE_S
+    return settings
+
+
+def _first(errors: BaseExceptionGroup[StagewheelError]) -> StagewheelError:
+    """Nurseries wrap what ends them; one of our errors is all there is to say."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, StagewheelError)
+    return error

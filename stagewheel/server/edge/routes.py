@@ -1,0 +1,53 @@
+"""All routes of the edge as one ASGI application.
+
+Laws: a route that is not configured does not exist. Whatever is asked, the answer is ours: JSON with a code,
+never a page of a framework. A new route is one class with a method for each verb, and one line here.
+"""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stagewheel.server.edge.answers import Refusal
+from stagewheel.server.edge.endpoint import Edge
+from stagewheel.server.edge.forms import Forms
+from stagewheel.server.edge.health import Health
+from stagewheel.server.edge.hooks import Events, Hooks
+from stagewheel.server.edge.visits import Visits
+
+
+def application(edge: Edge) -> Starlette:
+    """The application of these settings."""
+    config, health = edge.config, Health(edge)
+    routes = [
+        Route("/healthz", edge.endpoint("healthz", health.healthz), methods=["GET"]),
+        Route("/readyz", edge.endpoint("readyz", health.readyz), methods=["GET"]),
+        Route("/metrics", edge.endpoint("metrics", health.metrics, has_token=True), methods=["GET"]),
+    ]
+    if config.hooks:
+        post = edge.endpoint("hooks", Hooks(edge).post, has_token=True)
+        routes.append(Route("/hooks/{name}", post, methods=["POST"]))
+    if config.forms:
+        forms = Forms(edge)
+        routes.append(Route("/forms/{name}", edge.endpoint("forms", forms.post), methods=["POST"]))
+        preflight = edge.endpoint("forms", forms.preflight)
+        routes.append(Route("/forms/{name}", preflight, methods=["OPTIONS"]))
+    if config.events is not None:
+        post = edge.endpoint("events", Events(edge).post, has_token=True)
+        routes.append(Route("/events", post, methods=["POST"]))
+    if config.visits is not None:
+        get = edge.endpoint("visits", Visits(edge, config.visits).get)
+        routes.append(Route("/v.gif", get, methods=["GET"]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:
+    """No such path, or another method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "not_found", 405: "wrong_method"}.get(status, "bad_request")
+    response = Refusal(status, code, "there is nothing here").response()
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})
+    return response

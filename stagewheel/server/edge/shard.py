@@ -1,0 +1,100 @@
+"""The edge's way to the shard: commands go to a client, within bounds, and what comes back is known or 503.
+
+Laws: an answer is the shard's durable one or there is none. No more than `EDGE_UNDER_WAY_MAX` requests wait
+for it. When one has waited in vain the shard is *away*: whoever comes then is refused at once and nothing of
+his is sent, until a question is answered again; so nothing piles up that would be done hours later. A
+session that is over for good ends the process, and the supervisor begins another.
+
+Why a protocol and not the client: a server's room must not import the client library; `cli/edge_process.py`,
+which may import both, opens a client and hands it in. The client has its own bounds and resends by itself;
+its name makes that safe, also over restarts of the shard.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import trio
+
+from stagewheel.errors import StagewheelError
+from stagewheel.protocol.errors import Closed, Fenced, ProtocolBroken, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.messages import AnyCommand, Result
+from stagewheel.server.edge.answers import Refusal
+from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
+
+log = logging.getLogger("stagewheel.edge")
+BUSY_AGAIN_S: Final = 1
+AWAY_AGAIN_S: Final = 5
+
+
+class Shard(Protocol):
+    """What the edge needs of a client."""
+
+    async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
+        """Send a batch and wait for its results. Raises StagewheelError."""
+
+    async def statistics(self) -> dict[str, Any]:
+        """What the shard has done. Raises StagewheelError."""
+
+
+class Gate:
+    """The shard as the routes see it."""
+
+    def __init__(self, shard: Shard, under_way_max: int = EDGE_UNDER_WAY_MAX) -> None:
+        self._shard, self._under_way_max = shard, under_way_max
+        self.under_way = 0
+        self.away = False
+        self._look = trio.Event()  # set when the shard is away and has to be asked
+
+    async def submit(self, commands: Sequence[AnyCommand]) -> list[Result]:
+        """The results, which are durable. Raises `Refusal`."""
+        if self.away:
+            raise Refusal(
+                503, "shard_away", "the server does not answer; nothing was sent to it", AWAY_AGAIN_S
+            )
+        if self.under_way >= self._under_way_max:
+            raise Refusal(503, "busy", "too many requests wait; nothing of this one was done", BUSY_AGAIN_S)
+        self.under_way += 1
+        try:
+            return await self._shard.submit(commands)
+        except TooMuchOutstanding:
+            raise Refusal(
+                503, "busy", "too many requests wait; nothing of this one was done", BUSY_AGAIN_S
+            ) from None
+        except TooLarge:
+            raise Refusal(413, "too_large", "the event does not fit into one message") from None
+        except StagewheelError as error:
+            log.warning("no answer of the shard: %s", type(error).__name__)
+            self._lose()
+            why = "the server did not answer in time; the event may still be taken"
+            raise Refusal(503, "unknown", why, AWAY_AGAIN_S) from None
+        finally:
+            self.under_way -= 1
+
+    async def statistics(self) -> dict[str, Any] | None:
+        """The shard's numbers; None when it does not answer."""
+        if self.away:
+            return None
+        try:
+            return await self._shard.statistics()
+        except StagewheelError:
+            self._lose()
+            return None
+
+    async def watch(self) -> None:
+        """While the shard is away, ask until it answers. Ends with the error of a session that is over."""
+        while True:
+            await self._look.wait()
+            try:
+                await self._shard.statistics()
+            except (TimedOut, TooMuchOutstanding):
+                continue  # each question waits by itself
+            except (Fenced, ProtocolBroken, Closed) as error:
+                log.error("the session with the shard is over: %s", error)
+                raise
+            log.info("the shard answers again")
+            self.away, self._look = False, trio.Event()
+
+    def _lose(self) -> None:
+        self.away = True
+        self._look.set()
