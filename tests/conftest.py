@@ -2,20 +2,22 @@
 
 Property tests draw the same examples in every run, so that a red test stays red until it is mended; the
 thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline: a
-shared machine pauses.
+shared machine pauses. Nor is a failing example made smaller, which can take minutes where an example is a whole
+engine: the thorough profile does that.
 """
 
 import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "repeatable",
     derandomize=True,
     deadline=None,
     max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", deadline=None, max_examples=2_000)

@@ -51,18 +51,28 @@ class Fold:
                     self.steps[number].entry = NO_ENTRY
             elif isinstance(fact, j.StepWaits):
                 self._waits(record, fact)
+            elif isinstance(fact, j.CapAwaited):
+                self._awaits(record, fact)
+            elif isinstance(fact, j.StepPaused):
+                self._paused(record, fact)
+            elif isinstance(fact, j.WorkflowStarted):
+                self._runs(fact)
             elif isinstance(fact, j.Dispatched):
                 self._dispatched(record, fact)
             elif isinstance(fact, j.StepEnded):
                 self._ended(record, fact)
 
     def waiting(self) -> list[tuple[int, str, int, str]]:
-        """The steps of the present entry that have no outcome yet."""
+        """The steps of the present entry that wait."""
         return [
             (number, step.rule, step.due_ms if step.state == "waiting" else 0, step.state)
             for number, step in sorted(self.steps.items())
-            if step.entry == self.entry and step.state not in ("begun", "ended")
+            if step.entry == self.entry and step.state in ("waiting", "waiting_field")
         ]
+
+    def is_on_its_way(self, number: int) -> bool:
+        """Is the action of this step in the outbox?"""
+        return number in self.steps and self.steps[number].state == "sending"
 
     # ---------------------------------------------------------------- laws
 
@@ -100,6 +110,26 @@ class Fold:
             self._complain(record, f"{fact.rule} of entry {step.entry} waits in entry {self.entry}")
         step.state, step.due_ms = ("waiting" if fact.due_ms else "waiting_field"), fact.due_ms
 
+    def _awaits(self, record: j.Record, fact: j.CapAwaited) -> None:
+        """It asks its client, which answers at the same moment, or waits for room."""
+        if fact.step in self.steps or self._is_rule(fact.rule):
+            step = self._step(record, fact.step, fact.rule)
+            self._on_time(record, fact.step, step)
+            step.state, step.due_ms = "waiting", fact.until_ms or record.at_ms
+
+    def _paused(self, record: j.Record, fact: j.StepPaused) -> None:
+        """It stays with its moment. One whose turn came at once waits from now on, of whichever rule."""
+        if fact.step not in self.steps and fact.rule[0] in "rgs" and "/" not in fact.rule:
+            step = self._step(record, fact.step, fact.rule)
+            step.state, step.due_ms = "waiting", fact.due_ms
+
+    def _runs(self, fact: j.WorkflowStarted) -> None:
+        """A step that waited has begun the steps of its rule."""
+        for step in self.steps.values():
+            waits = step.state in ("waiting", "waiting_field") and step.entry == self.entry
+            if waits and fact.workflow == f"{step.rule}/steps":
+                step.state = "running"
+
     def _on_time(self, record: j.Record, number: int, step: Step) -> None:
         if step.state == "waiting" and record.at_ms < step.due_ms:
             self._complain(
@@ -116,7 +146,7 @@ class Fold:
 
     @staticmethod
     def _is_rule(name: str) -> bool:
-        return name.startswith("r")  # workflows of the generator are named w0, w1
+        return name.startswith(("r", "g"))  # w… are workflows, s… rules whose steps act in their name
 
     def _ended(self, record: j.Record, fact: j.StepEnded) -> None:
         if fact.outcome not in ENDS:

@@ -9,23 +9,36 @@ from random import Random
 from typing import Any
 
 from stagewheel.protocol.messages import (
+    Absence,
     Address,
     AnyCommand,
     ChangeStage,
     Client,
     CreateItem,
     DeleteItem,
+    Employee,
+    Hold,
     HoldItem,
+    PutClient,
+    PutEmployee,
     RaiseEvent,
     StartWorkflow,
     UpdateItem,
 )
 
 STAGES = ("a", "b", "c", "won")
+PIPELINES = ("deals", "back")
 EVENTS = ("one", "two")
 ITEMS = ("deal:1", "deal:2", "deal:3")
 DATES = ("2026-03-01", "2026-03-03T12:00", "2026-03-05", "2026-03-20", None)
-DELAYS = ("10m", "1h", "1d", "3d")
+DELAYS = ("10m", "1h", "1d", "3d", "1mo", "1wd", "5wh")
+HOURS = ("company", "responsible", "client", ["company", "client"], ["responsible", "client"])
+ZONES = ("", "Asia/Tokyo", "America/New_York")
+CLIENTS = ("contact:1", "contact:2")
+CALENDAR = {
+    "week": {"mon-fri": ["09:00-13:00", "14:00-18:00"], "sat": ["09:00-12:00"]},
+    "closed": ["2026-03-06", "2026-04-06"],
+}
 HOUR_MS = 3_600_000
 
 Json = dict[str, Any]
@@ -34,20 +47,32 @@ Json = dict[str, Any]
 def ruleset(random: Random) -> dict[str, str]:
     """The files of a ruleset (one JSON document)."""
     ids = iter(range(1000))
+    document: Json = {
+        "ruleset": "laws",
+        "timezone": "Europe/Rome",
+        "entities": {"deal": {"fields": {"size": "number", "note": "text", "due": "date"}}},
+        "calendar": CALENDAR,
+        "quiet_hours": {"from": "20:00", "to": "08:00"},
+        "pipelines": {
+            "deals": {"entity": "deal", "stages": _stages(random, ids)},
+            "back": {"entity": "deal", "timezone": "America/New_York", "stages": _stages(random, ids)},
+        },
+        "workflows": {f"w{n}": _workflow(random) for n in range(random.randrange(3))},
+    }
+    if random.random() < 0.6:
+        over, window = random.choice(["skip", "wait"]), random.choice(["6h", "2d"])
+        document["caps"] = {"email": {"limit": f"{random.randrange(1, 3)} per {window}", "over": over}}
+    return {"rules.json": json.dumps(document)}
+
+
+def _stages(random: Random, ids: Any) -> list[Json]:
     stages: list[Json] = []
     for name in STAGES:
         stage: Json = {"id": name, "rules": _rules(random, ids), "triggers": _triggers(random, ids)}
         if name == "won":
             stage["final"] = "success"
         stages.append(stage)
-    document = {
-        "ruleset": "laws",
-        "timezone": "Europe/Rome",
-        "entities": {"deal": {"fields": {"size": "number", "note": "text", "due": "date"}}},
-        "pipelines": {"deals": {"entity": "deal", "stages": stages}},
-        "workflows": {f"w{n}": _workflow(random) for n in range(random.randrange(3))},
-    }
-    return {"rules.json": json.dumps(document)}
+    return stages
 
 
 def _condition(random: Random) -> Json:
@@ -83,20 +108,29 @@ def _action(random: Random) -> Json:
         {"do": "set_fields", "fields": {"note": random.choice("xyz")}},
         {"do": "change_stage", "stage": random.choice(STAGES)},
         {"do": "change_stage", "stage": random.choice(STAGES)},
+        {"do": "change_pipeline", "pipeline": random.choice(PIPELINES)},
+        {"do": "set_fields", "fields": {"responsible": random.choice([7, 9])}},
     ]
+    if random.random() < 0.02:
+        return {"do": "delete_item"}
     return random.choice(actions)
 
 
 def _rules(random: Random, ids: Any) -> list[Json]:
-    rules = [_rule(random, f"r{next(ids)}") for _ in range(random.randrange(5))]
+    rules: list[Json] = []
+    for _ in range(random.randrange(5)):
+        rules.append(_rule(random, next(ids), rules[-1] if rules else None))
     if random.random() < 0.15:  # two that want to move the item at once: one of them is superseded
         moves = [{"do": "change_stage", "stage": stage} for stage in random.sample(STAGES, 2)]
         rules += [{"id": f"r{next(ids)}", "action": move} for move in moves]
     return rules
 
 
-def _rule(random: Random, id_: str) -> Json:
-    rule: Json = {"id": id_, "action": _action(random)}
+def _rule(random: Random, number: int, above: Json | None) -> Json:
+    """A rule whose id tells what it may do: r… begins once in an entry, g… may begin again, as what is chained
+    behind it may, s… has steps of its own (in which actions have the rule's name).
+    """
+    rule: Json = {"id": "", "action": _action(random)}
     chance = random.random
     if chance() < 0.5:
         rule["run"] = _run(random)
@@ -105,6 +139,19 @@ def _rule(random: Random, id_: str) -> Json:
         rule["check"] = random.choice(["due", "entry", "both"])
     if chance() < 0.4:
         rule["after_previous"] = True
+    if chance() < 0.2:
+        rule["hours"] = random.choice(HOURS)
+    if rule["action"]["do"] in ("send_email", "webhook") and chance() < 0.4:
+        rule["on_leave"] = "withdraw"
+    kind = "g" if above is not None and above["id"][0] != "r" and "after_previous" in rule else "r"
+    if not {"at", "of"}.isdisjoint(rule.get("run", ())) and chance() < 0.5:
+        kind, rule["again_on_change"] = "g", True
+    if chance() < 0.15:
+        kind = "s"
+        rule.pop("on_leave", None)
+        del rule["action"]
+        rule["steps"] = _steps(random, 1)
+    rule["id"] = f"{kind}{number}"
     for key, values, likely in (
         ("on_skip", ["stop", "continue"], 0.3),
         ("on_failure", ["stop", "continue"], 0.3),
@@ -170,7 +217,16 @@ def _steps(random: Random, depth: int) -> list[Json]:
 
 
 def _step(random: Random, depth: int) -> Json:
-    kind = random.randrange(7)
+    kind = random.randrange(9)
+    if kind == 7:
+        return {
+            "do": "wait_for",
+            "event": "app",
+            "code": random.choice(EVENTS),
+            "timeout": random.choice(DELAYS),
+        }
+    if kind == 8:
+        return {"do": "pause", "for": random.choice(DELAYS), "hours": random.choice(HOURS)}
     if kind == 0:
         return {"do": "pause", "for": random.choice(DELAYS)}
     if kind == 1:
@@ -208,18 +264,51 @@ def _create(random: Random, key: str) -> CreateItem:
     fields = {"size": random.randrange(5)} if random.random() < 0.7 else {}
     return CreateItem(
         key,
-        pipeline="deals",
+        pipeline=random.choice(["deals", "deals", "back"]),
         stage=random.choice(STAGES),
         title="T",
         fields=fields,
-        client=Client("Ada", [Address("ada@example.com")]) if random.random() < 0.8 else None,
+        client=_client(random),
+        timezone=random.choice(ZONES),
         responsible=random.choice([7, 9, 404]),
     )
 
 
+def _client(random: Random) -> Client | None:
+    if random.random() < 0.4:
+        return Client(key=random.choice(CLIENTS))
+    return Client("Ada", [Address("ada@example.com")]) if random.random() < 0.7 else None
+
+
+def _around(random: Random, key: str) -> Happening:
+    """What happens to rules, people and clients, and through them to items."""
+    kind = random.randrange(7)
+    mode = random.choice(["pause", "resume", "stop", "resume"])
+    restart = mode == "resume" and random.random() < 0.3
+    if kind == 0:
+        return HoldItem(key, mode=mode, stage=random.choice(STAGES), restart=restart)
+    if kind == 1:
+        target = f"{random.choice('rgs')}{random.randrange(8)}"
+        return Hold("", kind="rule", target=target, mode=mode, restart=restart)
+    if kind == 2:
+        return Hold("", kind="pipeline", target=random.choice(PIPELINES), mode=mode, restart=restart)
+    if kind == 3:
+        mails, zone = [Address("ada@example.com")], random.choice(ZONES)
+        return PutClient(random.choice(CLIENTS), client=Client("Ada", mails, timezone=zone))
+    if kind == 4:
+        absent = [Absence("2026-03-02", random.choice(["2026-03-04", "2026-03-20"]))]
+        absences = absent if random.random() < 0.5 else []
+        return PutEmployee("", employee=Employee(7, "Ines", [Address("ines@example.com")], absences=absences))
+    if kind == 5:
+        return UpdateItem(key, responsible=random.choice([7, 9]), timezone=random.choice(ZONES))
+    return UpdateItem(key, client=_client(random))
+
+
 def _happening(random: Random) -> Happening:
     key = random.choice(ITEMS)
-    kind = random.randrange(21)
+    kind = random.randrange(25)
+    if kind > 20:
+        return _around(random, key)
     if kind < 6:
         return random.choice([HOUR_MS // 2, HOUR_MS, 25 * HOUR_MS, 80 * HOUR_MS])
     if kind < 8:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stagewheel.protocol import journal as j
 from stagewheel.protocol.messages import ActivateVersion, EnrolItem, HoldItem
 from tests.laws.generate import ITEMS, Happening, history, ruleset
-from tests.laws.test_laws import EXAMPLES, NO_SHRINKING, complaints, folded
+from tests.laws.test_laws import EXAMPLES, complaints, folded
 from tests.laws.world import World
 
 LENGTH = 40
@@ -66,7 +66,7 @@ def begun_twice(world: World) -> list[str]:
 
 
 @given(seed=seeds)
-@settings(max_examples=EXAMPLES // 2, phases=NO_SHRINKING)
+@settings(max_examples=EXAMPLES // 2)
 def test_s1_6_enrolled_items_keep_the_laws_and_no_rule_begins_twice_in_an_entry(seed: int) -> None:
     """The journal alone tells stage and waiting steps, as of any item."""
     world = played(Random(seed))
@@ -85,7 +85,7 @@ def test_s1_6_enrolled_items_keep_the_laws_and_no_rule_begins_twice_in_an_entry(
 
 
 @given(seed=seeds, cuts=seeds)
-@settings(max_examples=EXAMPLES // 10, phases=NO_SHRINKING)
+@settings(max_examples=EXAMPLES // 10)
 def test_s1_6_restarts_leave_no_trace_of_an_enrolment_in_the_journal(seed: int, cuts: int) -> None:
     journals = []
     for cutting in (None, Random(cuts)):

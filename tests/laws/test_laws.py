@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagewheel.protocol import journal as j
@@ -12,8 +12,6 @@ from tests.laws.world import World
 
 LENGTH = 40
 EXAMPLES = 30 if settings().max_examples < 100 else settings().max_examples  # each is a world of its own
-# A world is too dear to be made thousands of times smaller; the seed that failed is told.
-NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 randoms = st.randoms(use_true_random=False)
 
 
@@ -42,7 +40,7 @@ def complaints(world: World) -> list[str]:
 
 
 @given(random=randoms)
-@settings(max_examples=EXAMPLES, phases=NO_SHRINKING)
+@settings(max_examples=EXAMPLES)
 def test_the_journal_alone_tells_stage_and_waiting_steps_of_each_item(random: Random) -> None:
     world = played(random)
     told = {
@@ -54,7 +52,7 @@ def test_the_journal_alone_tells_stage_and_waiting_steps_of_each_item(random: Ra
 
 
 @given(random=randoms)
-@settings(max_examples=EXAMPLES, phases=NO_SHRINKING)
+@settings(max_examples=EXAMPLES)
 def test_one_move_an_event_no_old_step_acts_none_is_early_and_each_has_one_outcome(random: Random) -> None:
     """At most one move by trigger per event and item (5.2); no step of an old entry ever acts (1.7); no rule
     before its time (3.4); at most one outcome a step, exactly one when its entry is over (2.5).
@@ -65,7 +63,7 @@ def test_one_move_an_event_no_old_step_acts_none_is_early_and_each_has_one_outco
 
 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.integers(0, 2**32 - 1))
-@settings(max_examples=EXAMPLES // 2, phases=NO_SHRINKING)
+@settings(max_examples=EXAMPLES // 2)
 def test_restarts_at_any_moment_leave_no_trace_in_the_journal(seed: int, cuts: int) -> None:
     """The same history gives the same journal, byte for byte, also when cut by restarts at random points."""
     journals = []
@@ -93,6 +91,12 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
                 met.add(type(fact).__name__)
                 if isinstance(fact, j.StepEnded):
                     met.add(f"{fact.outcome}: {fact.reason}")
+                if isinstance(fact, j.StepWaits):
+                    met |= {f"outside {name}" for name in fact.outside}
+                if isinstance(fact, j.WorkflowStarted) and fact.why == "rule":
+                    met.add("steps")
+                if isinstance(fact, j.Entered) and fact.pipeline:
+                    met.add("to another pipeline")
                 if isinstance(fact, j.Entered):
                     met.add("by trigger" if fact.trigger else "by rule" if fact.rule else "by command")
     assert cuts > 100
@@ -100,6 +104,8 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
     wanted |= {"by trigger", "by rule", "by command", "done: ", "skipped: condition", "skipped: repeat"}
     wanted |= {"cancelled: left stage", "cancelled: chain stopped", "cancelled: item deleted"}
     wanted |= {"cancelled: superseded", "skipped: moment has passed", "StepWaits", "NothingChanged"}
+    wanted |= {"CapAwaited", "StepPaused", "AutomationHeld", "skipped: cap", "cancelled: date changed"}
+    wanted |= {"outside company", "outside responsible", "outside client", "steps", "to another pipeline"}
     assert wanted <= met, wanted - met
 
 

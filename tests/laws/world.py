@@ -70,11 +70,16 @@ class World(Drive):
         return [record for _, _, record in self.journal if record.item == item]
 
     def state(self) -> dict[str, Any]:
-        """Stage and waiting steps of each item, as a query shows them."""
+        """Stage and waiting steps of each item, as a query shows them; what is held, paused or asks waits."""
         found: dict[str, Any] = {}
         for key in ITEMS:
             view = self.item(key)
             if view is not None:
-                steps = [(w.step, w.rule, w.due_ms, w.state) for w in view.waiting if not w.workflow]
+                steps = [
+                    (w.step, w.rule, w.due_ms, "waiting_field" if w.state == "waiting_field" else "waiting")
+                    for w in view.waiting
+                    if not w.workflow and w.state not in ("sending", "running")
+                ]
+                steps.sort()
                 found[key] = (view.pipeline, view.stage, view.entry, steps)
         return found
