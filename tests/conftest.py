@@ -2,8 +2,8 @@
 
 Property tests draw the same examples in every run, so that a red test stays red until it is mended; the
 thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline: a
-shared machine pauses. Nor is a failing example made smaller, which can take minutes where an example is a whole
-engine: the thorough profile does that.
+shared machine pauses. Nor is a failing example made smaller, which can take minutes where an example is a
+whole engine: the thorough profile does that.
 """
 
 import os
