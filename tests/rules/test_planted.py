@@ -5,6 +5,8 @@ A line with a mistake carries a comment `# ✗ WORDS`: what `check` must say the
 
 import re
 
+import pytest
+
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.mistakes import Mistake, RulesetInvalid
 
@@ -194,6 +196,34 @@ def test_a_rule_that_waits_is_dead_beside_one_that_leaves_at_once() -> None:
     assert warned(stages) == ["it never runs: the rule 'go' moves the item out of the stage at once"]
 
 
+GO, NOTE = "action: {do: change_stage, stage: b}", "action: {do: notify, text: x}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (f"when: {{size: {{gt: 3}}}}, on_skip: continue, {GO}", f"after_previous: true, {NOTE}"),
+        (f"repeat: once, on_skip: continue, {GO}", f"after_previous: true, {NOTE}"),
+        (f"hours: company, {GO}", f"run: {{after: 1m}}, {NOTE}"),
+        (GO, f"run: {{at: created_at}}, {NOTE}"),
+        (GO, f"run: {{after: 0s}}, {NOTE}"),
+        (GO, f"run: {{after: 1d, if_past: run}}, {NOTE}"),
+    ],
+)
+def test_a_rule_that_may_run_beside_a_move_is_left_alone(first: str, second: str) -> None:
+    stages = (
+        f"      - id: a\n        rules:\n          - {{id: go, {first}}}\n          - {{id: n, {second}}}\n"
+        "      - {id: b}\n"
+    )
+    calendar = '    calendar: {week: {mon-fri: ["09:00-18:00"]}}\n'
+    assert warned(stages, calendar) == []
+
+
+def test_a_stage_that_a_rule_reaches_once_is_in_reach() -> None:
+    stages = f"      - {{id: a, rules: [{{id: go, repeat: once, {GO}}}]}}\n      - {{id: b}}\n"
+    assert warned(stages, "    by_hand: false\n") == []
+
+
 def rule(when: str) -> list[str]:
     return warned(
         f"      - id: a\n        rules: [{{id: r, when: {when}, action: {{do: notify, text: x}}}}]\n"
@@ -211,6 +241,8 @@ def test_contradictions_are_found_and_what_may_hold_is_left_alone() -> None:
         "{note: {in: [x], not_in: [X]}}",
         "{size: {gt: 5, lte: 5}}",
         "{any: [{stage: {is: b}}, {size: {gt: 3, lt: 2}}]}",
+        "{item.stage: {is: b}}",
+        "{all: [{item.size: {gt: 5}}, {size: {lt: 3}}]}",
     )
     for when in never:
         assert any("it never runs" in one for one in rule(when)), when
@@ -222,6 +254,11 @@ def test_contradictions_are_found_and_what_may_hold_is_left_alone() -> None:
         "{size: {gte: 5, lte: 5}}",
         "{size: {in: [1, 2], gt: 1}}",
         "{all: [{note: {is: x, case: true}}, {note: {is: X}}]}",
+        "{all: [{item.tags: {in: [x]}}, {tags: {in: [y]}}]}",
+        "{all: [{observers: {in: [7]}}, {observers: {in: [8]}}]}",
+        "{all: [{trigger.labels: {is: x}}, {trigger.labels: {is: y}}]}",
+        "{all: [{size: {is: 3}}, {size: {is: '3'}}]}",
+        "{all: [{created_at: {is: '2026-03-01'}}, {created_at: {is: '2026-03-01T00:00'}}]}",
         "{note: {is_not: x, empty: true}}",
     )
     for when in may:
@@ -241,6 +278,14 @@ def test_stages_that_go_round_are_shown_unless_the_guard_lets_them_pass() -> Non
     assert loop(go, f"repeat: once, {back}") == []
     assert loop(f"run: {{after: 2h}}, {go}", back) == []
     assert loop(f"run: {{after: 1h}}, {go}", back) != []
+
+
+def test_stages_that_only_a_person_can_make_go_round_are_left_alone() -> None:
+    go = "when: {size: {gt: 3}}, action: {do: change_stage, stage: b}"
+    back = "when: {size: {lte: 3}}, action: {do: change_stage, stage: a}"
+    assert loop(go, back) == []
+    halved = "{id: half, action: {do: set_fields, fields: {size: '{{ item.size / 2 }}'}}}"
+    assert any("stages go round" in one for one in loop(go, f"{back}}}, {halved[:-1]}"))
 
 
 def test_a_loop_by_way_of_a_trigger_that_a_rule_feeds_is_shown() -> None:

@@ -5,6 +5,7 @@ each other, whatever the values are. Everything else is taken as possible; so th
 some impossible conditions are not found.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -56,6 +57,7 @@ class Known(Struct):
 
 
 Facts = dict[str, Known]
+Kinds = Mapping[str, str]  # path -> type, of what has one value
 
 
 def constant(**values: str) -> Facts:
@@ -63,25 +65,26 @@ def constant(**values: str) -> Facts:
     return {path: Known(allowed=[value.casefold()]) for path, value in values.items()}
 
 
-def never_holds(raw: Any, facts: Facts, loose: frozenset[str] = frozenset()) -> str:
-    """Why a condition can never hold; "" if it may. `loose` are multiple fields, which are passed over."""
+def never_holds(raw: Any, facts: Facts, kinds: Kinds) -> str:
+    """Why a condition can never hold; "" if it may. Only paths of `kinds` are looked at."""
     if not isinstance(raw, dict):
         return ""
     here = {path: known.copy() for path, known in facts.items()}
     later: list[tuple[str, Any]] = []
     for key, value in _conjuncts(raw):
+        path = key.removeprefix("item.")
         if key in ("any", "not"):
             later.append((key, value))
-        elif key not in loose and isinstance(value, dict) and "case" not in value:
-            known = here.setdefault(key, Known())
+        elif path in kinds and isinstance(value, dict) and "case" not in value:
+            known = here.setdefault(path, Known())
             for operator, expected in value.items():
-                _narrow(known, operator, expected)
+                _narrow(known, operator, expected, kinds[path])
             reason = known.contradiction()
             if reason:
                 return f"'{key}': {reason}"
     for key, value in later:
         if key == "any" and isinstance(value, list) and value:
-            reasons = [never_holds(one, here, loose) for one in value]
+            reasons = [never_holds(one, here, kinds) for one in value]
             if all(reasons):
                 return reasons[0]
     return ""
@@ -99,18 +102,19 @@ def _conjuncts(raw: dict[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _narrow(known: Known, operator: str, expected: Any) -> None:
+def _narrow(known: Known, operator: str, expected: Any, kind: str) -> None:
     if operator in NEEDS_VALUE:
         if known.empty:
             known.allowed = []
         known.empty = known.empty or False
-    if operator in ("is", "in"):
-        wanted = [_folded(one) for one in (expected if operator == "in" else [expected]) or []]
-        if operator == "in" and not isinstance(expected, list):
-            return
-        known.allowed = wanted if known.allowed is None else [one for one in known.allowed if one in wanted]
-    elif operator in ("is_not", "not_in"):
-        known.refused += [_folded(one) for one in (expected if isinstance(expected, list) else [expected])]
+    if operator in ("is", "in", "is_not", "not_in"):
+        values = [_plain(one, kind) for one in (expected if isinstance(expected, list) else [expected])]
+        if None in values:
+            return  # one value is written in many ways: a date, money of a currency
+        if operator in ("is_not", "not_in"):
+            known.refused += values
+        else:
+            known.allowed = values if known.allowed is None else [v for v in known.allowed if v in values]
     elif operator in ("gt", "gte", "lt", "lte"):
         _bound(known, operator, expected)
     elif operator == "between" and isinstance(expected, list) and len(expected) == 2:
@@ -135,5 +139,10 @@ def _bound(known: Known, operator: str, expected: Any) -> None:
         known.high = bound
 
 
-def _folded(value: Any) -> Any:
-    return value.casefold() if isinstance(value, str) else value
+def _plain(value: Any, kind: str) -> Any:
+    """A value as it compares with others of its type; None where that is not certain."""
+    if kind in ("number", "money"):
+        return number(value)
+    if kind == "text":
+        return str(value).casefold()
+    return value if kind == "boolean" else None

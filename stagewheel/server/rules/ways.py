@@ -1,7 +1,7 @@
 """The ways between stages that a ruleset makes by itself: its moves, and the triggers its changes feed.
 
 Laws: a way is what *may* happen without a person; conditions are not judged here, except those that can never
-hold. A rule that runs once in an item's life makes no loop. Delays count: what goes round less often than the
+hold. A rule that does not run every time makes no loop. Delays count: what goes round less often than the
 loop guard allows (9.1: 25 entries in a day) is slow on purpose.
 """
 
@@ -32,6 +32,8 @@ class Way(Struct, frozen=True):
     by: str
     place: Place
     delay_ms: int = 0
+    when: Any = None  # the condition of the rule, as it was written
+    every_time: bool = True
 
 
 def documents_of(merged: Merged) -> Iterator[tuple[str, int, StageDoc]]:
@@ -48,7 +50,7 @@ def ways_of_rules(merged: Merged) -> list[Way]:
     setters = _setters(merged)
     for pipeline, _, stage in documents_of(merged):
         for rule in stage.rules:
-            if rule.disabled or rule.repeat != "always":
+            if rule.disabled:
                 continue
             for action in actions_of(rule, merged):
                 found += _ways(merged, pipeline, stage, rule, action, setters)
@@ -103,10 +105,10 @@ def _ways(
     action: dict[str, Any],
     setters: Mapping[tuple[str, str], set[str]],
 ) -> Iterator[Way]:
-    here, delay_ms = (pipeline, stage.id), _delay_ms(rule)
+    here, every_time = (pipeline, stage.id), rule.repeat == "always"
     target = target_of(action, pipeline, merged)
     if target is not None and target != here:
-        yield Way(here, target, f"rule {rule.id}", rule.place_, delay_ms)
+        yield Way(here, target, f"rule {rule.id}", rule.place_, delay_ms(rule), rule.when, every_time)
     fields = action.get("fields")
     if action.get("do") != "set_fields" or not isinstance(fields, dict):
         return
@@ -123,9 +125,8 @@ def _ways(
             and watched & changing
             and may_move(placed.doc, stage.id, to.id, raw)
         ):
-            yield Way(
-                here, (pipeline, to.id), f"rule {rule.id} and trigger {raw.get('id')}", rule.place_, delay_ms
-            )
+            by = f"rule {rule.id} and trigger {raw.get('id')}"
+            yield Way(here, (pipeline, to.id), by, rule.place_, delay_ms(rule), rule.when, every_time)
 
 
 def _setters(merged: Merged) -> dict[tuple[str, str], set[str]]:
@@ -138,6 +139,16 @@ def _setters(merged: Merged) -> dict[tuple[str, str], set[str]]:
                 for name, value in fields.items() if isinstance(fields, dict) else ():
                     values.setdefault((pipeline, name), set()).add(str(value))
     return values
+
+
+def fields_set(merged: Merged, pipeline: str) -> set[str]:
+    """The fields of a pipeline's items that a rule or workflow sets."""
+    names = {name for own, name in _setters(merged) if own == pipeline}
+    for placed in merged.workflows.values():
+        for action in _nested(placed.doc.steps, merged, frozenset()):
+            fields = action.get("fields")
+            names |= set(fields) if isinstance(fields, dict) else set()
+    return names
 
 
 def triggers_of(doc: PipelineDoc) -> Iterator[tuple[dict[str, Any], StageDoc]]:
@@ -159,7 +170,8 @@ def may_move(doc: PipelineDoc, source: str, target: str, raw: Mapping[str, Any])
     return source not in finals and order.index(source) < order.index(target)
 
 
-def _delay_ms(rule: RuleDoc) -> int:
+def delay_ms(rule: RuleDoc) -> int:
+    """How long a rule waits after the entry at least, as far as that is known."""
     run = rule.run
     if not isinstance(run, RunDoc) or run.after is None or run.of is not None:
         return 0  # a date that has passed is passed in the next round as well
@@ -176,8 +188,11 @@ def loops(ways: Iterable[Way]) -> list[list[Way]]:
     """Rings of ways that go round faster than the loop guard allows, each once."""
     best: dict[tuple[Node, Node], Way] = {}
     for way in ways:
+        if not way.every_time:
+            continue
         known = best.get((way.source, way.target))
-        if known is None or way.delay_ms < known.delay_ms:
+        rank = (way.delay_ms, way.when is not None)
+        if known is None or rank < (known.delay_ms, known.when is not None):
             best[way.source, way.target] = way
     found: list[list[Way]] = []
     while ring := _ring(best):
