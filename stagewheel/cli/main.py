@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "stats": ("stats", "Show what a server has done."),
         "replay": ("replay", "Feed an event log to a running server."),
         "simulate": ("simulate", "Run a recorded history under a ruleset, and compare two."),
+        "sign": ("sign", "Sign a value for a link or a form of the HTTP edge."),
         "schema": ("schema", "Print the JSON Schema that editors use for completion."),
     }
 )

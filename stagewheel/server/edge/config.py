@@ -23,6 +23,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 FORM_EVENTS: Final = ("form_submitted", "callback_form")
 RAISABLE: Final = tuple(name for name in EVENTS if name not in (FIELD_CHANGED, RESPONSIBLE_CHANGED))
 KINDS: Final = ("text", "number", "boolean")
+VISIT: Final = "visit"  # what an item's or contact's key is signed for in a link
 CLIENT_PARTS: Final = ("name", "email", "phone")
 
 
@@ -109,6 +110,11 @@ class Target(Struct, frozen=True):
     part: str  # item | client | payload
     name: str
     kind: str = "text"
+
+
+def purpose_of(form: str) -> str:
+    """What an item's key is signed for in a hidden field of this form."""
+    return f"form:{form}"
 
 
 def check(config: EdgeConfig) -> Secrets:

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from stagewheel.protocol.messages import AnyCommand, Failed, Forwarded, RaiseEvent, Result, UpdateItem
 from stagewheel.server.edge.answers import Refusal, json_response, outcome
 from stagewheel.server.edge.body import read_form
-from stagewheel.server.edge.config import FormConfig, Target, read_target
+from stagewheel.server.edge.config import FormConfig, Target, purpose_of, read_target
 from stagewheel.server.edge.contact import contact_key
 from stagewheel.server.edge.endpoint import Edge, bounded, dedupe_key
 from stagewheel.server.edge.signing import BadSignature, SignatureEnded, read_signed
@@ -25,11 +25,6 @@ from stagewheel.server.edge.signing import BadSignature, SignatureEnded, read_si
 log = logging.getLogger("stagewheel.edge")
 PREFLIGHT_S: Final = 600
 TRUE: Final = frozenset({"true", "on", "yes", "1"})
-
-
-def purpose_of(form: str) -> str:
-    """What an item's key is signed for in a hidden field of this form."""
-    return f"form:{form}"
 
 
 class Filled(Struct):

@@ -15,13 +15,12 @@ from starlette.responses import Response
 
 from stagewheel.protocol.messages import AnyCommand, RaiseEvent
 from stagewheel.server.edge.answers import outcome
-from stagewheel.server.edge.config import VisitsConfig
+from stagewheel.server.edge.config import VISIT, VisitsConfig
 from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.signing import BadSignature, SignatureEnded, read_signed, sign
 from stagewheel.server.limits import EDGE_TEXT_CHARS_MAX
 
 COOKIE: Final = "stagewheel_visitor"
-LINK: Final = "visit"  # what an item's or contact's key is signed for in a link
 _VISITOR: Final = "visitor"
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _DAY_S: Final = 86_400
@@ -61,7 +60,7 @@ class Visits:
 
     def _visitor(self, request: Request) -> Visitor | None:
         """By the cookie; a link that came with this page goes before it."""
-        linked = self._read(LINK, request.query_params.get("s", ""))
+        linked = self._read(VISIT, request.query_params.get("s", ""))
         known = self._read(_VISITOR, request.cookies.get(COOKIE, ""))
         seen, _, key = known.partition(" ")
         if key and linked in ("", key):

@@ -1,0 +1,119 @@
+"""A server with an HTTP edge that all tests of a module share, each under an address of its own."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import httpx
+import pytest
+
+from stagewheel.client.blocking import Client
+from stagewheel.server.edge.config import EdgeConfig, EventsConfig, FormConfig, HookConfig, VisitsConfig
+from tests.server.harness import Served
+
+KEY = "a signing key of more than thirty-two bytes"
+HOOK_TOKEN = "hook-token-of-the-tests"
+EVENTS_TOKEN = "events-token-of-the-tests"
+METRICS_TOKEN = "metrics-token-of-the-tests"
+SHOP = "https://shop.example"
+BURST = 8
+ENVIRONMENT = {
+    "EDGE_KEY": KEY,
+    "EDGE_HOOK": HOOK_TOKEN,
+    "EDGE_EVENTS": EVENTS_TOKEN,
+    "EDGE_METRICS": METRICS_TOKEN,
+}
+
+RULES = """
+ruleset: shop
+entities: {deal: {fields: {size: number, urgent: boolean, note: text}}}
+sources:
+  brief: {on: form_submitted, form: lead, on_unmatched: create, pipeline: deals, source: web,
+          title: "From {{ trigger.name }}"}
+pipelines:
+  deals:
+    entity: deal
+    stages:
+      - id: new
+      - id: visited
+        triggers: [{id: looked, on: site_visit, page: /pricing}]
+      - id: back
+        triggers: [{id: returned, on: returning_visitor, page: /pricing}]
+      - id: called
+        triggers: [{id: call, on: callback_form, form: call}, {id: rang, on: call_missed, line: "+100"}]
+      - id: briefed
+        triggers: [{id: form, on: form_submitted, form: brief, when: {size: {gt: 10}}}]
+      - id: paid
+        triggers: [{id: payment, on: webhook, code: payments, when: {trigger.amount: {gt: 99}}}]
+"""
+
+CONFIG = EdgeConfig(
+    listen="127.0.0.1:0",
+    trusted_proxies=("127.0.0.1",),
+    body_bytes_max=4_096,
+    rate_per_minute=1,
+    burst=BURST,
+    signing_key_env="EDGE_KEY",
+    metrics_token_env="EDGE_METRICS",
+    hooks={
+        "payments": HookConfig(
+            "body.order.deal", "deal:", token_env="EDGE_HOOK", payload={"amount": "body.sum"}
+        ),
+        "calls": HookConfig("query.deal", token_env="EDGE_HOOK", on="call_missed", code="+100"),
+    },
+    forms={
+        "brief": FormConfig(
+            (SHOP,),
+            item_field="ticket",
+            fields={"size": "item.size:number", "urgent": "item.urgent:boolean", "why": "payload.why"},
+            required=("size",),
+            honeypot="website",
+            redirect="https://shop.example/thanks",
+        ),
+        "lead": FormConfig(
+            (SHOP, "https://www.shop.example"),
+            fields={
+                "email": "client.email",
+                "who": "client.name",
+                "name": "payload.name",
+                "size": "item.size:number",
+            },
+        ),
+        "call": FormConfig(("*",), on="callback_form", item_field="ticket"),
+    },
+    events=EventsConfig(token_env="EDGE_EVENTS"),
+    visits=VisitsConfig(cookie_secure=False),
+)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with every route and the rules above."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in ENVIRONMENT.items():
+            environment.setenv(name, value)
+        with Served(tmp_path_factory.mktemp("edge"), senders=0, edge=CONFIG) as served:
+            served.wait_ready("edge-0")
+            with served.client() as client:
+                client.put_ruleset("shop", {"rules.yaml": RULES})
+            yield served
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[Client]:
+    """To look at what became of a request."""
+    with served.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[int]:
+    """Numbers of the addresses that requests come from."""
+    return count(1)
+
+
+@pytest.fixture
+def web(served: Served, addresses: Iterator[int]) -> Iterator[httpx.Client]:
+    """Somebody in the web, who asks from an address of his own through our proxy."""
+    headers = {"X-Forwarded-For": f"198.51.100.{next(addresses)}"}
+    with httpx.Client(base_url=served.edge, headers=headers, timeout=30) as web:
+        yield web
