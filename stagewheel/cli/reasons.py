@@ -131,7 +131,8 @@ def explain_rule(journal: Journal, rule: str, *, only_last: bool = False) -> Exp
         mine = _of_rule(facts, rule)
         if plan is None and not mine:
             continue
-        passage.told = [_told(about) for about in mine]
+        told = {id(about) for about in mine}
+        passage.told = [_told(one) for one in facts if id(one) in told or isinstance(one.did, j.Enrolled)]
         passage.verdict = _verdict(passage, stage, plan, facts, rule)
         stays.append(passage)
     if only_last:

@@ -248,6 +248,10 @@ def test_s1_6_an_entry_that_took_another_version_is_explained_by_it() -> None:
         ("wait", "it waits until 2026-03-04"),
         ("more", "it waits until 2026-03-05"),
     ]
+    told = [fact.text for fact in answer(play, "wait").passages[0].told]
+    assert told[0].startswith("wait waits until 2026-03-03")
+    assert told[1] == "the entry takes the rules of version 2 (it had 1)"
+    assert told[2].startswith("wait waits until 2026-03-04")
 
 
 def test_s5_7_a_setting_that_did_not_fit_is_named_with_what_the_event_had() -> None:

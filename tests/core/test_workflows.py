@@ -1,6 +1,6 @@
 """Workflows (semantics 6), in the part that exists: start, branches, loops, pauses, stop, variables."""
 
-from stagewheel.protocol.journal import WorkflowEnded, WorkflowStarted
+from stagewheel.protocol.journal import WorkflowEnded, WorkflowStarted, WorkflowStepped
 from stagewheel.protocol.messages import Applied, Failed, StartWorkflow
 from tests.core.play import DAY_MS, HOUR_MS, Play, deals
 
@@ -58,6 +58,8 @@ def test_s6_3_a_while_loop_without_an_end_fails_after_a_thousand_rounds() -> Non
     )
     play.create()
     assert ended(play) == [("failed", "more than 1000 rounds")]
+    [failed] = [step for step in play.did(WorkflowStepped) if step.outcome == "failed"]
+    assert (failed.step, failed.what, failed.reason) == (0, "while", "more than 1000 rounds")
 
 
 def test_w6_stop_ends_the_instance_with_its_reason() -> None:

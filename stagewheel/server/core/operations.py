@@ -54,7 +54,9 @@ def loop(d: Deciding, run: Running, thread: Thread, op: Loop) -> int:
         return op.otherwise
     rounds = run.rounds[at] = run.rounds.get(at, 0) + 1
     if rounds > op.rounds_max:
-        return failed(d, run, thread, f"more than {op.rounds_max} rounds")
+        reason = f"more than {op.rounds_max} rounds"
+        stepped(d, run, at, FAILED, reason, parent=thread.parent)
+        return failed(d, run, thread, reason)
     stepped(d, run, at, DONE, f"round {rounds}", seen, parent=thread.parent)
     return at + 1
 
