@@ -59,9 +59,9 @@ def ruleset(random: Random) -> dict[str, str]:
         },
         "workflows": {f"w{n}": _workflow(random) for n in range(random.randrange(3))},
     }
-    if random.random() < 0.6:
-        over, window = random.choice(["skip", "wait"]), random.choice(["6h", "2d"])
-        document["caps"] = {"email": {"limit": f"{random.randrange(1, 3)} per {window}", "over": over}}
+    if random.random() < 0.7:
+        over, window = random.choice(["skip", "wait"]), random.choice(["6h", "10d"])
+        document["caps"] = {"email": {"limit": f"1 per {window}", "over": over}}
     return {"rules.json": json.dumps(document)}
 
 
@@ -113,6 +113,8 @@ def _action(random: Random) -> Json:
     ]
     if random.random() < 0.02:
         return {"do": "delete_item"}
+    if random.random() < 0.25:  # what goes out is what most of the laws are about
+        return {"do": "send_email", "subject": "u", "body": text}
     return random.choice(actions)
 
 
@@ -127,8 +129,8 @@ def _rules(random: Random, ids: Any) -> list[Json]:
 
 
 def _rule(random: Random, number: int, above: Json | None) -> Json:
-    """A rule whose id tells what it may do: r… begins once in an entry, g… may begin again, as what is chained
-    behind it may, s… has steps of its own (in which actions have the rule's name).
+    """A rule whose id tells what it may do: r… begins once in an entry, g… may begin again, as what is
+    chained behind it may, s… has steps of its own (in which actions have the rule's name).
     """
     rule: Json = {"id": "", "action": _action(random)}
     chance = random.random
@@ -165,7 +167,7 @@ def _rule(random: Random, number: int, above: Json | None) -> Json:
 
 
 def _run(random: Random) -> Json:
-    kind = random.randrange(4)
+    kind = random.randrange(1, 4)
     if kind < 2:
         run: Json = {"after": random.choice(DELAYS)}
         if random.random() < 0.1:
@@ -261,7 +263,9 @@ def history(random: Random, length: int) -> list[Happening]:
 
 
 def _create(random: Random, key: str) -> CreateItem:
-    fields = {"size": random.randrange(5)} if random.random() < 0.7 else {}
+    fields: Json = {"size": random.randrange(5)} if random.random() < 0.7 else {}
+    if random.random() < 0.5:
+        fields["due"] = random.choice(DATES)
     return CreateItem(
         key,
         pipeline=random.choice(["deals", "deals", "back"]),
@@ -321,6 +325,7 @@ def _happening(random: Random) -> Happening:
         values: list[Json] = [
             {"size": random.randrange(5)},
             {"note": random.choice(["x", "y", None])},
+            {"due": random.choice(DATES)},
             {"due": random.choice(DATES)},
         ]
         return UpdateItem(key, fields=random.choice(values))
