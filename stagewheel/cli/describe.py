@@ -160,8 +160,21 @@ def _tried(about: About, fact: j.DeliveryTried) -> Line:
 
 
 def _notified(about: About, fact: j.Notified) -> Line:
-    people = ", ".join(map(str, fact.to))
-    return Line("done", f"{fact.rule}: told employee{'s' if len(fact.to) > 1 else ''} {people}: {fact.text}")
+    sender = f" for employee {fact.sender}" if fact.sender else ""
+    return Line("done", f"{fact.rule}: told {_employees(fact.to)}{sender}: {fact.text}")
+
+
+def _posted(about: About, fact: j.StreamPosted) -> Line:
+    author = f"employee {fact.author}" if fact.author else fact.rule or "somebody"
+    by = f"{fact.rule}: " if fact.rule else ""
+    what = f"answered message {fact.reply_to} of the stream" if fact.reply_to else "wrote in the stream"
+    to = f" to {_employees(fact.to)}" if fact.to else ""
+    files = f" with {', '.join(fact.files)}" if fact.files else ""
+    return Line("done", f"{by}{author} {what}{to}{files}: {fact.text}")
+
+
+def _employees(numbers: list[int]) -> str:
+    return f"employee{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _history(about: About, fact: j.HistoryAdded) -> Line:
@@ -250,7 +263,8 @@ def _chosen(about: About, fact: j.EmployeeChosen) -> Line:
 
 
 def _fell_back(about: About, fact: j.FellBack) -> Line:
-    return Line("", f"{fact.what}: employee {fact.missing} is not known, employee {fact.to} stands in")
+    missing = f"employee {fact.missing} is not known" if fact.missing else "nobody is left"
+    return Line("", f"{fact.what}: {missing}, employee {fact.to} stands in")
 
 
 def _lettered(about: About, fact: j.DeadLettered) -> Line:
@@ -326,6 +340,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.StepPaused: _paused,
         j.FellBack: _fell_back,
         j.EmployeeChosen: _chosen,
+        j.StreamPosted: _posted,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),

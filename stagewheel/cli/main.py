@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "item": ("item", "Show an item and what waits for it."),
         "timeline": ("timeline", "Show what happened to an item, and why."),
         "explain": ("explain", "Explain why a rule did or did not do something for an item."),
+        "history": ("history", "List and count history entries, notifications and stream messages."),
         "dead-letters": ("dead_letters", "List, retry or drop actions that were given up."),
         "poison": ("poison", "List, show, retry or drop messages whose decision failed with a bug."),
         "hold": ("hold", "Pause or stop automation: of an item, a stage of it, a rule, a pipeline."),

@@ -13,7 +13,7 @@ from stagewheel.client import questions
 from stagewheel.client.async_streams import Rows, Subscription
 from stagewheel.client.core import ClientCore
 from stagewheel.client.outstanding import Feed
-from stagewheel.client.questions import Question
+from stagewheel.client.questions import EVERYTHING, Question
 from stagewheel.client.verbs import Verbs
 from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
@@ -145,6 +145,16 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
     def employees(self) -> AsyncIterator[m.Employee]:
         """Employees by id."""
         return self.ask(questions.employees())
+
+    def records(self, kind: str, where: m.RecordFilter = EVERYTHING) -> AsyncIterator[m.RecordView]:
+        """What is stored for people (history | notification | stream), newest first."""
+        return self.ask(questions.records(kind, where))
+
+    async def record_counts(
+        self, kind: str, where: m.RecordFilter = EVERYTHING, by: str = ""
+    ) -> dict[str, int]:
+        """How many of them there are, by rule, author, responsible, stage or item; "" is all together."""
+        return questions.added_up([row async for row in self.ask(questions.record_counts(kind, where, by))])
 
     async def statistics(self) -> dict[str, Any]:
         """What the server has done."""

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 from stagewheel.client import questions
 from stagewheel.client.core import ClientCore
-from stagewheel.client.questions import Question
+from stagewheel.client.questions import EVERYTHING, Question
 from stagewheel.client.verbs import Verbs
 from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
@@ -123,6 +123,14 @@ class Client(Verbs[m.Result]):
     def employees(self) -> Iterator[m.Employee]:
         """Employees by id."""
         return self.ask(questions.employees())
+
+    def records(self, kind: str, where: m.RecordFilter = EVERYTHING) -> Iterator[m.RecordView]:
+        """What is stored for people (history | notification | stream), newest first."""
+        return self.ask(questions.records(kind, where))
+
+    def record_counts(self, kind: str, where: m.RecordFilter = EVERYTHING, by: str = "") -> dict[str, int]:
+        """How many of them there are, by rule, author, responsible, stage or item; "" is all together."""
+        return questions.added_up(self.ask(questions.record_counts(kind, where, by)))
 
     def statistics(self) -> dict[str, Any]:
         """What the server has done."""

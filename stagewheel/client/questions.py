@@ -3,7 +3,8 @@
 The three shells share these; each only says in its own way how it waits.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from stagewheel.protocol.journal import Record
 
 T = TypeVar("T")
 
+EVERYTHING = m.RecordFilter()
 PAGE_ROWS = 500  # a server may give fewer
 
 
@@ -110,6 +112,32 @@ def employees(after: int = 0) -> Question[m.Employee]:
 def holds() -> Question[m.HoldView]:
     """Rules and pipelines that are stopped or paused, by kind and name."""
     return Question(m.HoldsQuery(), m.HoldView)
+
+
+def records(kind: str, where: m.RecordFilter) -> Question[m.RecordView]:
+    """What is stored for people: history | notification | stream, newest first."""
+
+    def older(_: m.RecordView | None, cursor: bytes) -> m.AnyQuery:
+        return m.RecordsQuery(kind, where, cursor, PAGE_ROWS)
+
+    return Question(m.RecordsQuery(kind, where, b"", PAGE_ROWS), m.RecordView, older)
+
+
+def record_counts(kind: str, where: m.RecordFilter, by: str = "") -> Question[m.RecordCounts]:
+    """How many there are, a row a page; add them up."""
+
+    def older(_: m.RecordCounts | None, cursor: bytes) -> m.AnyQuery:
+        return m.RecordCountsQuery(kind, where, by, cursor)
+
+    return Question(m.RecordCountsQuery(kind, where, by), m.RecordCounts, older)
+
+
+def added_up(pages: Iterable[m.RecordCounts]) -> dict[str, int]:
+    """The counts of all pages, the largest first."""
+    found: Counter[str] = Counter()
+    for page in pages:
+        found.update(page.counts)
+    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
 def statistics() -> Question[dict[str, Any]]:

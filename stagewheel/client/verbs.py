@@ -161,6 +161,12 @@ class Verbs(Generic[R]):
             m.Hold("", **common, kind=kind, target=target, mode=mode, ruleset=ruleset, restart=restart)
         )
 
+    def reply_stream(
+        self, key: str, message: int, text: str, *, to: Sequence[int] = (), **common: Unpack[Common]
+    ) -> R:
+        """Answer a message of the item's activity stream; without `to`, all whom that message concerns."""
+        return self.do(m.ReplyStream(key, **common, message=message, text=text, to=list(to)))
+
     def settle_poison(self, number: int, *, retry: bool = False, **common: Unpack[Common]) -> R:
         """Decide a message once more that was put aside as poison, or forget it."""
         return self.do(m.SettlePoison("", **common, number=number, retry=retry))

@@ -249,6 +249,16 @@ class Hold(Command, tag=13):
     ruleset: str = ""
 
 
+class ReplyStream(Command, tag=28):
+    """Answer message number `message` of the item's activity stream (E3), on behalf of `by`. `to` empty: all
+    whom that message concerns.
+    """
+
+    message: int = 0
+    text: str = ""
+    to: list[int] = []
+
+
 class SettlePoison(Command, tag=14):
     """A message that was put aside as poison: try it once more (`retry`), or forget it (9.2)."""
 
@@ -275,6 +285,7 @@ AnyCommand = (
     | PutClient
     | Hold
     | SettlePoison
+    | ReplyStream
 )
 
 

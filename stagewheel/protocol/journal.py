@@ -96,22 +96,6 @@ class DeliveryTried(Fact, tag=7):
     next_ms: int
 
 
-class Notified(Fact, tag=8):
-    """Employees were notified (E1, E2)."""
-
-    rule: str
-    to: list[int]
-    text: str
-
-
-class HistoryAdded(Fact, tag=9):
-    """A history entry (E4)."""
-
-    rule: str
-    text: str
-    created_by: str = ""
-
-
 class EventSeen(Fact, tag=10):
     """An event came in; `looked` are the triggers that did not move the item: [id, reason, seen].
 
@@ -257,8 +241,8 @@ class WorkflowNotStarted(Fact, tag=35):
 class WorkflowWaits(Fact, tag=36):
     """A step of a workflow waits, until `due_ms` (0: however long). Written again when it is re-armed.
 
-    `what` it waits for besides: "field due", "event app paid", "change of size, paid", "2 branches", "the first
-    of 2 branches", "workflow w". `token` is its step number, as a timer or a delivery report names it.
+    `what` it waits for besides: "field due", "event app paid", "change of size, paid", "2 branches", "the
+    first of 2 branches", "workflow w". `token` is its step number, as a timer or a delivery report names it.
     """
 
     workflow: str
@@ -309,24 +293,55 @@ class StepPaused(Fact, tag=28):
     what: str
 
 
-class FellBack(Fact, tag=29):
-    """An employee who was named is not known (any more); another one stood in for them (7.9)."""
+class Notified(Fact, tag=8):
+    """Employees were notified (E1, E2), for `sender` (0: the automation); stored under `number`."""
 
-    what: str
-    missing: int
-    to: int
+    rule: str
+    to: list[int]
+    text: str
+    number: int = 0
+    sender: int = 0
+    link: str = ""
+
+
+class HistoryAdded(Fact, tag=9):
+    """A history entry (E4), stored under `number`."""
+
+    rule: str
+    text: str
+    created_by: str = ""
+    number: int = 0
+
+
+class StreamPosted(Fact, tag=46):
+    """A message in the activity stream (E3), or a reply; `files` are values of file fields by name."""
+
+    rule: str
+    number: int
+    author: int
+    to: list[int]
+    text: str
+    files: dict[str, Any] = {}
+    reply_to: int = 0
+    link: str = ""
 
 
 class EmployeeChosen(Fact, tag=45):
-    """One of several employees was chosen (A3): `way` is round_robin | random. `taken`: how many turns the
-    counter of the round robin had counted before.
-    """
+    """One of several was chosen (A3): round_robin (which had `taken` turns before) | random."""
 
     rule: str
     step: int
     chosen: int
     way: str
     taken: int = 0
+
+
+class FellBack(Fact, tag=29):
+    """An employee who was named is not known (any more); another one stood in for them (7.9)."""
+
+    what: str
+    missing: int
+    to: int
 
 
 Did = (
@@ -361,6 +376,7 @@ Did = (
     | StepPaused
     | FellBack
     | EmployeeChosen
+    | StreamPosted
 )
 
 

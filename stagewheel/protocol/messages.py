@@ -42,6 +42,7 @@ from stagewheel.protocol.commands import (
     PutEmployee,
     PutRuleset,
     RaiseEvent,
+    ReplyStream,
     Result,
     RetryDeadLetter,
     SettlePoison,
@@ -81,6 +82,13 @@ from stagewheel.protocol.queries import (
     VersionsQuery,
     VersionView,
     WaitingView,
+)
+from stagewheel.protocol.records import (
+    RecordCounts,
+    RecordCountsQuery,
+    RecordFilter,
+    RecordsQuery,
+    RecordView,
 )
 
 __all__ = [
@@ -141,8 +149,14 @@ __all__ = [
     "PutRuleset",
     "Query",
     "RaiseEvent",
+    "RecordCounts",
+    "RecordCountsQuery",
+    "RecordFilter",
+    "RecordView",
+    "RecordsQuery",
     "Refused",
     "Reply",
+    "ReplyStream",
     "Report",
     "Reports",
     "ReportsTaken",

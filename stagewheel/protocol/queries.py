@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.protocol.commands import Client, StageMove
+from stagewheel.protocol.records import RecordCountsQuery, RecordsQuery
 
 # ---------------------------------------------------------------- queries
 
@@ -130,6 +131,8 @@ AnyQuery = (
     | EnrolmentsQuery
     | EnrolPreviewQuery
     | StagesQuery
+    | RecordsQuery
+    | RecordCountsQuery
 )
 
 

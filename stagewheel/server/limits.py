@@ -77,6 +77,7 @@ HOLD_SLICE_ROWS: Final = 256  # items told, or timers given back, in one turn
 # ---- queries and subscriptions ----
 
 PAGE_ROWS_MAX: Final = 1000
+RECORDS_LOOKED_MAX: Final = 500  # of what is stored for people, in one page: about 1 ms
 QUERY_US: Final = 2_000  # what queries may take between two turns
 QUERIES_WAITING_MAX: Final = 1000
 SUBSCRIPTIONS_MAX: Final = 256

@@ -72,6 +72,17 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
         (j.DeliveryTried("r", 1, 2, "busy", 1_000), f"r: attempt 2 failed, next at {moment(1_000)}: busy"),
         (j.DeliveryTried("r", 1, 0, "dead letter retried", 0), "r: dead letter retried"),
         (j.Notified("r", [7, 8], "hi"), "r: told employees 7, 8: hi"),
+        (j.Notified("r", [7], "hi", 4, 3), "r: told employee 7 for employee 3: hi"),
+        (
+            j.StreamPosted("r", 4, 7, [3], "look", {"plan": "p.pdf"}),
+            "r: employee 7 wrote in the stream to employee 3 with plan: look",
+        ),
+        (
+            j.StreamPosted("", 5, 3, [7], "done", {}, 4),
+            "employee 3 answered message 4 of the stream to employee 7: done",
+        ),
+        (j.FellBack("rule r", 8, 1), "rule r: employee 8 is not known, employee 1 stands in"),
+        (j.FellBack("rule r", 0, 1), "rule r: nobody is left, employee 1 stands in"),
         (j.HistoryAdded("r", "late", "robot"), "r: history (robot): late"),
         (
             j.EmployeeChosen("r", 1, 12, "round_robin", 4),

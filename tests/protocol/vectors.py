@@ -84,6 +84,7 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "hold_stage": m.HoldItem("lead:1", by=7, mode="stop", stage="NEW"),
     "hold_rule": m.Hold("", kind="rule", target="remind", mode="stop", ruleset="sales"),
     "hold_pipeline": m.Hold("", by=7, kind="pipeline", target="sales", mode="resume", restart=True),
+    "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
 }
 
@@ -115,6 +116,8 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "enrol_preview": m.EnrolPreviewQuery(12, "new", True, [m.StageMove("deals", "OLD", "NEW")], b"\x01", 50),
     "stages": m.StagesQuery(b"\x00\x01", 50),
     "client": m.ClientQuery("contact:17"),
+    "records": m.RecordsQuery("history", m.RecordFilter(rule="r1", from_ms=1_790_000_000_000), b"\x01", 50),
+    "record_counts": m.RecordCountsQuery("stream", m.RecordFilter(item="lead:1"), "author"),
     "links": m.LinksQuery("contact:17", b"\x01", 10),
 }
 
@@ -134,8 +137,8 @@ RECORD: Final = journal.Record(
         journal.StepEnded("r1", 2, "skipped", "condition", [1, None]),
         journal.Dispatched("r3", 4, "email", 17),
         journal.DeliveryTried("r3", 4, 1, "451 later", 1_790_000_060_000),
-        journal.Notified("r4", [7], "An item is here"),
-        journal.HistoryAdded("r5", "Called", "bo"),
+        journal.Notified("r4", [7], "An item is here", 11, 3, "https://crm.example.com/lead:1"),
+        journal.HistoryAdded("r5", "Called", "bo", 12),
         journal.EventSeen("app", "ping", "", [["t1", "condition", [0, 5]]]),
         journal.WorkflowStarted("welcome", 1, "created", [0, 5], 12),
         journal.WorkflowNotStarted("farewell", "created", "condition", [0, 5]),
@@ -157,6 +160,9 @@ RECORD: Final = journal.Record(
         journal.AutomationHeld("pipeline sales"),
         journal.StepPaused("r2", 3, 1_790_000_600_000, "rule r2"),
         journal.FellBack("trigger t1", 8, 1),
+        journal.StreamPosted(
+            "r8", 13, 7, [3], "Look", {"plan": "plan.pdf"}, 12, "https://crm.example.com/lead:1"
+        ),
         journal.EmployeeChosen("r7", 2, 12, "round_robin", 4),
     ],
 )

@@ -219,7 +219,7 @@ def test_actions_on_the_item_become_plans_numbered_in_order() -> None:
         "responsible": 9,
     }
     assert isinstance(notify, NotifyPlan)
-    assert (notify.to(at), notify.text(at)) == ([9], "Ines")
+    assert (notify.to.people(at), notify.text(at)) == ([9], "Ines")
     assert isinstance(history, HistoryPlan)
     assert (history.text(at), history.created_by) == (
         "Big Order",
@@ -257,15 +257,15 @@ def test_actions_on_the_item_become_plans_numbered_in_order() -> None:
 def test_s7_9_recipients_are_known_employees_each_once_in_order(to: str, ids: list[int]) -> None:
     action = rule_of(f"- {{id: a, action: {{do: notify, text: x, to: {to}}}}}\n").action
     assert isinstance(action, NotifyPlan)
-    assert action.to(scope({"name": "nobody"})) == ids
+    assert action.to.people(scope({"name": "nobody"})) == ids
 
 
 def test_s7_9_a_supervisor_that_is_gone_or_the_responsible_is_passed_over() -> None:
     action = rule_of("- {id: a, action: {do: notify_supervisor, text: x}}\n").action
     assert isinstance(action, NotifyPlan)
-    assert action.to(scope(responsible=7)) == [9]
-    assert action.to(scope(responsible=9)) == []
-    assert action.to(scope(responsible=0)) == []
+    assert action.to.people(scope(responsible=7)) == [9]
+    assert action.to.people(scope(responsible=9)) == []
+    assert action.to.people(scope(responsible=0)) == []
 
 
 # ---------------------------------------------------------------- workflows

@@ -7,6 +7,7 @@ from stagewheel.protocol.codec import encode_payload
 from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
+from stagewheel.server.actors.records import keep_record
 from stagewheel.server.actors.relooks import forget_employee, watch_employee
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
 from stagewheel.server.core.effects import (
@@ -14,6 +15,7 @@ from stagewheel.server.core.effects import (
     Effect,
     ForgetEmployee,
     KeepDeadLetter,
+    KeepRecord,
     KeepStep,
     ParkDelivery,
     PutLink,
@@ -92,4 +94,5 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     WatchEmployee: watch_employee,
     ForgetEmployee: forget_employee,
     TakeTurn: _take_turn,
+    KeepRecord: keep_record,
 }

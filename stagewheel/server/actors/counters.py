@@ -23,6 +23,7 @@ class Counters(Struct, array_like=True, gc=False):
     letter: int = 1  # poison rows
     version: int = 1  # ruleset versions
     session: int = 1
+    record: int = 1  # what is stored for people
 
 
 _encode = msgspec.msgpack.Encoder().encode

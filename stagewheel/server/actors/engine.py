@@ -119,6 +119,7 @@ class Engine:
         try:
             self.counters = counters_row.load(snapshot)
             self.reference.load(snapshot)
+            self.reference.facts.record_next = self.counters.record
             self.backlog.load(snapshot)
             self.background.load(snapshot)
             self.timers.reset(

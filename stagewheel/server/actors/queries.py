@@ -25,6 +25,8 @@ from stagewheel.protocol.messages import (
     PoisonQuery,
     PoisonView,
     Query,
+    RecordCountsQuery,
+    RecordsQuery,
     Refused,
     Reply,
     SourceQuery,
@@ -38,6 +40,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.poison import content_of, decode_poison
+from stagewheel.server.actors.record_queries import record_counts, records
 from stagewheel.server.actors.version_queries import (
     Page,
     enrol_preview,
@@ -275,4 +278,6 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     EnrolmentsQuery: enrolments,
     EnrolPreviewQuery: enrol_preview,
     StagesQuery: stages,
+    RecordsQuery: records,
+    RecordCountsQuery: record_counts,
 }

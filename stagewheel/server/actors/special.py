@@ -19,6 +19,7 @@ from stagewheel.protocol.messages import (
     Hold,
     PutEmployee,
     PutRuleset,
+    ReplyStream,
     Result,
     RetryDeadLetter,
     SettlePoison,
@@ -27,6 +28,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
+from stagewheel.server.actors.records import reply_stream
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.hours import differs
 from stagewheel.server.core.inbox import DeadLetterRetried
@@ -130,4 +132,5 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     AdvanceClock: _advance_clock,
     Hold: do_hold,
     SettlePoison: settle_poison,
+    ReplyStream: reply_stream,
 }

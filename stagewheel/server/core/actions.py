@@ -34,8 +34,9 @@ from stagewheel.server.core.plan_actions import (
     NotifyPlan,
     SetFieldsPlan,
     SetVarsPlan,
+    StreamPlan,
 )
-from stagewheel.server.core.record_actions import add_history, notify
+from stagewheel.server.core.record_actions import add_history, notify, post_stream
 from stagewheel.server.core.sending import send
 
 
@@ -56,6 +57,7 @@ HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     SetVarsPlan: set_vars,
     NotifyPlan: notify,
     HistoryPlan: add_history,
+    StreamPlan: post_stream,
     CreateFromPlan: create_from,
     CreateClientPlan: create_client,
     AddObserversPlan: add_observers,

@@ -21,6 +21,7 @@ from stagewheel.protocol.messages import (
     HoldItem,
     PutClient,
     RaiseEvent,
+    ReplyStream,
     Result,
     StartWorkflow,
     UpdateItem,
@@ -64,6 +65,7 @@ from stagewheel.server.core.linking import (
     tell_clients,
 )
 from stagewheel.server.core.rearm import look_again, rearm
+from stagewheel.server.core.record_actions import replied
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import handed_over, look
 from stagewheel.server.core.walk import start
@@ -296,4 +298,5 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     EnrolItem: enrol,
     ActionWithdrawn: _withdrawn,
     StepBroke: _step_broke,
+    ReplyStream: replied,
 }

@@ -156,6 +156,14 @@ class ForgetEmployee(Struct, array_like=True, gc=False):
     employee: int
 
 
+class KeepRecord(Struct, array_like=True, gc=False):
+    """Store what employees are to read; `kind` is one of `kept.KINDS`, `row` the encoded record."""
+
+    kind: str
+    number: int
+    row: bytes
+
+
 class TakeTurn(Struct, array_like=True, gc=False):
     """The counter of a round robin now stands at `taken`."""
 
@@ -193,6 +201,7 @@ Effect = (
     | WithdrawAction
     | WithdrawAll
     | TakeTurn
+    | KeepRecord
 )
 
 

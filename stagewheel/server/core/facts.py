@@ -23,6 +23,7 @@ class Facts(Struct):
     clients: dict[str, Known] = {}  # of those that the message names, what this shard knows
     links: list[Link] = []  # for a client's decision: its links, as far as the message needs them
     links_left: bool = False  # there are more behind these
+    record_next: int = 1  # of what is stored for people (kept.py)
     turns: dict[str, int] = {}  # round robins: "ruleset/rule" -> how many turns were taken
     holds: dict[str, HoldRow] = {}  # rules and pipelines that are stopped or paused, by `held.hold_key`
 

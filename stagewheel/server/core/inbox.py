@@ -18,6 +18,7 @@ from stagewheel.protocol.messages import (
     HoldItem,
     PutClient,
     RaiseEvent,
+    ReplyStream,
     StartWorkflow,
     UpdateItem,
 )
@@ -107,6 +108,7 @@ ItemMessage = (
     | StepBroke
     | HoldTold
     | EnrolItem
+    | ReplyStream
 )
 
 

@@ -95,11 +95,30 @@ class SetVarsPlan(ActionPlan):
     values: dict[str, Value]
 
 
-class NotifyPlan(ActionPlan):
-    """E1, and E2 whose default recipient is the supervisor."""
+class Recipients(Struct, frozen=True):
+    """Employees; `named` is the one that is meant, where it is one (7.9)."""
 
-    to: People
+    people: People
+    named: Value | None = None
+
+
+class NotifyPlan(ActionPlan):
+    """E1, and E2 whose default recipient is the supervisor. Without `sender` the automation speaks."""
+
+    to: Recipients
     text: Text
+    sender: Recipients | None = None
+    link: Text | None = None
+
+
+class StreamPlan(ActionPlan):
+    """E3; `files` are names of fields."""
+
+    to: Recipients
+    text: Text
+    sender: Recipients
+    link: Text | None = None
+    files: tuple[str, ...] = ()
 
 
 class HistoryPlan(ActionPlan):

@@ -42,6 +42,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     work = Work(log, templates, entities, _shapes(merged))
     work.employees = frozenset(merged.employees) if merged.employees is not None else None
     work.providers = merged.providers
+    work.link = merged.link
     zone = _zone(merged.timezone, merged.timezone_place, log)
     zones = {
         id_: _zone(one.doc.timezone, one.place / "timezone", log) if one.doc.timezone else zone

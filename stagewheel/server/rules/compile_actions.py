@@ -17,8 +17,6 @@ from stagewheel.server.core.plan_actions import (
     ChangeStagePlan,
     ChannelPlan,
     DeleteItemPlan,
-    HistoryPlan,
-    NotifyPlan,
     RunWorkflowPlan,
     SetFieldsPlan,
     SetVarsPlan,
@@ -27,6 +25,7 @@ from stagewheel.server.core.plan_actions import (
 from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument, Recipient, WebhookDocument
 from stagewheel.server.rules.choices import compile_choice
 from stagewheel.server.rules.compile_creating import copy_item, create_from
+from stagewheel.server.rules.compile_records import add_history, notify, post_stream
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document_actions import (
     ACTIONS,
@@ -41,6 +40,7 @@ from stagewheel.server.rules.document_actions import (
     CreateFromDoc,
     DeleteItemDoc,
     NotifyDoc,
+    PostStreamDoc,
     RecipientDoc,
     RunWorkflowDoc,
     SendEmailDoc,
@@ -52,8 +52,8 @@ from stagewheel.server.rules.document_actions import (
 from stagewheel.server.rules.document_steps import RunStepDoc
 from stagewheel.server.rules.field_values import field_values
 from stagewheel.server.rules.mistakes import nearest
-from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people, responsible, supervisor
-from stagewheel.server.rules.phone import check_call, check_sms
+from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people
+from stagewheel.server.rules.phone import call, send_sms
 from stagewheel.server.rules.reader import NOT_YET, read, shown
 from stagewheel.server.rules.templates import Made, carried
 from stagewheel.server.rules.waits import duration_of, length_ms
@@ -148,19 +148,6 @@ def run_workflow(doc: RunWorkflowDoc | RunStepDoc, where: Where) -> RunWorkflowP
             )
     values = {name: where.value(raw, "vars", name) for name, raw in doc.vars.items()}
     return RunWorkflowPlan(index=0, workflow=doc.workflow, wait=doc.wait, values=values)
-
-
-def _notify(doc: NotifyDoc, where: Where) -> ActionPlan:
-    default = supervisor if doc.do == "notify_supervisor" else responsible
-    to = default if doc.to is None else where.people(doc.to)
-    return NotifyPlan(
-        index=0, to=to, text=where.work.templates.text(doc.text, where.place / "text", where.names)
-    )
-
-
-def _add_history(doc: AddHistoryDoc, where: Where) -> ActionPlan:
-    text = where.work.templates.text(doc.text, where.place / "text", where.names)
-    return HistoryPlan(index=0, text=text, created_by=doc.created_by)
 
 
 # ---------------------------------------------------------------- channels
@@ -300,11 +287,12 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     CreateFromDoc: create_from,
     CopyItemDoc: copy_item,
     AddObserversDoc: _add_observers,
-    NotifyDoc: _notify,
-    AddHistoryDoc: _add_history,
+    NotifyDoc: notify,
+    PostStreamDoc: post_stream,
+    AddHistoryDoc: add_history,
     SendEmailDoc: _send_email,
     WebhookDoc: _webhook,
-    SendSmsDoc: check_sms,
-    CallDoc: check_call,
+    SendSmsDoc: send_sms,
+    CallDoc: call,
     RunWorkflowDoc: run_workflow,
 }

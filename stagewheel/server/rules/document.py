@@ -237,6 +237,7 @@ class SettingsDoc(Doc):
     what: ClassVar[str] = "'settings'"
     later: ClassVar[frozenset[str]] = frozenset({"rates", "retention"})
     fallback_user: Employee | None = None
+    link: str | None = None  # template of the address of an item
     guards: GuardsDoc | None = None
 
 

@@ -126,10 +126,28 @@ class NotifyDoc(Doc):
     """E1, and E2 as `notify_supervisor`."""
 
     what: ClassVar[str] = "notify"
-    later: ClassVar[frozenset[str]] = frozenset({"from", "sender", "link"})
     do: str
     text: str
     to: int | str | list[int | str] | None = None
+    sender: int | str | None = field(name="from", default=None)
+
+
+class FieldFileDoc(Doc):
+    """A file that a field of the item holds."""
+
+    what: ClassVar[str] = "a file"
+    of: Name = field(name="field")
+
+
+class PostStreamDoc(Doc):
+    """E3."""
+
+    what: ClassVar[str] = "post_stream"
+    do: str
+    text: str
+    to: int | str | list[int | str] | None = None
+    sender: int | str | None = field(name="from", default=None)
+    files: list[FieldFileDoc] = []
 
 
 class AddHistoryDoc(Doc):
@@ -172,14 +190,25 @@ class WebhookDoc(Doc):
     on_unknown: Literal["retry", "fail"] = "retry"
 
 
+class PhoneDoc(Doc):
+    """`to:` of a text message or a call: which type of the client's numbers, and which of those."""
+
+    what: ClassVar[str] = "'to'"
+    type: str = "auto"
+    use: Literal["first", "last"] = "first"
+
+
 class SendSmsDoc(Doc):
     """H2."""
 
     what: ClassVar[str] = "send_sms"
+    later: ClassVar[frozenset[str]] = frozenset({"transactional", "hours"})
     do: str
     text: str
-    to: RecipientDoc | None = None
+    to: PhoneDoc | None = None
     provider: str = ""
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "fail"
 
 
 class SayDoc(Doc):
@@ -197,12 +226,15 @@ class CallDoc(Doc):
     """H3: it says a text or plays a file."""
 
     what: ClassVar[str] = "call"
+    later: ClassVar[frozenset[str]] = frozenset({"transactional", "hours"})
     do: str
     say: SayDoc | None = None
     play: str | None = None
     from_number: str = ""
-    to: RecipientDoc | None = None
+    to: PhoneDoc | None = None
     provider: str = ""
+    expires: str | None = None
+    on_unknown: Literal["retry", "fail"] = "fail"
 
 
 class RunWorkflowDoc(Doc):
@@ -227,6 +259,7 @@ ACTIONS: dict[str, type[Doc]] = {
     "add_observers": AddObserversDoc,
     "notify": NotifyDoc,
     "notify_supervisor": NotifyDoc,
+    "post_stream": PostStreamDoc,
     "add_history": AddHistoryDoc,
     "send_email": SendEmailDoc,
     "webhook": WebhookDoc,
@@ -237,7 +270,7 @@ ACTIONS: dict[str, type[Doc]] = {
 ACTIONS_LATER = frozenset(
     {
         *("create_document", "create_qr"),
-        *("post_stream", "create_task", "complete_tasks", "plan_activity", "schedule_call"),
+        *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
         *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
     }
 )

@@ -37,6 +37,7 @@ class Merged(Struct):
     timezone: str = ""
     fallback_user: int = 0
     guards: Guards = Guards()
+    link: Placed | None = None  # template of an item's address
     templates: str = "templates"
     place: Place = Place("")
     entities: dict[str, Placed] = {}
@@ -72,6 +73,8 @@ def merge(files: Mapping[str, str], log: Log) -> Merged:
     merged.templates = _once(said, "templates", merged.templates).strip("/")
     merged.fallback_user = _once(said, "fallback_user", 0)
     merged.guards = _once(said, "guards", merged.guards)
+    if "link" in said:
+        merged.link = Placed(*said["link"])
     if "timezone" in said:
         merged.timezone_place = said["timezone"][1]
     if found and not merged.ruleset and "ruleset" not in said and not log.mistakes:
@@ -103,6 +106,8 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
     settings = doc.settings
     if settings is not None and settings.fallback_user is not None:
         _say(said, "fallback_user", settings.fallback_user, place / "settings" / "fallback_user", log)
+    if settings is not None and settings.link is not None:
+        _say(said, "link", settings.link, place / "settings" / "link", log)
     if settings is not None and settings.guards is not None:
         own = settings.guards
         guards = Guards(own.chain_entries, own.item_entries, own.chain_messages)

@@ -6,9 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.server.core.plan import EntityPlan, TimePlan
-from stagewheel.server.core.plan_actions import ActionPlan, CapPlan
+from stagewheel.server.core.plan_actions import ActionPlan, CapPlan, Text
 from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
+from stagewheel.server.rules.merge import Placed
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names
 from stagewheel.server.rules.templates import Templates
@@ -48,6 +49,8 @@ class Work:
         self.times: Mapping[str, TimePlan] = {}  # by pipeline
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
+        self.link: Placed | None = None  # template of an item's address
+        self._links: dict[str, Text] = {}  # by entity
         self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel
         self.caps_of_rule: Mapping[str, CapPlan | None] | None = None  # while a rule is compiled
         self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
@@ -108,6 +111,15 @@ class Work:
         if name and known is not None and name not in known:
             hint = nearest(name, known) or f"; 'providers:' names {', '.join(known) or 'none'}"
             self.log.mistake(place, f"unknown provider '{name}' of channel {channel}{hint}")
+
+    def link_of(self, entity: str) -> Text | None:
+        """The address of an item of this entity, if the ruleset says what it looks like."""
+        if self.link is None:
+            return None
+        if entity not in self._links:
+            made = self.templates.text(self.link.doc, self.link.place, self.names(entity))
+            self._links[entity] = made
+        return self._links[entity]
 
     def check_stage(self, pipeline: str, stage: str, place: Place) -> None:
         """A mistake if the pipeline has no such stage."""

@@ -277,7 +277,7 @@ class _Reader:
         return ExpectDeadLetters(letters)
 
 
-EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history")
+EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream")
 OTHER_WORDS: Final = (
     "wait",
     "channels",

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, Record
+from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, Record, StreamPosted
 from stagewheel.protocol.messages import Job, Report
 from stagewheel.protocol.plain import plain
 from stagewheel.server.actors.engine import Engine
@@ -22,6 +22,7 @@ from stagewheel.server.core.calendar import DAY_MS, parse_duration
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
+from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 from stagewheel.server.scenarios.steps import ChannelDoc
 from stagewheel.server.senders.pool import Task
 from stagewheel.server.senders.rendering import read_row, render
@@ -70,13 +71,10 @@ class Recorder:
                 if isinstance(fact, Dispatched):
                     effect = self._open[fact.channel, fact.number] = Effect(fact.channel, at_ms=record.at_ms)
                     self._effects.append(effect)
-                elif isinstance(fact, Notified):
-                    values = {"to": list(fact.to), "text": fact.text, "item": record.item, "rule": fact.rule}
-                    self._effects.append(Effect("notify", values, record.at_ms))
-                elif isinstance(fact, HistoryAdded):
-                    values = {"text": fact.text, "created_by": fact.created_by}
+                elif isinstance(fact, Notified | HistoryAdded | StreamPosted):
+                    kind, values = _told(fact)
                     values |= {"item": record.item, "rule": fact.rule}
-                    self._effects.append(Effect("history", values, record.at_ms))
+                    self._effects.append(Effect(kind, values, record.at_ms))
 
     def deliver(self, engine: Engine) -> list[Report]:
         """Take what the engine would hand to senders, and report on it."""
@@ -132,11 +130,23 @@ class Recorder:
         return report
 
 
+def _told(fact: Notified | HistoryAdded | StreamPosted) -> tuple[str, dict[str, Any]]:
+    """What employees can read, as an expectation writes it."""
+    if isinstance(fact, HistoryAdded):
+        return "history", {"text": fact.text, "created_by": fact.created_by}
+    values: dict[str, Any] = {"to": list(fact.to), "text": fact.text, "link": fact.link}
+    if isinstance(fact, Notified):
+        return "notify", {**values, "from": fact.sender}
+    return "stream", {**values, "from": fact.author, "files": fact.files, "reply_to": fact.reply_to}
+
+
 def _detail(channel: str, task: Task) -> dict[str, Any]:
     """What a real channel would tell the next rule."""
     if isinstance(task.content, EmailContent):
         message_id = f"<{task.delivery.key}@scenario>"
         return {"message_id": message_id, "address": task.content.to[0], "status": "250 taken"}
+    if isinstance(task.content, SmsContent | CallContent):
+        return {"message_id": task.delivery.key, "address": task.content.to, "status": "queued"}
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 
@@ -147,6 +157,9 @@ def _content(content: Any) -> dict[str, Any]:
         return {"from": content.from_, "to": list(content.to), "subject": content.subject, "body": body}
     if isinstance(content, WebhookContent):
         return _request(content)
+    if isinstance(content, CallContent):
+        values = msgspec.to_builtins(content)
+        return {"from" if name == "from_number" else name: value for name, value in values.items()}
     made = plain(content)
     return made if isinstance(made, dict) else {"content": made}
 

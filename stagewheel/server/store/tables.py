@@ -47,6 +47,9 @@ class Table(enum.IntEnum):
     MOVED = 30  # u64 outbox number of an action's dispatch ‖ u64 number under which a later attempt stands
     TAKEN = 31  # u64 outbox number of a row that leaves at most once ‖ its channel and the sender that took it
     TURNS = 32  # name of a round robin ‖ u64 turns taken
+    HISTORY = 33  # u64 number ‖ an entry of the history (appended)
+    NOTIFICATIONS = 34  # u64 number ‖ a notification (appended)
+    STREAM = 35  # u64 number ‖ a message of the activity stream (appended)
 
 
 FORMAT_KEY: Final = b"format"
