@@ -52,6 +52,7 @@ class Supervisor:
     ) -> None:
         self.config = config
         self.command = command
+        assert edge_command or config.edge is None, "who wants an edge says how it is started"
         self._edge_command = edge_command
         self.pids: dict[str, int] = {}  # name of a child -> its process id
         self._on_ready = on_ready
@@ -74,7 +75,7 @@ class Supervisor:
                         self._inner = senders.cancel_scope
                         for number in range(self.config.senders):
                             senders.start_soon(self._keep, "sender", f"sender-{number}")
-                        if self.config.edge is not None and self._edge_command:
+                        if self.config.edge is not None:
                             senders.start_soon(self._keep, "edge", "edge-0")
                         await trio.Event().wait()  # until somebody cancels
                     shard.cancel_scope.cancel()

@@ -16,7 +16,7 @@ from stagewheel.errors import OperatorError
 from stagewheel.server.edge.config import EdgeConfig, HookConfig
 from stagewheel.server.edge.process import run_edge
 from stagewheel.server.edge.shard import Shard
-from tests.edge.conftest import RULES
+from tests.edge.conftest import NO_TLS, RULES
 from tests.server.harness import Served, group_members
 from tests.server.test_threads import task_names
 
@@ -35,13 +35,19 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def post(served: Served, key: str = "") -> httpx.Response:
     headers = {"X-Token": TOKEN, "Idempotency-Key": key}
-    return httpx.post(f"{served.edge}/hooks/payments?deal=deal:1", headers=headers, json={"amount": 500})
+    return httpx.post(
+        f"{served.edge}/hooks/payments?deal=deal:1", headers=headers, json={"amount": 500}, verify=NO_TLS
+    )
+
+
+def get(served: Served, path: str) -> httpx.Response:
+    return httpx.get(f"{served.edge}/{path}", verify=NO_TLS)
 
 
 def wait_status(url: str, status: int) -> None:
     """Ask until the answer is this one, within a bound; each question is answered when the edge knows."""
     deadline = time.monotonic() + 20
-    while (seen := httpx.get(url).status_code) != status:
+    while (seen := httpx.get(url, verify=NO_TLS).status_code) != status:
         assert time.monotonic() < deadline, seen
 
 
@@ -61,9 +67,9 @@ def test_while_the_shard_does_not_answer_the_edge_says_503_and_then_goes_on(tmp_
             second = post(served, "b")
             assert (second.status_code, second.json()["error"]) == (503, "shard_away"), "nothing piles up"
             assert time.monotonic() - began_s < 0.3
-            assert httpx.get(f"{served.edge}/readyz").status_code == 503
-            assert httpx.get(f"{served.edge}/healthz").status_code == 200
-            assert "stagewheel_up 0.0" in httpx.get(f"{served.edge}/metrics").text
+            assert get(served, "readyz").status_code == 503
+            assert get(served, "healthz").status_code == 200
+            assert "stagewheel_up 0.0" in get(served, "metrics").text
         finally:
             os.kill(served.pids["shard-0"], signal.SIGCONT)
         wait_status(f"{served.edge}/readyz", 200)
@@ -88,6 +94,12 @@ def test_a_killed_edge_is_started_again_and_the_shard_has_one_python_thread(tmp_
         names.pop(shard)
         assert all(name.startswith("ZMQbg") for name in names.values()), names
         assert len(group_members(served.pid)) == 3
+        with served.client(name="edge-0", timeout_s=5) as other:
+            other.update_item("deal:1", title="by somebody who took its name")
+            edge = served.pids["edge-0"]
+            assert post(served).status_code == 503
+        served.wait_ready("edge-0", other_than=edge)
+        assert post(served).status_code == 200, "a life that is fenced ends, and the next one has the name"
         served.kill()
         served.wait_group_ended()
 

@@ -9,7 +9,7 @@ import functools
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
@@ -45,21 +45,35 @@ def run_edge(
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def live() -> None:
-        trigger = functools.partial(wait_end, lifeline_fd)
-        async with open_shard() as shard, trio.open_nursery() as nursery:
-            edge = _edge(config, secrets, Gate(shard))
-            nursery.start_soon(edge.gate.watch)
-            app = cast(ASGIFramework, application(edge))
+        async with open_shard() as shard:
+            gate = Gate(shard)
+            app = cast(ASGIFramework, application(_edge(config, secrets, gate)))
+            trigger = functools.partial(_until_end, gate, lifeline_fd)
             http = functools.partial(serve, app, _settings(listener), shutdown_trigger=trigger, mode="asgi")
             async with trio.open_nursery() as serving:
                 await serving.start(http)
                 ready(url)
-            nursery.cancel_scope.cancel()
+            if gate.error is not None:
+                raise gate.error
 
     try:
         trio.run(live)
     except* StagewheelError as errors:
         raise _first(errors) from None
+
+
+async def _until_end(gate: Gate, lifeline_fd: int) -> None:
+    """Returns when this process is told to end, or its session with the shard is over for good. Requests
+    under way get their answers in either case.
+    """
+    async with trio.open_nursery() as nursery:
+
+        async def first(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(first, functools.partial(wait_end, lifeline_fd))
+        nursery.start_soon(first, gate.watch)
 
 
 def _edge(config: EdgeConfig, secrets: Secrets, gate: Gate) -> Edge:

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import trio
 
 from stagewheel.errors import StagewheelError
-from stagewheel.protocol.errors import Closed, Fenced, ProtocolBroken, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.errors import TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.messages import AnyCommand, Result
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
@@ -44,6 +44,7 @@ class Gate:
         self._shard, self._under_way_max = shard, under_way_max
         self.under_way = 0
         self.away = False
+        self.error: StagewheelError | None = None  # why there will be no answer any more
         self._look = trio.Event()  # set when the shard is away and has to be asked
 
     async def submit(self, commands: Sequence[AnyCommand]) -> list[Result]:
@@ -82,16 +83,16 @@ class Gate:
             return None
 
     async def watch(self) -> None:
-        """While the shard is away, ask until it answers. Ends with the error of a session that is over."""
+        """While the shard is away, ask until it answers. Returns when the session is over, with `error`."""
         while True:
             await self._look.wait()
             try:
                 await self._shard.statistics()
             except (TimedOut, TooMuchOutstanding):
                 continue  # each question waits by itself
-            except (Fenced, ProtocolBroken, Closed) as error:
-                log.error("the session with the shard is over: %s", error)
-                raise
+            except StagewheelError as error:  # fenced, or a server that breaks the protocol
+                self.error = error
+                return
             log.info("the shard answers again")
             self.away, self._look = False, trio.Event()
 
