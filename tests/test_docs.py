@@ -22,7 +22,7 @@ from stagewheel.server.rules.compile_actions import EXPIRES
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
 from stagewheel.server.rules.filters import FILTERS, TESTS
-from stagewheel.server.rules.mistakes import Log, RulesetInvalid
+from stagewheel.server.rules.mistakes import Log
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RULES = DOCS / "rules.md"
@@ -37,12 +37,6 @@ WRAPPED = {
 }
 TEMPLATES = {"templates/invoice.html.j2": "<p>Dear {{ client.name }}</p>"}
 # Actions that the compiler reads to the end and then refuses.
-NOT_YET = {
-    "send_sms": "{do: send_sms, text: Hello}",
-    "call": "{do: call, say: {text: Hello}}",
-}
-
-
 class Block(NamedTuple):
     """A block of YAML, where it stands, and how it is marked."""
 
@@ -164,18 +158,9 @@ def test_what_is_not_supported_yet_is_said() -> None:
     said = set(re.findall(r"`([\w.]+)`", later().partition("`check`")[0]))
     keys = {key for kind in documents().values() for key in kind.later}
     whose = {"settings", *(name for name, kind in ACTIONS.items() if kind.later)}
-    wanted = {*ACTIONS_LATER, *keys, *NOT_YET}
+    wanted = {*ACTIONS_LATER, *keys}
     assert wanted <= said, f"not named: {sorted(wanted - said)}"
     assert said <= wanted | whose, f"supported, or unknown: {sorted(said - wanted - whose)}"
-
-
-@pytest.mark.parametrize("name", NOT_YET)
-def test_what_check_reads_and_nothing_sends_is_refused(name: str) -> None:
-    rules = (
-        "ruleset: t\ntimezone: UTC\npipelines: {p: {entity: deal, stages: [{id: s, rules: [{id: r, action: "
-    )
-    with pytest.raises(RulesetInvalid, match="is not supported yet"):
-        compile_ruleset({"rules.yaml": f"{rules}{NOT_YET[name]}}}]}}]}}}}\n"}, 1)
 
 
 def test_every_command_stands_in_the_readme() -> None:

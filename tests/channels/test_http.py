@@ -160,7 +160,7 @@ async def test_retry_after_is_honoured_within_a_day(header: str, least_ms: int, 
 
 @pytest.mark.parametrize("header", ["soon", "-1", "٣"])
 def test_a_retry_after_that_says_nothing_counts_as_absent(header: str) -> None:
-    assert http._retry_after_ms(header) is None
+    assert http.retry_after_ms(header) is None
 
 
 async def test_a_host_that_does_not_listen_is_tried_again() -> None:

@@ -216,12 +216,14 @@ def _outcome(response: httpx.Response, host: str) -> Outcome:
         return Delivered({"status": status})
     reason = f"{host} answered {status} {response.reason_phrase}"[:REASON_LENGTH_MAX]
     if status in _AGAIN or status >= 500:
-        return Retry(reason, _retry_after_ms(response.headers.get("Retry-After", "")))
+        return Retry(reason, retry_after_ms(response.headers.get("Retry-After", "")))
     return RefusedForGood(reason)
 
 
-def _retry_after_ms(header: str) -> int | None:
-    """Seconds or a date (RFC 9110, 10.2.3); what can't be read counts as absent."""
+def retry_after_ms(header: str) -> int | None:
+    """How long an answer asks to wait: seconds or a date (RFC 9110, 10.2.3). What can't be read counts as
+    absent.
+    """
     if header.isascii() and header.isdigit():
         return min(int(header[:9]) * 1000, RETRY_AFTER_MS_MAX)
     try:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from stagewheel.server.channels.base import Settings
 from stagewheel.server.channels.email import EmailSettings
+from stagewheel.server.channels.phone import CallSettings, SmsSettings
 from stagewheel.server.channels.webhook import WebhookSettings
 
 
@@ -20,6 +21,8 @@ class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     email: EmailSettings = EmailSettings()
     webhook: WebhookSettings = WebhookSettings()
+    sms: SmsSettings = SmsSettings()
+    call: CallSettings = CallSettings()
 
 
 def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:

@@ -1,0 +1,185 @@
+"""Text messages and calls over any HTTP interface, described in the configuration: what is asked, and how the
+answer is to be read.
+
+Laws: templates are those of rules, in the same sandbox; a value in the URL is quoted, one in a header is one
+line, one in `json` or `form` is encoded as a whole, so that no number or text can become a second field. By
+default 2xx is taken, 408, 425, 429 and 503 were not processed, of another 5xx nobody knows, and every other
+answer refuses for good.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import msgspec
+from jinja2 import Template, TemplateError
+from msgspec import Struct
+
+from stagewheel.errors import OperatorError
+from stagewheel.server.channels.base import (
+    Delivered,
+    Delivery,
+    Outcome,
+    PoolSettings,
+    RefusedForGood,
+    Retry,
+    Unknown,
+)
+from stagewheel.server.channels.provider import (
+    Answer,
+    Content,
+    Provider,
+    at_path,
+    check_url,
+    reason,
+)
+from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.rules.phone_doc import SmsContent
+from stagewheel.server.rules.sandbox import Sandbox, allowed
+
+
+class GatewaySettings(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="http", tag_field="kind"
+):
+    """`kind = "http"`. In templates: `to`, `text`, `from`, `say`, `play`, `key`, `item`, `rule`, `secret`."""
+
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
+    headers: dict[str, str] = {}
+    body: str = ""  # a template; or one of these two, whose texts are templates:
+    json: dict[str, Any] = {}
+    form: dict[str, str] = {}
+    key_header: str = ""  # the header that carries the idempotency key
+    secret_env: str = ""
+    secret_file: str = ""
+    from_number: str = ""  # where the rule gives none
+    taken: tuple[int, ...] = ()  # statuses; empty: 2xx
+    retry: tuple[int, ...] = (408, 425, 429, 503)
+    unknown: tuple[int, ...] = ()  # besides every other 5xx
+    id: str = ""  # where in the JSON of the answer the id stands: message.id
+    error: str = ""  # where it says what is wrong
+    state: str = ""  # where it says whether it was taken, if the status alone does not
+    states: tuple[str, ...] = ()  # and what it says there if so
+
+    def check(self, where: str) -> None:
+        """Raises `OperatorError`."""
+        check_url(where, "url", self.url.partition("{{")[0])
+        if sum(map(bool, (self.body, self.json, self.form))) > 1:
+            raise OperatorError(f"{where}: one of body, json and form")
+        if bool(self.state) != bool(self.states):
+            raise OperatorError(f"{where}: state and states belong together")
+        self.templates(where)
+        self.secret(where)
+
+    def open(self, name: str, where: str, pool: PoolSettings) -> Provider:
+        """Ready to send. Raises `OperatorError`."""
+        self.check(where)
+        return Gateway(name, self, self.templates(where), self.secret(where), pool)
+
+    def secret(self, where: str) -> str:
+        """Its secret. Raises `OperatorError`."""
+        return read_secret(where, "secret", self.secret_env, self.secret_file)
+
+    def templates(self, where: str) -> dict[str, Template]:
+        """Every text that may hold a template, compiled. Raises `OperatorError`."""
+        sandbox, made = Sandbox({}), {}
+        for text in [self.url, self.body, *self.headers.values(), *self.form.values(), *_texts(self.json)]:
+            try:
+                tree = sandbox.parse(text)
+                allowed(tree, strict=True)
+                made[text] = sandbox.from_string(tree)
+            except TemplateError as error:
+                raise OperatorError(f"{where}: a template is wrong: {error.message}") from None
+        return made
+
+
+class Gateway:
+    """One interface."""
+
+    def __init__(
+        self, name: str, settings: GatewaySettings, made: dict[str, Template], secret: str, pool: PoolSettings
+    ) -> None:
+        self._name, self._settings, self._made, self._secret = name, settings, made, secret
+        # Loaded here, so that a process that only reads settings loads no HTTP library.
+        from stagewheel.server.channels.connections import Connections
+
+        self._connections = Connections(name, pool)
+
+    async def send(self, content: Content, delivery: Delivery) -> Outcome:
+        """One request."""
+        settings, values = self._settings, self._values(content, delivery)
+        try:
+            url = self._text(settings.url, _quoted(values))
+            headers = {name: " ".join(self._text(v, values).split()) for name, v in settings.headers.items()}
+            body = self._body(headers, values)
+        except Exception:  # whatever a template of the configuration meets
+            return RefusedForGood(f"a template of {self._name} fails on this message")
+        if settings.key_header:
+            headers[settings.key_header] = delivery.key
+        answer = await self._connections.ask(settings.method, url, headers, body)
+        return self._outcome(answer, content.to) if isinstance(answer, Answer) else answer
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._connections.aclose()
+
+    def _values(self, content: Content, delivery: Delivery) -> dict[str, Any]:
+        values: dict[str, Any] = {"to": content.to, "key": delivery.key, "item": delivery.item}
+        values |= {"rule": delivery.rule, "secret": self._secret, "from": self._settings.from_number}
+        if isinstance(content, SmsContent):
+            return values | {"text": content.text}
+        say = msgspec.to_builtins(content.say) if content.say is not None else None
+        origin = content.from_number or self._settings.from_number
+        text = content.say.text if content.say is not None else ""
+        return values | {"from": origin, "say": say, "play": content.play, "text": text}
+
+    def _body(self, headers: dict[str, str], values: Mapping[str, Any]) -> bytes:
+        settings = self._settings
+        if settings.json:
+            headers.setdefault("Content-Type", "application/json")
+            return msgspec.json.encode(self._filled(settings.json, values))
+        if settings.form:
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            return urlencode({name: self._text(v, values) for name, v in settings.form.items()}).encode()
+        return self._text(settings.body, values).encode()
+
+    def _filled(self, raw: Any, values: Mapping[str, Any]) -> Any:
+        if isinstance(raw, dict):
+            return {name: self._filled(one, values) for name, one in raw.items()}
+        if isinstance(raw, list):
+            return [self._filled(one, values) for one in raw]
+        return self._text(raw, values) if isinstance(raw, str) else raw
+
+    def _text(self, template: str, values: Mapping[str, Any]) -> str:
+        return self._made[template].render(values)
+
+    def _outcome(self, answer: Answer, to: str) -> Outcome:
+        settings, status = self._settings, answer.status
+        said = at_path(answer.body, settings.error) if settings.error else None
+        why = reason(self._name, status, str(said or answer.phrase))
+        if status in settings.retry:
+            return Retry(why, answer.after_ms, provider=status == 503)
+        if status in settings.taken if settings.taken else 200 <= status < 300:
+            state = at_path(answer.body, settings.state) if settings.state else None
+            if settings.state and str(state) not in settings.states:
+                return RefusedForGood(reason(self._name, status, str(said or state)))
+            detail: dict[str, Any] = {"address": to, "provider": self._name, "status": state or status}
+            return Delivered(
+                detail | ({"message_id": at_path(answer.body, settings.id)} if settings.id else {})
+            )
+        return Unknown(why) if status >= 500 or status in settings.unknown else RefusedForGood(why)
+
+
+def _quoted(values: Any) -> Any:
+    """Every text as it may stand in a URL."""
+    if isinstance(values, dict):
+        return {name: _quoted(one) for name, one in values.items()}
+    return quote(values, safe="") if isinstance(values, str) else values
+
+
+def _texts(raw: Any) -> list[str]:
+    """All texts in a value."""
+    if isinstance(raw, str):
+        return [raw]
+    below = raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else ()
+    return [text for one in below for text in _texts(one)]
