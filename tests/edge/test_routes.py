@@ -80,6 +80,7 @@ def test_an_event_for_a_paused_item_is_accepted(web: httpx.Client, client: Clien
         ("payments", BEARER, b"{", 400, "bad_json"),
         ("payments", BEARER, b"[" * 4_000, 400, "bad_json"),
         ("payments", BEARER, b"{}", 422, "no_item"),
+        ("payments", BEARER, b'{"order": {"deal": 1}, "sum": %d}' % 10**30, 422, "bad_value"),
         ("payments", BEARER, b'{"order": {"deal": "none"}}', 404, "unknown_item"),
         ("payments", BEARER, b" " * 4_097, 413, "too_large"),
     ],
@@ -246,7 +247,17 @@ def test_who_comes_back_after_a_pause_is_a_returning_visitor(web: httpx.Client, 
     assert stage(client, "deal:31") == "back"
 
 
-@pytest.mark.parametrize("link", ["", "x", signed(VISIT, "deal:32", -9), signed("visitor", "9 deal:32")])
+WRONG_LINKS = {
+    "none": "",
+    "no signature": "x",
+    "over": signed(VISIT, "deal:32", -9),
+    "of another purpose": signed("visitor", "9 deal:32"),
+}
+
+
+@pytest.mark.parametrize(
+    "link", WRONG_LINKS.values(), ids=WRONG_LINKS
+)  # named: what is signed differs each time
 def test_nobody_is_followed_without_a_right_link(web: httpx.Client, client: Client, link: str) -> None:
     if client.item("deal:32") is None:
         client.create_item("deal:32", "deals")
