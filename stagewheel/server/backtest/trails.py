@@ -19,7 +19,7 @@ from stagewheel.protocol import journal as j
 
 SHOWN_CHARS_MAX: Final = 160
 WAITING: Final = "waiting"
-_Sending = j.Dispatched | j.Notified | j.HistoryAdded
+_Sending = j.Dispatched | j.Notified | j.HistoryAdded | j.StreamPosted
 RUNNING: Final = "running"
 
 
@@ -157,6 +157,7 @@ HANDLERS: Final[Mapping[type, Callable[[Trails, Trail, _Counts, j.Record, Any], 
         j.Dispatched: Trails._sends,
         j.Notified: Trails._sends,
         j.HistoryAdded: Trails._sends,
+        j.StreamPosted: Trails._sends,
         j.WorkflowStarted: Trails._started,
         j.WorkflowEnded: Trails._finished,
     }

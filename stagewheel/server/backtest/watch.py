@@ -199,6 +199,6 @@ HANDLERS: Final[Mapping[type, Callable[[Watch, j.Record, Any], None]]] = Mapping
 PASSED_OVER: Final = frozenset(
     {
         *(j.FieldsChanged, j.StepWaits, j.Dispatched, j.DeliveryTried, j.Notified, j.HistoryAdded),
-        *(j.WorkflowStepped, j.WorkflowWaits, j.NothingChanged),
+        *(j.WorkflowStepped, j.WorkflowWaits, j.NothingChanged, j.StreamPosted, j.EmployeeChosen),
     }
 )
