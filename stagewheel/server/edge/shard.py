@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from stagewheel.errors import StagewheelError
-from stagewheel.protocol.errors import TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.errors import CallerError, StagewheelError
+from stagewheel.protocol.errors import NotTaken, TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.messages import AnyCommand, Result
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
@@ -64,7 +64,11 @@ class Gate:
             ) from None
         except TooLarge:
             raise Refusal(413, "too_large", "the event does not fit into one message") from None
+        except NotTaken:
+            raise Refusal(422, "bad_value", "the event holds what can't be taken") from None
         except StagewheelError as error:
+            if type(error) is CallerError:  # its values, not the session
+                raise Refusal(422, "bad_value", "the event holds a value that can't be sent") from None
             log.warning("no answer of the shard: %s", type(error).__name__)
             self._lose()
             why = "the server did not answer in time; the event may still be taken"

@@ -1,0 +1,106 @@
+"""The gate to the shard: its bound refuses, a shard that is away is left alone, and the end of a
+session is told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from stagewheel.errors import CallerError, StagewheelError
+from stagewheel.protocol.errors import Fenced, NotTaken, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.messages import AnyCommand, Applied, RaiseEvent, Result
+from stagewheel.server.edge.answers import Refusal
+from stagewheel.server.edge.shard import Gate
+
+EVENT = RaiseEvent("deal:1")
+
+
+class SlowShard:
+    """Answers when `go` is set, with an error if it has one."""
+
+    def __init__(self) -> None:
+        self.go = trio.Event()
+        self.error: StagewheelError | None = None
+        self.sent = 0
+
+    async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
+        self.sent += len(commands)
+        await self.statistics()
+        return [Applied() for _ in commands]
+
+    async def statistics(self) -> dict[str, Any]:
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return {}
+
+
+async def refused(gate: Gate) -> str:
+    with pytest.raises(Refusal) as raised:
+        await gate.submit([EVENT])
+    return raised.value.code
+
+
+async def test_more_than_may_wait_are_refused_and_nothing_of_them_is_sent() -> None:
+    shard = SlowShard()
+    gate = Gate(shard, under_way_max=3)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(gate.submit, [EVENT])
+        await trio.testing.wait_all_tasks_blocked()
+        assert await refused(gate) == "busy"
+        assert (shard.sent, gate.under_way) == (3, 3)
+        shard.go.set()
+    assert await gate.submit([EVENT]) == [Applied()]
+    assert gate.under_way == 0
+
+
+async def test_after_a_wait_in_vain_nothing_is_sent_until_a_question_is_answered() -> None:
+    shard = SlowShard()
+    shard.go.set()
+    shard.error = TimedOut("no answer")
+    gate = Gate(shard)
+    assert await refused(gate) == "unknown"
+    assert await refused(gate) == "shard_away"
+    assert (shard.sent, await gate.statistics()) == (1, None)
+    shard.error, shard.go = None, trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.watch)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await refused(gate) == "shard_away"
+        shard.go.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await gate.submit([EVENT]) == [Applied()]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TooLarge("more than a frame"), "too_large"),
+        (NotTaken("malformed", "not an event"), "bad_value"),
+        (CallerError("holds a value that cannot be sent"), "bad_value"),
+        (TooMuchOutstanding("enough"), "busy"),
+    ],
+)
+async def test_an_event_that_can_not_be_sent_is_refused_and_the_shard_is_not_away(
+    error: StagewheelError, code: str
+) -> None:
+    shard = SlowShard()
+    shard.go.set()
+    shard.error = error
+    gate = Gate(shard)
+    assert await refused(gate) == code
+    assert not gate.away
+
+
+async def test_a_session_that_is_over_ends_the_watch_with_its_error() -> None:
+    shard = SlowShard()
+    shard.go.set()
+    shard.error = Fenced("another one")
+    gate = Gate(shard)
+    assert await refused(gate) == "unknown"
+    await gate.watch()
+    assert gate.error is shard.error
