@@ -131,3 +131,10 @@ def test_visits_of_a_stage_are_told_apart() -> None:
     assert [stop.stage for stop in trail.path] == ["open", "work", "open", "work", "closed"]
     assert {key for key in trail.rules if key.startswith("once")} == {"once|1|1", "once|2|1"}
     assert trail.rules["once|2|1"].reason == "repeat"
+
+
+def test_another_message_of_the_stream_is_told_of_its_rule() -> None:
+    """E3."""
+    told = RULES.replace('{do: notify, text: "work on', '{do: post_stream, text: "work on')
+    made = compared(told.replace("work on", "look at"), told)
+    assert labels(made) == {("message", "once", "stream, other content"): ["t:1", "t:2"]}
