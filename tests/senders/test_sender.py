@@ -25,7 +25,7 @@ from stagewheel.server.channels.webhook import WebhookSettings
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.senders.config import ChannelsConfig
 from stagewheel.server.senders.link import SILENCE_S
-from stagewheel.server.senders.sender import CAPACITY_PER_SENDER, SenderProcess
+from stagewheel.server.senders.sender import SenderProcess
 from tests.channels.peers import Inbox, mail_server, scripted_server
 from tests.channels.test_http import server, status
 from tests.channels.test_smtp import script
@@ -75,8 +75,9 @@ async def test_a_sender_says_hello_and_offers_to_take_jobs_of_every_channel(tmp_
     async with open_shard(tmp_path) as (shard, address), sending(address, tmp_path):
         hello = await shard.welcome()
         assert (hello.role, hello.producer) == ("sender", b"sender-0")
-        assert await shard.credit("email") == 16 * CAPACITY_PER_SENDER
-        assert await shard.credit("webhook") == 4 * CAPACITY_PER_SENDER
+        assert await shard.credit("email") == 16 * 16
+        assert await shard.credit("webhook") == 4 * 16
+        assert await shard.credit("sms") == 16, "no more than it is sending: they leave at most once"
 
 
 async def test_s7_2_a_mail_is_rendered_from_the_row_delivered_and_reported(tmp_path: Path) -> None:
@@ -326,7 +327,7 @@ async def test_closing_ends_what_is_under_way_and_sees_its_report_committed(tmp_
 async def test_a_sender_that_hears_nothing_asks_whether_its_session_still_stands(tmp_path: Path) -> None:
     async with open_shard(tmp_path) as (shard, address), sending(address, tmp_path, silence_s=0.1):
         await shard.welcome()
-        await shard.credit("webhook")
+        await shard.credit("call")  # the last of the channels
         probe = await shard.hear_a(Pull)
         assert probe.credit == 0
         shard.say(Refused("hello_first"))

@@ -103,6 +103,11 @@ class PoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     breaker_pause_s: Seconds = 10.0  # until the first probe; doubles with each that fails
     retry_base_s: Seconds = 5.0  # the longest delay before the second attempt; doubles with each
 
+    @property
+    def ahead(self) -> int:
+        """Jobs a sender asked for ahead, so that none of them waits for the shard's next turn."""
+        return 16
+
 
 class Settings(Protocol):
     """A channel's section of the configuration."""

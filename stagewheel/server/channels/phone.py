@@ -38,6 +38,11 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         return self
 
     @property
+    def ahead(self) -> int:
+        """One: what a process has in hand when it dies ends with its outcome unknown."""
+        return 1
+
+    @property
     def default(self) -> str:
         """Whom a rule means that names nobody; "" if that is not said."""
         return self.provider or (next(iter(self.providers)) if len(self.providers) == 1 else "")

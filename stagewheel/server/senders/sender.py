@@ -47,7 +47,6 @@ from stagewheel.server.senders.link import SILENCE_S, Link
 from stagewheel.server.senders.rendering import read_row, render
 from stagewheel.server.senders.versions import Compile, Versions
 
-CAPACITY_PER_SENDER = 16  # jobs asked for ahead, so that no sender waits for the shard's next turn
 JOBS_BETWEEN_YIELDS = 32
 CLOSING_S = 10.0
 REPORTING_S = 3.0
@@ -75,7 +74,7 @@ class SenderProcess:
             report = _Reporter(self, channel)
             self._pools[channel] = pool.Pool(channel, settings.open(store_id), settings.pool, report)
         capacities = {
-            channel: min(SENDER_CAPACITY_MAX, settings.pool_size * CAPACITY_PER_SENDER)
+            channel: min(SENDER_CAPACITY_MAX, settings.pool_size * settings.ahead)
             for channel, settings in self._settings.items()
         }
         self._ledger = Ledger(capacities)

@@ -45,7 +45,7 @@ class Table(enum.IntEnum):
     HOLDS = 28  # "kind:target" ‖ a rule or pipeline that is stopped or paused (9.3)
     KEPT_STEPS = 29  # u16 length, hold, timer's key ‖ empty: a step that was due while it was paused
     MOVED = 30  # u64 outbox number of an action's dispatch ‖ u64 number under which a later attempt stands
-    TAKEN = 31  # u64 outbox number of a row that leaves at most once ‖ its channel and the sender that took it
+    TAKEN = 31  # u64 outbox number of a row that leaves at most once ‖ its channel and who took it
     TURNS = 32  # name of a round robin ‖ u64 turns taken
     HISTORY = 33  # u64 number ‖ an entry of the history (appended)
     NOTIFICATIONS = 34  # u64 number ‖ a notification (appended)
