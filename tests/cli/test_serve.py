@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stagewheel.cli.local_server import local_server
@@ -60,6 +61,19 @@ def test_people_get_one_line(tmp_path: Path) -> None:
     assert ended(process)[0] == 0
     assert " ready at tcp://127.0.0.1:" in line
     assert f"data in {tmp_path}" in line
+
+
+def test_with_an_edge_people_are_told_where_it_speaks_http(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text('senders = 0\n[edge]\nlisten = "127.0.0.1:0"\n')
+    process = serve(tmp_path / "data", "--listen", "tcp://127.0.0.1:0", "--config", str(config))
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    with httpx.Client() as web:
+        answer = web.get(lines[1].removeprefix("HTTP at ").strip() + "/readyz")
+        process.terminate()
+        assert ended(process) == (0, ""), "it ends in order, also while somebody is connected"
+    assert answer.json() == {"status": "ready"}
 
 
 def test_a_second_server_on_the_same_folder_is_refused_and_the_first_lives(tmp_path: Path) -> None:
