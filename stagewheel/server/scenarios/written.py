@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import (
     PutClient,
     PutEmployee,
     RaiseEvent,
+    ReplyStream,
     RetryDeadLetter,
     SettlePoison,
     StartWorkflow,
@@ -124,6 +125,15 @@ class StartDoc(CommandDoc, kw_only=True):
     what: ClassVar[str] = "start"
     workflow: str
     vars: dict[str, Any] = field(default_factory=dict)
+
+
+class ReplyDoc(CommandDoc, kw_only=True):
+    """`reply`."""
+
+    what: ClassVar[str] = "reply"
+    message: int
+    text: str
+    to: list[int] = field(default_factory=list)
 
 
 class HoldDoc(Doc):
@@ -315,6 +325,12 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
             StartDoc,
             lambda d, _: StartWorkflow(
                 d.item, d.by, dedupe_key=d.dedupe_key, workflow=d.workflow, vars=d.vars
+            ),
+        ),
+        "reply": Written(
+            ReplyDoc,
+            lambda d, _: ReplyStream(
+                d.item, d.by, dedupe_key=d.dedupe_key, message=d.message, text=d.text, to=d.to
             ),
         ),
         "pause": Written(HoldDoc, _hold("pause")),
