@@ -140,8 +140,8 @@ AnyQuery = (
 
 
 class WaitingView(Struct):
-    """A step that waits: for a moment (`due_ms`), a field (`due_ms` 0), a delivery (`state` "sending"), its hours
-    ("held"), its client ("asking"), the end of a workflow ("running") or what happens ("listening").
+    """A step that waits: for a moment (`due_ms`), a field (`due_ms` 0), a delivery (`state` "sending"), its
+    hours ("held"), its client ("asking"), the end of a workflow ("running") or what happens ("listening").
     """
 
     step: int
