@@ -132,9 +132,7 @@ def _show(told: EnrolPreview, out: Console) -> None:
     if not told.actions:
         out.print("no channel action would leave at once")
     if told.failed:
-        out.print(
-            f"[red]{counted(told.failed, 'item')} can't be decided (a bug)[/red] and would stay as is"
-        )
+        out.print(f"[red]{counted(told.failed, 'item')} can't be decided (a bug)[/red] and would stay as is")
 
 
 def agree(told: EnrolPreview, wish: Wish, out: Console) -> bool:

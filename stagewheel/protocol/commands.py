@@ -224,7 +224,6 @@ class StopEnrolment(Command, tag=20):
     number: int = 0
 
 
-
 class PutClient(Command, tag=15):
     """Create or replace a contact or company of its own under the key `item`; the items linked to it follow.
 
@@ -236,10 +235,11 @@ class PutClient(Command, tag=15):
 
 
 class Hold(Command, tag=13):
-    """Stop, pause or resume a rule or a whole pipeline (9.3): `kind` is rule | pipeline, `mode` as in HoldItem.
+    """Stop, pause or resume a rule or a whole pipeline (9.3): `kind` is rule | pipeline, `mode` as in
+    HoldItem.
 
-    `ruleset` is needed for a rule whose id several rulesets have; `restart`, with `resume`, begins a new entry of
-    all items that it concerns.
+    `ruleset` is needed for a rule whose id several rulesets have; `restart`, with `resume`, begins a new
+    entry of all items that it concerns.
     """
 
     kind: str = "pipeline"
@@ -355,7 +355,6 @@ class Published(Struct, array_like=True, tag=6, gc=False, frozen=True):
     version: int
     warnings: list[str] = []
     enrolment: int = 0
-
 
 
 class Forwarded(Struct, array_like=True, tag=7, gc=False, frozen=True):

@@ -96,7 +96,6 @@ class StagesQuery(Struct, array_like=True, tag=17):
     limit: int = 100
 
 
-
 class ClientQuery(Struct, array_like=True, tag=30):
     """A contact or company -> [ClientView] or []."""
 

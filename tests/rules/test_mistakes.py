@@ -211,7 +211,7 @@ workflows:
     - {do: pause, for: 1d, time: "10:00"}  #! 'time' needs 'until'
     - {do: wait_for, event: x}  #! unknown event 'x'
     - {do: wait_for, timeout: 1d}  #! says 'event' (its type) or 'fields' (those that change)
-    - {do: wait_for, event: form_submitted, page: x}  #! 'page' is no setting of the event 'form_submitted'; it
+    - {do: wait_for, event: form_submitted, page: x}  #! 'page' is no setting of the event 'form_submitted'
     - {do: wait_for, event: app}  #! needs 'code'
     - {do: wait_for, fields: [nam]}  #! unknown field 'nam'
     - {do: wait_for, event: invoice_paid, fields: [name]}  #! 'fields' is a setting of 'field_changed' only
@@ -219,7 +219,7 @@ workflows:
     - {do: wait_for, fields: [name], timeout: soon}  #! 'soon' is no duration
     - {do: parallel, branches: []}  #! a 'parallel' needs at least one branch
     - {do: parallel, branches: [{steps: []}]}  #! the branch has no steps
-    - {do: parallel, branches: [{step: x, steps: [{do: stop}]}]}  #! unknown key 'step' of a branch of 'parallel'
+    - {do: parallel, branches: [{step: x, steps: [{do: stop}]}]}  #! unknown key 'step' of a branch
     - {do: parallel, wait: none, branches: [{steps: [{do: stop}]}]}  #! expected one of all, first, got 'none'
     - {do: run_workflow, workflow: cc}  #! there is no workflow 'cc'; did you mean 'c'?
     - {do: run_workflow, workflow: c, vars: {x: 1}}  #! 'c' has no variable 'x'

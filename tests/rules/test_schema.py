@@ -96,7 +96,9 @@ WRONG = [
     with_stage(more="workflows: {w: {pipeline: deals, steps: [{do: stp}]}}\n"),
     with_stage(more="workflows: {w: {pipeline: deals, steps: [{do: if, branches: [{steps: []}]}]}}\n"),
     with_stage(more="colour: red\n"),
-    in_stage("- {id: a, steps: [{do: parallel, branches: [{when: {size: {gt: 1}}, steps: [{do: stop}]}]}]}\n"),
+    in_stage(
+        "- {id: a, steps: [{do: parallel, branches: [{when: {size: {gt: 1}}, steps: [{do: stop}]}]}]}\n"
+    ),
     in_stage("- {id: a, steps: [{do: wait_for, event: form_submited}]}\n"),
     in_stage("- {id: a, steps: [{do: wait_for, fields: [size], after: 1d}]}\n"),
     in_stage("- {id: a, action: {do: run_workflow, workflow: w, waits: true}}\n"),
@@ -125,7 +127,9 @@ STEPS_OF_A_RULE = """\
 
 
 def test_the_steps_of_a_workflow_fit_the_schema() -> None:
-    workflow = "workflows: {w: {pipeline: deals, vars: {n: 0}, steps: [{do: stop, reason: '{{ vars.n }}'}]}}\n"
+    workflow = (
+        "workflows: {w: {pipeline: deals, vars: {n: 0}, steps: [{do: stop, reason: '{{ vars.n }}'}]}}\n"
+    )
     text = in_stage(STEPS_OF_A_RULE) + workflow
     assert mistakes({"rules.yaml": text}) == []
     assert fits(document(text), SCHEMA)
