@@ -36,7 +36,8 @@ WRAPPED = {
     "steps": ("workflows:\n  part:\n    pipeline: deals\n    steps:\n", 6),
 }
 TEMPLATES = {"templates/invoice.html.j2": "<p>Dear {{ client.name }}</p>"}
-# Actions that the compiler reads to the end and then refuses.
+
+
 class Block(NamedTuple):
     """A block of YAML, where it stands, and how it is marked."""
 

@@ -150,7 +150,6 @@ class SourcePlan(Struct, frozen=True):
     settings: tuple[Setting, ...] = ()
 
 
-
 class Version(Struct, frozen=True):
     """A published version of a ruleset, compiled."""
 
@@ -165,7 +164,7 @@ class Version(Struct, frozen=True):
     sources: tuple[SourcePlan, ...] = ()
     tells_contact: bool = False  # does any of its files name last_contact_at?
     guards: Guards = Guards()
-    steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow can be called
+    steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow is called
 
     def program(self, id_: str) -> WorkflowPlan:
         """A workflow, or the steps of a rule, as an instance names it."""
