@@ -64,3 +64,12 @@ class StoreBroken(StorageError):
 
 class StoreMisused(InternalError):
     """The store's interface was used against its laws: two writers, use after its end or after fork."""
+
+
+def first_of(errors: BaseExceptionGroup[StagewheelError]) -> StagewheelError:
+    """Nurseries wrap what ends them; one of our errors is all there is to say."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, StagewheelError)
+    return error

@@ -24,13 +24,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec import field
 
-from stagewheel.cli.mapping import MappingInvalid
+from stagewheel.cli.mapping import MappingInvalid, text_of
 from stagewheel.protocol.messages import CreateItem
 from stagewheel.server.core.calendar import parse_datetime, parse_zone
 from stagewheel.server.core.plan import EntityPlan
 from stagewheel.server.rules import yaml
 from stagewheel.server.rules.document import Doc, Id, Name
-from stagewheel.server.rules.mistakes import Log, Mistake, Place, Positions
+from stagewheel.server.rules.mistakes import Log, Place, Positions
 from stagewheel.server.rules.reader import read
 from stagewheel.server.scenarios.written import read_command
 
@@ -160,11 +160,7 @@ class ImportMapping:
 
 def read_import_mapping(path: Path) -> ImportMapping:
     """The mapping in a YAML file. Raises MappingInvalid with every mistake and its line."""
-    log, file = Log(), str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MappingInvalid([Mistake(file, 0, 0, "", f"the file can't be read: {error}")]) from error
+    log, file, text = Log(), str(path), text_of(path)
     value = yaml.load(file, text, log)
     doc = read(ImportDoc, value, Place(file), log) if not log.mistakes else None
     if doc is not None:

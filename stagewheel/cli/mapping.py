@@ -132,14 +132,18 @@ class Mapping:
         )
 
 
+def text_of(path: Path) -> str:
+    """The text of a file. Raises MappingInvalid if it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MappingInvalid([Mistake(str(path), 0, 0, "", f"the file can't be read: {error}")]) from error
+
+
 def read_mapping(path: Path) -> Mapping:
     """The mapping in a YAML file. Raises MappingInvalid with every mistake and its line."""
     log, file = Log(), str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MappingInvalid([Mistake(file, 0, 0, "", f"the file can't be read: {error}")]) from error
-    value = yaml.load(file, text, log)
+    value = yaml.load(file, text_of(path), log)
     document = read(MappingDoc, value, Place(file), log) if not log.mistakes else None
     if document is not None:
         _check(document, Place(file), log)

@@ -6,10 +6,13 @@ import pytest
 
 from stagewheel.protocol.journal import DeadLettered, HistoryAdded, StepEnded, WorkflowEnded
 from stagewheel.protocol.messages import (
+    Address,
     Applied,
     ChangeStage,
+    Client,
     Employee,
     PoisonQuery,
+    PutClient,
     PutEmployee,
     Report,
     SettlePoison,
@@ -132,3 +135,29 @@ def test_s9_2_a_workflow_whose_step_is_poison_fails() -> None:
     [end] = facts(shard, WorkflowEnded)
     assert (end.workflow, end.outcome, end.reason) == ("flow", "failed", f"internal: poison {poison.number}")
     assert (shard.item("d:1").stage, shard.item("d:1").waiting) == ("new", [])
+
+
+def test_s9_2_a_step_that_asked_for_room_under_a_cap_ends_when_the_answer_is_poison() -> None:
+    """The cap leaves no room, so the rule behind is decided, and its condition has the bug (8.5)."""
+
+    def look(scope: Scope) -> None:
+        if scope.fields.get("size") == BOOM:
+            raise ZeroDivisionError("planted")
+
+    mail = "{do: send_email, from: office@example.com, subject: S, body: B}"
+    rules = (
+        f"- id: new\n  rules:\n    - {{id: m, on_skip: continue, action: {mail}}}\n"
+        f"    - {{id: b, after_previous: true, {ASKS}, {NOTE % 'b'}}}\n- id: work"
+    )
+    shard = Shard(deals(rules, "caps: {email: 1 per 1d}\n"), compile_=compiled_with(look))
+    peer = Peer(shard, b"peer")
+    ada = Client("Ada", [Address("ada@example.com")])
+    peer.submit(PutClient("contact:1", client=ada))
+    for key, size in (("d:1", 1), ("d:2", BOOM)):
+        peer.submit(deal(key, fields={"size": size}, client=Client(key="contact:1")))
+        shard.turn()
+        shard.turn()
+    [poison] = shard.rows(PoisonQuery())
+    assert poison.item == "d:2"
+    assert ("m", "failed", f"internal: poison {poison.number}") in ended(shard)
+    assert shard.item("d:2").waiting == []

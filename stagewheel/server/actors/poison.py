@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from stagewheel.protocol.messages import Applied, Failed, Result, SettlePoison
 from stagewheel.protocol.plain import plain
+from stagewheel.server.core.between import CapAnswered
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.inbox import DeliveryReported, ItemMessage, StepBroke, TimerFired
 from stagewheel.server.store.keys import u64
@@ -59,7 +60,7 @@ def settle_poison(turn: "Turn", command: SettlePoison, owed: "Owed") -> Result:
 
 def end_step(turn: "Turn", key: bytes, message: ItemMessage, number: int) -> None:
     """The step of a message that was put aside must end, or it would wait for ever (2.5)."""
-    if not isinstance(message, TimerFired | DeliveryReported):
+    if not isinstance(message, TimerFired | DeliveryReported | CapAnswered):
         return
     turn.load({key})
     for alone in (False, True):

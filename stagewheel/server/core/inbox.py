@@ -22,7 +22,7 @@ from stagewheel.protocol.messages import (
     StartWorkflow,
     UpdateItem,
 )
-from stagewheel.server.core.between import Between
+from stagewheel.server.core.between import Between, CapAnswered
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.lineage import Lineage
 
@@ -85,7 +85,7 @@ class StepBroke(Struct, array_like=True, tag=121, tag_field="tag", gc=False):
     `alone`: nothing may begin behind the step, since that failed too.
     """
 
-    message: TimerFired | DeliveryReported
+    message: TimerFired | DeliveryReported | CapAnswered
     poison: int
     alone: bool = False
 

@@ -18,7 +18,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 from hypercorn.typing import ASGIFramework
 
-from stagewheel.errors import OperatorError, StagewheelError
+from stagewheel.errors import OperatorError, StagewheelError, first_of
 from stagewheel.server.edge.config import EdgeConfig, Secrets, check, listen_address
 from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.metrics import Metrics
@@ -59,7 +59,7 @@ def run_edge(
     try:
         trio.run(live)
     except* StagewheelError as errors:
-        raise _first(errors) from None
+        raise first_of(errors) from None
 
 
 async def _until_end(gate: Gate, lifeline_fd: int) -> None:
@@ -109,12 +109,3 @@ def _settings(listener: socket.socket) -> Config:
     settings.graceful_timeout = GRACE_S
     settings.keep_alive_timeout = KEEP_ALIVE_S
     return settings
-
-
-def _first(errors: BaseExceptionGroup[StagewheelError]) -> StagewheelError:
-    """Nurseries wrap what ends them; one of our errors is all there is to say."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, StagewheelError)
-    return error

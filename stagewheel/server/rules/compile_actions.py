@@ -15,14 +15,14 @@ from stagewheel.server.core.plan_actions import (
     AddObserversPlan,
     ChangeResponsiblePlan,
     ChangeStagePlan,
-    ChannelPlan,
     DeleteItemPlan,
     RunWorkflowPlan,
     SetFieldsPlan,
     SetVarsPlan,
     Value,
 )
-from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument, Recipient, WebhookDocument
+from stagewheel.server.rules.channel_plan import channel_plan
+from stagewheel.server.rules.channels_doc import EmailDocument, Recipient, WebhookDocument
 from stagewheel.server.rules.choices import compile_choice
 from stagewheel.server.rules.compile_creating import copy_item, create_from
 from stagewheel.server.rules.compile_records import add_history, notify, post_stream
@@ -55,8 +55,7 @@ from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people
 from stagewheel.server.rules.phone import call, send_sms
 from stagewheel.server.rules.reader import NOT_YET, read, shown
-from stagewheel.server.rules.templates import Made, carried
-from stagewheel.server.rules.waits import duration_of, length_ms
+from stagewheel.server.rules.templates import Made
 from stagewheel.server.rules.where import Where
 
 EXPIRES: Final = {"email": "3d", "webhook": "1d"}  # 8.7
@@ -174,7 +173,17 @@ def _send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         text=None if html else body.text,
         html=body.text if html else None,
     )
-    return _channel("email", document, roots, doc.expires, doc.on_unknown, where, to)
+    return channel_plan(
+        "email",
+        document,
+        roots,
+        where,
+        expires=doc.expires,
+        expires_default=EXPIRES["email"],
+        on_unknown=doc.on_unknown,
+        to_client=to.client,
+        people=to.carries if to.people is not None else None,
+    )
 
 
 def _sent(source: str, key: str, where: Where, roots: set[str]) -> Made:
@@ -249,31 +258,15 @@ def _webhook(doc: WebhookDoc, where: Where) -> ActionPlan:
         body=body.text if body is not None else None,
         json=json,
     )
-    return _channel("webhook", document, roots, doc.expires, doc.on_unknown, where, None)
-
-
-def _channel(
-    channel: str,
-    document: ChannelDocument,
-    roots: set[str],
-    expires: str | None,
-    on_unknown: str,
-    where: Where,
-    to: Recipient | None,
-) -> ActionPlan:
-    place = where.place / "expires"
-    length = duration_of(EXPIRES[channel] if expires is None else expires, place, where.work.log)
-    return ChannelPlan(
-        index=0,
-        channel=channel,
-        lacks=document.lacks,
-        roots=carried(roots),
-        document=document,
-        expires_ms=length_ms(length),
-        unknown_retries=on_unknown == "retry",
-        people=to.carries if to is not None and to.people is not None else None,
-        to_client=to is not None and to.client,
-        cap=where.work.cap(where.pipeline, channel) if to is not None and to.client else None,
+    return channel_plan(
+        "webhook",
+        document,
+        roots,
+        where,
+        expires=doc.expires,
+        expires_default=EXPIRES["webhook"],
+        on_unknown=doc.on_unknown,
+        to_client=False,
     )
 
 

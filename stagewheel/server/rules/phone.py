@@ -6,11 +6,11 @@ key, and expire after a day (8.7). Speech has the bounds that the markup of prov
 
 from typing import Final
 
-from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan
+from stagewheel.server.core.plan_actions import ActionPlan
+from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.document_actions import CallDoc, PhoneDoc, SayDoc, SendSmsDoc
 from stagewheel.server.rules.phone_doc import CallDocument, ClientPhone, SmsDocument, Speech
-from stagewheel.server.rules.templates import Made, carried
-from stagewheel.server.rules.waits import duration_of, length_ms
+from stagewheel.server.rules.templates import Made
 from stagewheel.server.rules.where import Where
 
 EXPIRES: Final = "24h"
@@ -81,15 +81,13 @@ def _plan(
     doc: SendSmsDoc | CallDoc,
     where: Where,
 ) -> ActionPlan:
-    expires = EXPIRES if doc.expires is None else doc.expires
-    return ChannelPlan(
-        index=0,
-        channel=channel,
-        lacks=document.lacks,
-        roots=carried(roots),
-        document=document,
-        expires_ms=length_ms(duration_of(expires, where.place / "expires", where.work.log)),
-        unknown_retries=doc.on_unknown == "retry",
+    return channel_plan(
+        channel,
+        document,
+        roots,
+        where,
+        expires=doc.expires,
+        expires_default=EXPIRES,
+        on_unknown=doc.on_unknown,
         to_client=True,
-        cap=where.work.cap(where.pipeline, channel),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from stagewheel.errors import StagewheelError
+from stagewheel.errors import StagewheelError, first_of
 from stagewheel.server.core.plan import Version
 from stagewheel.server.lifeline import LIFELINE_FD, wait_end
 from stagewheel.server.rules.compile import compile_ruleset
@@ -36,7 +36,7 @@ def run_sender(
     try:
         trio.run(serve, process, lifeline_fd)
     except* StagewheelError as errors:
-        raise _first(errors) from None
+        raise first_of(errors) from None
 
 
 async def serve(build: Callable[[], SenderProcess], lifeline_fd: int) -> None:
@@ -54,12 +54,3 @@ async def serve(build: Callable[[], SenderProcess], lifeline_fd: int) -> None:
 def _compile_version(files: Mapping[str, str], number: int) -> Version:
     version, _ = compile_ruleset(dict(files), number)
     return version
-
-
-def _first(errors: BaseExceptionGroup[StagewheelError]) -> StagewheelError:
-    """Nurseries wrap what ends them; one of our errors is all there is to say."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, StagewheelError)
-    return error
