@@ -1,4 +1,7 @@
-"""The hot path's benchmark gives a figure only for what it read back, and says what differed otherwise."""
+"""The hot path's benchmark gives a figure only for what it read back, and says what differed otherwise.
+
+M7.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One suite for the three shells, against the reference server over real sockets, restarts included."""
+"""One suite for the three shells, against the reference server over real sockets, restarts included. (M6)"""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The two sockets over real ipc: nothing blocks, everything that can fail says so."""
+"""The two sockets over real ipc: nothing blocks, everything that can fail says so. (M4)"""
 
 import select
 from collections.abc import Callable, Iterator

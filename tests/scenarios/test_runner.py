@@ -1,4 +1,4 @@
-"""Playing: what each step does, what it sees, and how a step that does not hold is told."""
+"""Playing: what each step does, what it sees, and how a step that does not hold is told. (N3)"""
 
 from pathlib import Path
 

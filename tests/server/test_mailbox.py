@@ -1,4 +1,4 @@
-"""Mailboxes at work, over real sockets and a store on disk (promise R2, semantics 7.4, 9.2, 9.3).
+"""Mailboxes at work, over real sockets and a store on disk (promise R2, semantics 7.4, 9.2, 9.3). (M1, M2)
 
 Tests that end no process share one server, each with items of its own.
 """

@@ -1,4 +1,7 @@
-"""The near window against a sorted table: no row is lost, none comes twice, none early, none out of order."""
+"""The near window against a sorted table: no row is lost, none comes twice, none early, none out of order.
+
+N1.
+"""
 
 import random
 from functools import partial

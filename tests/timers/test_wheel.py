@@ -1,4 +1,7 @@
-"""The wheel against a sorted list, mostly tiny wheels, so that all levels and the list beyond have work."""
+"""The wheel against a sorted list, mostly tiny wheels, so that all levels and the list beyond have work.
+
+M3.
+"""
 
 import bisect
 import random
