@@ -17,10 +17,10 @@ import pytest
 from stagewheel.cli.main import COMMANDS, main
 from stagewheel.server.core.events import EVENTS
 from stagewheel.server.rules import document, document_actions, document_steps, yaml
+from stagewheel.server.rules.action_table import ACTIONS, ACTIONS_LATER
+from stagewheel.server.rules.channel_plan import EXPIRES
 from stagewheel.server.rules.compile import compile_ruleset
-from stagewheel.server.rules.compile_actions import EXPIRES
 from stagewheel.server.rules.document import Doc
-from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
 from stagewheel.server.rules.filters import FILTERS, TESTS
 from stagewheel.server.rules.mistakes import Log
 

@@ -5,42 +5,14 @@ with the rule's own words, which are read from the ruleset version that the fact
 had, the sentence does without. Names are shown as they are written in the ruleset.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from msgspec import Struct
-
 from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
 from stagewheel.cli.output import moment
+from stagewheel.cli.telling import Line, by_rule, employees, shown_value, what_saw
 from stagewheel.protocol import journal as j
-from stagewheel.protocol.messages import Test
-
-VALUE_CHARS_MAX: Final = 60
-WORDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "is_not": "is not",
-        "not_in": "is not one of",
-        "in": "is one of",
-        "gt": "above",
-        "gte": "at least",
-        "lt": "below",
-        "lte": "at most",
-        "not_contains": "does not contain",
-        "starts_with": "starts with",
-        "ends_with": "ends with",
-        "changed_from": "changed from",
-        "changed_to": "changed to",
-    }
-)
-
-
-class Line(Struct, frozen=True):
-    """One fact: what kind it is (for colours), the sentence, and what the decision saw."""
-
-    outcome: str  # done | skipped | failed | cancelled | waits | sending | entered | changed | event | ""
-    text: str
-    why: str = ""
 
 
 class Describer:
@@ -68,16 +40,6 @@ GUARDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def _saw(tests: Sequence[Test]) -> str:
-    """`status was 'new' (asked: is 'auto')`: the tests that were made, the last of which decided."""
-    parts = []
-    for test in tests:
-        word = WORDS.get(test.operator, test.operator)
-        saw = shown_seen(test.operator, test.seen)
-        parts.append(f"{test.path} was {saw} (asked: {word} {shown_value(test.expected)})")
-    return "; ".join(parts)
-
-
 def _named(about: About, trigger: str) -> str:
     """A trigger with its own name: `paid (Invoice paid)`."""
     plan = trigger_of(about.version, trigger)
@@ -89,31 +51,6 @@ def _told_already(fact: j.Did) -> bool:
     return isinstance(fact, j.WorkflowStepped) and fact.outcome == "sending"
 
 
-def shown_value(value: Any) -> str:
-    """A value in a sentence, cut where it is long."""
-    if value is None or value == "":
-        return "empty"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= VALUE_CHARS_MAX else f"{text[: VALUE_CHARS_MAX - 1]}…"
-
-
-def shown_seen(operator: str, seen: Any) -> str:
-    """What a test saw: one value, what a value was and became, or all values that an expression read."""
-    if not isinstance(seen, dict):
-        return shown_value(seen)
-    if operator == "holds":
-        return ", ".join(f"{name} {shown_value(value)}" for name, value in seen.items()) or "constant"
-    if operator in ("changed", "changed_from", "changed_to"):
-        if "from" not in seen:
-            return f"unchanged {shown_value(seen.get('unchanged'))}"
-        return f"{shown_value(seen['from'])}, then {shown_value(seen.get('to'))}"
-    return shown_value(seen)
-
-
-def _by(rule: str) -> str:
-    return f" by {rule}" if rule else ""
-
-
 def _created(about: About, fact: j.ItemCreated) -> Line:
     source = f", from {fact.source}" if fact.source else ""
     return Line("entered", f"created in {fact.pipeline}: {fact.title or '(no title)'}{source}")
@@ -121,12 +58,12 @@ def _created(about: About, fact: j.ItemCreated) -> Line:
 
 def _changed(about: About, fact: j.FieldsChanged) -> Line:
     values = ", ".join(f"{name} = {shown_value(value)}" for name, value in fact.fields.items())
-    return Line("changed", f"changed{_by(fact.rule)}: {values}")
+    return Line("changed", f"changed{by_rule(fact.rule)}: {values}")
 
 
 def _entered(about: About, fact: j.Entered) -> Line:
     came = f" from {fact.from_stage}" if fact.from_stage else ""
-    how = f" by trigger {_named(about, fact.trigger)}" if fact.trigger else _by(fact.rule)
+    how = f" by trigger {_named(about, fact.trigger)}" if fact.trigger else by_rule(fact.rule)
     whom = f", on behalf of employee {fact.by}" if fact.by else ""
     where = f" of pipeline {fact.pipeline}" if fact.pipeline and came else ""
     return Line("entered", f"entered stage {fact.to_stage}{where}{came}{how}{whom} (entry {fact.entry})")
@@ -136,12 +73,12 @@ def _waits(about: About, fact: j.StepWaits) -> Line:
     until = f"until {moment(fact.due_ms)}" if fact.due_ms else "until its date field is filled"
     if fact.outside:
         until = f"for its hours (it is outside those of {', '.join(fact.outside)}) {until}"
-    return Line("waits", f"{fact.rule} waits {until}", _saw(about.tests()))
+    return Line("waits", f"{fact.rule} waits {until}", what_saw(about.tests()))
 
 
 def _ended(about: About, fact: j.StepEnded) -> Line:
     text = f"{fact.rule}: {fact.outcome}"
-    saw = _saw(about.tests())
+    saw = what_saw(about.tests())
     if fact.reason == "condition":
         return Line(fact.outcome, f"{text}, its condition does not hold", saw)
     return Line(fact.outcome, f"{text}, {fact.reason}" if fact.reason else text, saw)
@@ -149,7 +86,7 @@ def _ended(about: About, fact: j.StepEnded) -> Line:
 
 def _dispatched(about: About, fact: j.Dispatched) -> Line:
     text = f"{fact.rule}: {fact.channel} on its way (number {fact.number})"
-    return Line("sending", text, _saw(about.tests()))
+    return Line("sending", text, what_saw(about.tests()))
 
 
 def _tried(about: About, fact: j.DeliveryTried) -> Line:
@@ -161,20 +98,16 @@ def _tried(about: About, fact: j.DeliveryTried) -> Line:
 
 def _notified(about: About, fact: j.Notified) -> Line:
     sender = f" for employee {fact.sender}" if fact.sender else ""
-    return Line("done", f"{fact.rule}: told {_employees(fact.to)}{sender}: {fact.text}")
+    return Line("done", f"{fact.rule}: told {employees(fact.to)}{sender}: {fact.text}")
 
 
 def _posted(about: About, fact: j.StreamPosted) -> Line:
     author = f"employee {fact.author}" if fact.author else fact.rule or "somebody"
     by = f"{fact.rule}: " if fact.rule else ""
     what = f"answered message {fact.reply_to} of the stream" if fact.reply_to else "wrote in the stream"
-    to = f" to {_employees(fact.to)}" if fact.to else ""
+    to = f" to {employees(fact.to)}" if fact.to else ""
     files = f" with {', '.join(fact.files)}" if fact.files else ""
     return Line("done", f"{by}{author} {what}{to}{files}: {fact.text}")
-
-
-def _employees(numbers: list[int]) -> str:
-    return f"employee{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _history(about: About, fact: j.HistoryAdded) -> Line:
@@ -186,14 +119,14 @@ def _event(about: About, fact: j.EventSeen) -> Line:
     name = f"{fact.type} {fact.code}".strip()
     looked = []
     for trigger, reason, seen in fact.looked:
-        saw = _saw(about.tests_of_trigger(trigger, reason, seen))
+        saw = what_saw(about.tests_of_trigger(trigger, reason, seen))
         looked.append(f"{trigger}: {reason}" + (f": {saw}" if saw else ""))
     said = (
         f"trigger {_named(about, fact.moved_by)} moves the item"
         if fact.moved_by
         else f"no trigger moves the item{', ' if fact.reason else ''}{fact.reason}"
     )
-    saw = _saw(about.tests_of_trigger(fact.moved_by, "", fact.seen))
+    saw = what_saw(about.tests_of_trigger(fact.moved_by, "", fact.seen))
     if saw:
         looked.append(saw)
     return Line("event", f"event {name}: {said}", "; ".join(looked))
@@ -201,13 +134,13 @@ def _event(about: About, fact: j.EventSeen) -> Line:
 
 def _started(about: About, fact: j.WorkflowStarted) -> Line:
     text = f"workflow {fact.workflow} started ({fact.why or 'by an action'})"
-    return Line("", text, _saw(about.tests()))
+    return Line("", text, what_saw(about.tests()))
 
 
 def _not_started(about: About, fact: j.WorkflowNotStarted) -> Line:
     reason = "its condition does not hold" if fact.reason == "condition" else fact.reason
     text = f"workflow {fact.workflow} not started ({fact.why}): {reason}"
-    return Line("skipped", text, _saw(about.tests()))
+    return Line("skipped", text, what_saw(about.tests()))
 
 
 def _step_waits(about: About, fact: j.WorkflowWaits) -> Line:
@@ -233,7 +166,7 @@ def _stepped(about: About, fact: j.WorkflowStepped) -> Line:
         text = f"{place}: {fact.reason}"
     elif fact.reason:
         text = f"{text}, {fact.reason}"
-    return Line(fact.outcome, text, _saw(about.tests()))
+    return Line(fact.outcome, text, what_saw(about.tests()))
 
 
 def _workflow_ended(about: About, fact: j.WorkflowEnded) -> Line:
@@ -330,10 +263,10 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.EventForwarded: _forwarded,
         j.CapAwaited: _cap_awaited,
         j.CapCounted: _cap_counted,
-        j.ItemDeleted: lambda about, fact: Line("cancelled", f"deleted{_by(fact.rule)}"),
+        j.ItemDeleted: lambda about, fact: Line("cancelled", f"deleted{by_rule(fact.rule)}"),
         j.DeadLettered: _lettered,
         j.SentToItem: lambda about, fact: Line(
-            "done", f"{fact.what} sent to item {fact.item}{_by(fact.rule)}"
+            "done", f"{fact.what} sent to item {fact.item}{by_rule(fact.rule)}"
         ),
         j.LoopDetected: _loop,
         j.AutomationHeld: lambda about, fact: Line("cancelled", f"nothing begins: {fact.what} is stopped"),
@@ -344,6 +277,6 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),
-        j.NothingChanged: lambda about, fact: Line("", f"nothing changed{_by(fact.rule)}"),
+        j.NothingChanged: lambda about, fact: Line("", f"nothing changed{by_rule(fact.rule)}"),
     }
 )

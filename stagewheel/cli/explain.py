@@ -5,9 +5,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from stagewheel.cli.connection import connected, server_options
-from stagewheel.cli.describe import WORDS, shown_seen, shown_value
 from stagewheel.cli.output import console, emit, json_option, moment, table
 from stagewheel.cli.reasons import Explanation, Journal, Passage, Told, explain, explain_stay, names_of
+from stagewheel.cli.telling import WORDS, shown_seen, shown_value
 from stagewheel.cli.timeline import STYLES, versions_of
 from stagewheel.errors import CallerError
 from stagewheel.protocol.messages import Test

@@ -17,8 +17,7 @@ from msgspec import field
 from stagewheel.cli.logs import Columns, LogEvent
 from stagewheel.errors import CallerError
 from stagewheel.server.rules import yaml
-from stagewheel.server.rules.document import Doc, Id, Name
-from stagewheel.server.rules.document import Employee as EmployeeId
+from stagewheel.server.rules.document import Doc, Employee as EmployeeId, Id, Name
 from stagewheel.server.rules.mistakes import Log, Mistake, Place
 from stagewheel.server.rules.reader import read
 

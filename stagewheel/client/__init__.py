@@ -8,11 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stagewheel.client.asyncio_client import AsyncioClient
-    from stagewheel.client.asyncio_client import open_client as open_asyncio_client
+    from stagewheel.client.asyncio_client import AsyncioClient, open_client as open_asyncio_client
     from stagewheel.client.blocking import Client, Ticket
-    from stagewheel.client.trio_client import TrioClient
-    from stagewheel.client.trio_client import open_client as open_trio_client
+    from stagewheel.client.trio_client import TrioClient, open_client as open_trio_client
     from stagewheel.protocol.errors import (
         Closed,
         CommandFailed,

@@ -15,11 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.errors import OperatorError
-from stagewheel.server.edge.config import EdgeConfig
-from stagewheel.server.edge.config import check as check_edge
+from stagewheel.server.edge.config import EdgeConfig, check as check_edge
 from stagewheel.server.limits import FREE_BYTES_MIN
-from stagewheel.server.senders.config import ChannelsConfig
-from stagewheel.server.senders.config import check as check_channels
+from stagewheel.server.senders.config import ChannelsConfig, check as check_channels
 
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107
 CLOCKS = ("system", "replay")

@@ -4,8 +4,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stagewheel.protocol.journal import Entered, FieldsChanged, StepEnded
 from stagewheel.protocol.messages import Accepted, Applied, Completed, Failed, HoldItem, Published, UpdateItem

@@ -1,7 +1,6 @@
 """Followers of the journal: at least once, in order, from a cursor, never beyond the credit."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.protocol.messages import (
     AnyCommand,

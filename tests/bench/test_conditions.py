@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from bench import __main__ as command
-from bench import conditions, report
+from bench import __main__ as command, conditions, report
 
 
 def test_a_short_run_gives_a_figure_for_every_case(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import __main__ as command
-from bench import deals, hot_path, proof, report
+from bench import __main__ as command, deals, hot_path, proof, report
 from bench.deals import COMMANDS_PER_FRAME, STAGES, Changes
 from bench.feed import Feeder
 from stagewheel.protocol.messages import ChangeStage

@@ -5,8 +5,7 @@ import email.policy
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivery

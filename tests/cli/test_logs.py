@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from _pytest.mark.structures import ParameterSet
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.cli.logs import Columns, LogEvent, LogInvalid, moment_ms, read_log, sorted_events
 

@@ -10,7 +10,7 @@ import pytest
 from stagewheel.cli.main import main
 from stagewheel.cli.schema import scenario_schema
 from stagewheel.server.rules import yaml
-from stagewheel.server.rules.document_actions import ACTIONS
+from stagewheel.server.rules.action_table import ACTIONS
 from stagewheel.server.rules.document_steps import STEPS
 from stagewheel.server.rules.mistakes import Log
 from stagewheel.server.rules.schema import ruleset_schema

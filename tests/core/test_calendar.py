@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from stagewheel.server.core import calendar
 from stagewheel.server.core.calendar import Duration, add, parse_datetime, parse_duration

@@ -8,8 +8,7 @@ found by looking at the clock.
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from whenever import Instant, SkippedTime, ZonedDateTime
 
 from stagewheel.server.core import calendar

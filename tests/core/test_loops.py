@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.protocol.journal import Dispatched, Entered, Held, LoopDetected, StepEnded, WorkflowEnded
 from stagewheel.protocol.messages import Applied, Failed, HoldItem, NotMoved, PutRuleset, StartWorkflow

@@ -6,8 +6,7 @@ what was committed.
 import json
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stagewheel.protocol.journal import WorkflowEnded, WorkflowStarted
 from stagewheel.server.core.item import Item, decode_row

@@ -4,8 +4,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stagewheel.server.core import calendar, working
 from stagewheel.server.core.calendar import EPOCH_ORDINAL, HOUR_MS

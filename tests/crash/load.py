@@ -21,6 +21,7 @@ from stagewheel.protocol.messages import (
     Address,
     AnyCommand,
     ChangeStage,
+    Client as Person,
     CreateItem,
     Failed,
     HoldItem,
@@ -28,7 +29,6 @@ from stagewheel.protocol.messages import (
     Result,
     UpdateItem,
 )
-from stagewheel.protocol.messages import Client as Person
 from tests.crash.log import (
     CREATE,
     EVENT,

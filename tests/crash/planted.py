@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from stagewheel.protocol.messages import RaiseEvent, UpdateItem
 from stagewheel.server import app
-from stagewheel.server.actors import engine as engine_module
-from stagewheel.server.actors import turn as turn_module
+from stagewheel.server.actors import engine as engine_module, turn as turn_module
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.actors.turn import Turn
 from stagewheel.server.core import decide as deciding

@@ -1,8 +1,7 @@
 """Admission as a table: what a producer's row, its session and a Submit come to (promise R2)."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.messages import ChangeStage, Hello, Refused, Submit, Welcome

@@ -2,8 +2,7 @@
 
 from random import Random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stagewheel.protocol import journal as j
 from stagewheel.protocol.messages import ActivateVersion, EnrolItem, HoldItem

@@ -2,8 +2,7 @@
 
 from msgspec import Raw
 
-from stagewheel.protocol import frames
-from stagewheel.protocol import messages as m
+from stagewheel.protocol import frames, messages as m
 from stagewheel.protocol.codec import Message, encode_payload
 from stagewheel.protocol.session import ClientSession, Event, State, TicketSettled
 from stagewheel.protocol.window import SubmitTicket

@@ -8,8 +8,7 @@ from collections import deque
 
 from msgspec import Raw
 
-from stagewheel.protocol import frames
-from stagewheel.protocol import messages as m
+from stagewheel.protocol import frames, messages as m
 from stagewheel.protocol.codec import Message, encode_record
 from stagewheel.protocol.errors import FrameError
 from stagewheel.protocol.journal import NothingChanged, Record

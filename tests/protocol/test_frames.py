@@ -6,11 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from stagewheel.protocol import frames, journal
-from stagewheel.protocol import messages as m
+from stagewheel.protocol import frames, journal, messages as m
 from stagewheel.protocol.codec import (
     TYPE_OF_KIND,
     Kind,

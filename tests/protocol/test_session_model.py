@@ -11,13 +11,11 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec import Raw, structs
 
-from stagewheel.protocol import frames
-from stagewheel.protocol import messages as m
+from stagewheel.protocol import frames, messages as m
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.session import ClientSession, State
 from stagewheel.protocol.window import SubmitTicket

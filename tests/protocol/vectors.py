@@ -12,8 +12,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from stagewheel.protocol import frames, journal
-from stagewheel.protocol import messages as m
+from stagewheel.protocol import frames, journal, messages as m
 from stagewheel.protocol.codec import Message, encode_payload, encode_record
 
 PATH: Final = Path(__file__).with_name("vectors.json")

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.server.core import triggers
 from tests.rules.making import MONDAY_NINE_MS, complaint_of, condition, holds, scope

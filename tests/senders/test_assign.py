@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.server.limits import POOL_LOOK_MAX
 from stagewheel.server.senders.assign import Idle, View, Waiting, assign

@@ -1,8 +1,7 @@
 """Back-off, rate and breaker: integers in, integers out."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stagewheel.server.core import backoff
 from stagewheel.server.senders import breaker, rate

@@ -1,8 +1,7 @@
 """Byte order is the order we need: keys as bytes compare as what they stand for."""
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from stagewheel.server.store import keys
 

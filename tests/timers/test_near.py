@@ -7,8 +7,7 @@ import random
 from functools import partial
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stagewheel.server.store.keys import timer_key

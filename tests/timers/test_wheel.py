@@ -8,8 +8,7 @@ import random
 from operator import itemgetter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stagewheel.server.timers.wheel import Timer, Wheel
 

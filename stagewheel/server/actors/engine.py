@@ -16,12 +16,10 @@ from msgspec import Struct
 from stagewheel.clock import Clock, ReplayClock, VirtualClock
 from stagewheel.errors import StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
-from stagewheel.protocol.frames import HEADERS
-from stagewheel.protocol.frames import encode as encode_frame
+from stagewheel.protocol.frames import HEADERS, encode as encode_frame
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
-from stagewheel.server.actors import counters as counters_row
-from stagewheel.server.actors import taking
+from stagewheel.server.actors import counters as counters_row, taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut

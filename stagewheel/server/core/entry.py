@@ -29,12 +29,19 @@ from stagewheel.server.core.actions import perform
 from stagewheel.server.core.deciding import Deciding, Finished
 from stagewheel.server.core.effects import WithdrawAction
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
-from stagewheel.server.core.holding import begins, turn_of
-from stagewheel.server.core.holding import held_back as stopped_rule
+from stagewheel.server.core.holding import begins, held_back as stopped_rule, turn_of
 from stagewheel.server.core.inbox import TimerFired
 from stagewheel.server.core.instances import end_own_steps
-from stagewheel.server.core.item import ASKING, HELD, PASSED, RUNNING, WAITING, WAITING_FIELD, Step
-from stagewheel.server.core.item import SENDING as STATE_SENDING
+from stagewheel.server.core.item import (
+    ASKING,
+    HELD,
+    PASSED,
+    RUNNING,
+    SENDING as STATE_SENDING,
+    WAITING,
+    WAITING_FIELD,
+    Step,
+)
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.plan_steps import Wait

@@ -24,8 +24,15 @@ from stagewheel.server.core.actions import perform
 from stagewheel.server.core.branches import NOWHERE, Running, Thread, failed, finish, join, stepped, waits
 from stagewheel.server.core.deciding import Deciding, Resume
 from stagewheel.server.core.effects import StartTimer
-from stagewheel.server.core.item import ASKING, LISTENING, QUEUED, WAITING, WAITING_FIELD, Token
-from stagewheel.server.core.item import SENDING as STATE_SENDING
+from stagewheel.server.core.item import (
+    ASKING,
+    LISTENING,
+    QUEUED,
+    SENDING as STATE_SENDING,
+    WAITING,
+    WAITING_FIELD,
+    Token,
+)
 from stagewheel.server.core.plan_steps import Act, Branch, End, Join, Jump, Loop, Pause, Stop, WaitFor
 from stagewheel.server.core.rearm import due_of
 

@@ -21,12 +21,12 @@ from stagewheel.server.core.item import (
     LISTENING,
     QUEUED,
     RUNNING,
+    SENDING as STATE_SENDING,
     WAITING,
     WAITING_FIELD,
     Instance,
     Token,
 )
-from stagewheel.server.core.item import SENDING as STATE_SENDING
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.operations import go_on, wait_until
 from stagewheel.server.core.plan_actions import ActionPlan, RunWorkflowPlan, StepsPlan

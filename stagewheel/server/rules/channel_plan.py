@@ -1,6 +1,8 @@
 """The plan of an action that leaves through a channel, whichever it is: for how long, under which cap."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from stagewheel.server.core.plan_actions import ChannelPlan, People
 from stagewheel.server.rules.channels_doc import ChannelDocument
@@ -8,6 +10,12 @@ from stagewheel.server.rules.phone_doc import CallDocument, SmsDocument
 from stagewheel.server.rules.templates import carried
 from stagewheel.server.rules.waits import duration_of, length_ms
 from stagewheel.server.rules.where import Where
+
+# How long an action may wait to leave, where its rule does not say (8.7).
+EXPIRES: Final[Mapping[str, str]] = MappingProxyType(
+    {"sms": "24h", "call": "24h", "chat": "24h", "webhook": "1d", "email": "3d"}
+)
+EXPIRES_ELSE: Final = "3d"
 
 
 def channel_plan(
@@ -17,13 +25,12 @@ def channel_plan(
     where: Where,
     *,
     expires: str | None,
-    expires_default: str,
     on_unknown: str,
     to_client: bool,
     people: People | None = None,
 ) -> ChannelPlan:
     """What the turn must know of the action; `document` is the sender's. Caps are of what goes to clients."""
-    length = expires_default if expires is None else expires
+    length = EXPIRES.get(channel, EXPIRES_ELSE) if expires is None else expires
     return ChannelPlan(
         index=0,
         channel=channel,

@@ -5,9 +5,9 @@ from typing import Any
 from stagewheel.server.core.events import RESPONSIBLE_CHANGED
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
 from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan, StepsPlan
+from stagewheel.server.rules.action_table import compile_action
 from stagewheel.server.rules.caps import compile_caps
 from stagewheel.server.rules.changes import asked_of
-from stagewheel.server.rules.compile_actions import compile_action
 from stagewheel.server.rules.compile_workflows import compile_rule_steps
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDoc, StageDoc

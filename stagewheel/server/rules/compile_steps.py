@@ -26,10 +26,10 @@ from stagewheel.server.core.plan_steps import (
 )
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import WORKFLOW_OPERATIONS_MAX
-from stagewheel.server.rules.compile_actions import compile_action, run_workflow
+from stagewheel.server.rules.action_table import ACTIONS, ACTIONS_LATER, compile_action
+from stagewheel.server.rules.compile_actions import run_workflow
 from stagewheel.server.rules.conditions import compile_condition
 from stagewheel.server.rules.document import Hours
-from stagewheel.server.rules.document_actions import ACTIONS, ACTIONS_LATER
 from stagewheel.server.rules.document_steps import (
     STEPS,
     BranchDoc,

@@ -245,32 +245,3 @@ class RunWorkflowDoc(Doc):
     workflow: Id
     vars: dict[Name, Any] = {}
     wait: bool = False
-
-
-ACTIONS: dict[str, type[Doc]] = {
-    "change_stage": ChangeStageDoc,
-    "change_pipeline": ChangePipelineDoc,
-    "delete_item": DeleteItemDoc,
-    "change_responsible": ChangeResponsibleDoc,
-    "set_fields": SetFieldsDoc,
-    "set": SetDoc,
-    "create_from": CreateFromDoc,
-    "copy_item": CopyItemDoc,
-    "add_observers": AddObserversDoc,
-    "notify": NotifyDoc,
-    "notify_supervisor": NotifyDoc,
-    "post_stream": PostStreamDoc,
-    "add_history": AddHistoryDoc,
-    "send_email": SendEmailDoc,
-    "webhook": WebhookDoc,
-    "send_sms": SendSmsDoc,
-    "call": CallDoc,
-    "run_workflow": RunWorkflowDoc,
-}
-ACTIONS_LATER = frozenset(
-    {
-        *("create_document", "create_qr"),
-        *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
-        *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
-    }
-)

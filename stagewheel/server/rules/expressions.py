@@ -24,8 +24,7 @@ from jinja2.parser import Parser
 
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import TEMPLATE_INLINE_CHARS_MAX
-from stagewheel.server.rules import compare
-from stagewheel.server.rules import expression_values as values
+from stagewheel.server.rules import compare, expression_values as values
 from stagewheel.server.rules.filters import FILTERS, TESTS
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import Names, reader

@@ -22,8 +22,7 @@ from markupsafe import escape as markup_of
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime
 from stagewheel.server.limits import SENDER_TEXT_CHARS_MAX
-from stagewheel.server.rules.compare import EMPTY_VALUES, number
-from stagewheel.server.rules.compare import money as money_of
+from stagewheel.server.rules.compare import EMPTY_VALUES, money as money_of, number
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE: Final = "%Y-%m-%d"

@@ -13,7 +13,6 @@ from stagewheel.server.rules.phone_doc import CallDocument, ClientPhone, SmsDocu
 from stagewheel.server.rules.templates import Made
 from stagewheel.server.rules.where import Where
 
-EXPIRES: Final = "24h"
 SPEEDS: Final = (0.2, 2.0)
 VOLUMES: Final = (0.1, 2.0)
 
@@ -87,7 +86,6 @@ def _plan(
         roots,
         where,
         expires=doc.expires,
-        expires_default=EXPIRES,
         on_unknown=doc.on_unknown,
         to_client=True,
     )

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from stagewheel.server.rules.action_table import ACTIONS
 from stagewheel.server.rules.caps import CHANNELS, RATE
 from stagewheel.server.rules.compare import NEGATIVE, OPERATORS
 from stagewheel.server.rules.document import CapDoc, RulesetDoc, SourceDoc, TriggerDoc
-from stagewheel.server.rules.document_actions import ACTIONS
 from stagewheel.server.rules.document_steps import FRAMED, STEPS, StepFrame
 from stagewheel.server.rules.events import EVENTS, SETTING_SCHEMA, SETTINGS
 

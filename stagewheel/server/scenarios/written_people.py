@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from msgspec import field
 
 from stagewheel.protocol.messages import Absence, Address, Client, Employee
-from stagewheel.server.rules.document import Doc
-from stagewheel.server.rules.document import Employee as EmployeeId
+from stagewheel.server.rules.document import Doc, Employee as EmployeeId
 
 
 class AddressDoc(Doc):
