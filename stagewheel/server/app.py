@@ -21,6 +21,7 @@ from stagewheel.server.config import ServerConfig, shard_address, shard_folder
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
+from stagewheel.server.links import open_links
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.senders.process import run_sender
 from stagewheel.server.store.base import Batch, Store
@@ -117,7 +118,8 @@ def _work(arguments: list[str], role: Role) -> None:
     else:
         say({"ready": role.name})
         own = shard_address(role.config)
-        run_sender(own, role.config.channels, role.store_id, role.name)
+        links = open_links(role.config.edge)
+        run_sender(own, role.config.channels, role.store_id, role.name, links=links)
 
 
 def main(arguments: list[str]) -> int:

@@ -154,5 +154,5 @@ EDGE_UNDER_WAY_MAX: Final = 512  # requests that wait for the shard; beyond, the
 EDGE_ADDRESSES_MAX: Final = 10_000  # whose requests are counted; the one that came longest ago is forgotten
 EDGE_TEXT_CHARS_MAX: Final = 2_000  # of a page, an address, a header that becomes part of an event
 EDGE_ROUTES_MAX: Final = 1_000  # hooks, and forms
-EDGE_SIGNED_CHARS_MAX: Final = 1_000  # of a signed value
+EDGE_SIGNED_CHARS_MAX: Final = 4_000  # of a signed value: a link within a link, base64
 EDGE_RATE_PER_MINUTE_MAX: Final = 1_000_000

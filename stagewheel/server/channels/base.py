@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 from msgspec import Meta, Struct
 
 from stagewheel.server.limits import POOL_SIZE_MAX
+from stagewheel.server.links import Links
 
 RATE_PER_S_MAX = 100_000
 SECONDS_MAX = 86_400
@@ -121,7 +122,7 @@ class Settings(Protocol):
         starts.
         """
 
-    def open(self, store_id: str) -> Channel:
-        """Build the channel; it connects to nobody yet. Raises `OperatorError` for settings that can't
-        work.
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
+        """Build the channel; it connects to nobody yet. `links` makes signed addresses of the edge; None
+        without `[edge] public_url`. Raises `OperatorError` for settings that can't work.
         """

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import Channel, PoolSettings
+from stagewheel.server.links import Links
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -56,7 +57,7 @@ class EmailSettings(PoolSettings, frozen=True, kw_only=True):
             raise OperatorError(f"channels.email: ca_file {self.ca_file} is not a file")
         self.secret()
 
-    def open(self, store_id: str) -> Channel:
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
         """An SMTP or a Maildir channel. The modules are imported here, so that a shard that only reads
         settings loads no mail library.
         """

@@ -19,6 +19,7 @@ from stagewheel.server.channels.numbers import is_region, normalised
 from stagewheel.server.channels.provider import Provider
 from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.limits import POOL_SIZE_MAX
+from stagewheel.server.links import Links
 from stagewheel.server.rules.phone_doc import CallContent
 
 Provided = TwilioSettings | GatewaySettings
@@ -60,7 +61,7 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         for name, one in self.providers.items():
             one.check(f"{where}.providers.{name}")
 
-    def open(self, store_id: str) -> Channel:
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
         """The channel; it connects to nobody yet."""
         self.check()
         where = f"channels.{self.channel}.providers"

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from stagewheel.server.channels.base import Channel, PoolSettings, Seconds
 from stagewheel.server.limits import POOL_SIZE_MAX
+from stagewheel.server.links import Links
 
 
 class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class WebhookSettings(PoolSettings, frozen=True, kw_only=True):
     def check(self) -> None:
         """There is nothing that can't work."""
 
-    def open(self, store_id: str) -> Channel:
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
         """A channel over HTTP."""
         from stagewheel.server.channels.http import HttpChannel
 

@@ -75,6 +75,7 @@ class EdgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """[edge]."""
 
     listen: str = "127.0.0.1:7480"
+    public_url: str = ""  # where browsers reach the edge, as in https://edge.shop.example; empty: no links
     trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-For counts
     body_bytes_max: Annotated[int, Meta(ge=KIB, le=EDGE_BODY_BYTES_MAX)] = 64 * KIB
     rate_per_minute: Rate = 120  # of one address, without a token
@@ -120,6 +121,7 @@ def purpose_of(form: str) -> str:
 def check(config: EdgeConfig) -> Secrets:
     """The secrets of a configuration that can work. Raises OperatorError, which names section and setting."""
     listen_address(config.listen)
+    _check_public_url(config.public_url)
     for address in config.trusted_proxies:
         try:
             ipaddress.ip_address(address)
@@ -143,10 +145,8 @@ def check(config: EdgeConfig) -> Secrets:
 def _secrets(config: EdgeConfig) -> Secrets:
     signs = config.visits is not None or any(form.item_field for form in config.forms.values())
     key = metrics = events = b""
-    if signs or config.signing_key_env or config.signing_key_file:
-        key = read_secret(
-            "edge", "signing_key", config.signing_key_env, config.signing_key_file, KEY_BYTES_MIN
-        )
+    if signs or config.public_url or config.signing_key_env or config.signing_key_file:
+        key = read_signing_key(config)
     if config.metrics_token_env or config.metrics_token_file:
         metrics = read_secret("edge", "metrics_token", config.metrics_token_env, config.metrics_token_file)
     if config.events is not None:
@@ -156,6 +156,24 @@ def _secrets(config: EdgeConfig) -> Secrets:
         for name, hook in config.hooks.items()
     }
     return Secrets(key, metrics, events, hooks)
+
+
+def read_signing_key(config: EdgeConfig) -> bytes:
+    """What links are signed with. Raises OperatorError."""
+    return read_secret("edge", "signing_key", config.signing_key_env, config.signing_key_file, KEY_BYTES_MIN)
+
+
+def _check_public_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isascii()
+        good = good and not (parts.query or parts.fragment or parts.username or parts.port == 0)
+    except ValueError:
+        good = False
+    if url and (not good or " " in url):
+        raise OperatorError(
+            f"edge.public_url: {url!r}: write where browsers reach the edge, such as https://edge.shop.example"
+        )
 
 
 def _check_hook(where: str, hook: HookConfig) -> None:

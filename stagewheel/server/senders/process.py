@@ -13,6 +13,7 @@ import trio
 from stagewheel.errors import StagewheelError, first_of
 from stagewheel.server.core.plan import Version
 from stagewheel.server.lifeline import LIFELINE_FD, wait_end
+from stagewheel.server.links import Links
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.senders.config import ChannelsConfig
 from stagewheel.server.senders.sender import SenderProcess
@@ -26,12 +27,13 @@ def run_sender(
     store_id: str,
     name: str = "sender-0",
     lifeline_fd: int = LIFELINE_FD,
+    links: Links | None = None,
 ) -> None:
     """The life of a sender process, to be called in a process of its own; it ends with its lifeline
     (`server/lifeline.py`). Raises `OperatorError` for settings that can't work.
     """
     process = functools.partial(
-        SenderProcess, shard_address, config, store_id, name.encode(), _compile_version
+        SenderProcess, shard_address, config, store_id, name.encode(), _compile_version, links=links
     )
     try:
         trio.run(serve, process, lifeline_fd)

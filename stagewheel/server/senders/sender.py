@@ -40,6 +40,7 @@ from stagewheel.server.channels.base import Delivered, Outcome, PoolSettings, Re
 from stagewheel.server.core import backoff
 from stagewheel.server.core.effects import OutboxRow, is_once
 from stagewheel.server.limits import REASON_LENGTH_MAX, SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
+from stagewheel.server.links import Links
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
 from stagewheel.server.senders.ledger import Ledger
@@ -65,14 +66,16 @@ class SenderProcess:
         name: bytes,
         compile_version: Compile,
         silence_s: float = SILENCE_S,
+        links: Links | None = None,
     ) -> None:
         self._store_id = store_id
+        self._links = links
         self._settings: dict[str, PoolSettings] = {}
         self._pools: dict[str, pool.Pool] = {}
         for channel, settings in sections(config):
             self._settings[channel] = settings.pool
             report = _Reporter(self, channel)
-            self._pools[channel] = pool.Pool(channel, settings.open(store_id), settings.pool, report)
+            self._pools[channel] = pool.Pool(channel, settings.open(store_id, links), settings.pool, report)
         capacities = {
             channel: min(SENDER_CAPACITY_MAX, settings.pool_size * settings.ahead)
             for channel, settings in self._settings.items()

@@ -1,0 +1,122 @@
+"""Addresses of the edge that leave in messages and come back by a browser: signed, so that nobody makes one
+up.
+
+    https://edge.shop.example/c/SIGNED      a click, which leads on to the address that was signed
+    https://edge.shop.example/o/SIGNED.gif  a picture: the mail was opened
+    https://edge.shop.example/u/SIGNED      the page on which an address ends its subscription
+
+Laws: they are made in a sender process, out of `[edge] public_url` and `[edge] signing_key…`; a decision
+never sees the key, and no link is stored anywhere. The same action makes the same links at every attempt, so
+a link has no end of its own: a mail is clicked after years. What was signed for one route is not taken by
+another. Without `public_url` there are no links, and what needs one says so (`NO_LINKS`).
+
+Another kind of link is one line more in `Links`, with a letter for its route.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from stagewheel.server.edge.config import EdgeConfig, read_signing_key
+from stagewheel.server.edge.signing import BadSignature, read_signed, sign
+
+CLICK: Final = "c"
+OPEN: Final = "o"
+UNSUBSCRIBE: Final = "u"
+NO_LINKS: Final = "there are no links into the edge: set [edge] public_url in the server's configuration"
+
+T = TypeVar("T")
+_encode = msgspec.json.Encoder().encode
+
+
+class Origin(Struct, frozen=True, array_like=True):
+    """Which action a link stands in: of which item and rule, and under which step it was decided first."""
+
+    item: str
+    rule: str
+    step: int
+
+
+class Clicked(Struct, frozen=True, array_like=True):
+    """What a click's link holds."""
+
+    origin: Origin
+    url: str
+
+
+class Unsubscribing(Struct, frozen=True, array_like=True):
+    """What the link holds by which an address ends its subscription of a channel."""
+
+    origin: Origin
+    channel: str
+    address: str
+
+
+class Links:
+    """Makes signed addresses of the edge."""
+
+    def __init__(self, public_url: str, key: bytes) -> None:
+        self.public_url = public_url.rstrip("/")
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"Links({self.public_url!r}, …)"
+
+    @property
+    def secure(self) -> bool:
+        """Whether they are https, which one-click unsubscribing needs (RFC 8058)."""
+        return self.public_url.startswith("https://")
+
+    def click(self, origin: Origin, url: str) -> str:
+        """The address that tells of a click and leads to `url`. Raises CallerError for one that is too
+        long.
+        """
+        return self.link(CLICK, Clicked(origin, url))
+
+    def open(self, origin: Origin) -> str:
+        """The address of the picture that tells that a mail was opened."""
+        return self.link(OPEN, origin) + ".gif"
+
+    def unsubscribe(self, origin: Origin, channel: str, address: str) -> str:
+        """The address of the page on which this address ends its subscription of the channel."""
+        return self.link(UNSUBSCRIBE, Unsubscribing(origin, channel, address))
+
+    def link(self, route: str, content: Any) -> str:
+        """The address `/ROUTE/SIGNED` whose value is `content`: what can be written as JSON. Raises
+        CallerError for one that is too long.
+        """
+        return f"{self.public_url}/{route}/{self.signed(purpose_of(route), content)}"
+
+    def signed(self, purpose: str, content: Any) -> str:
+        """A signed value alone, without an end."""
+        return sign(self._key, purpose, _encode(content).decode(), 0)
+
+
+def purpose_of(route: str) -> str:
+    """What the value of a link is signed for."""
+    return f"link:{route}"
+
+
+def read_link(kind: type[T], key: bytes, route: str, signed: str, now_s: float) -> T:
+    """The content of a link, at the edge. Raises `BadSignature`, `SignatureEnded`."""
+    value = read_signed(key, purpose_of(route), signed, now_s)
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.DecodeError:
+        raise BadSignature("the signed value is of another version") from None
+
+
+def open_links(config: EdgeConfig | None) -> Links | None:
+    """The links of a configuration; None where it has no `public_url`. Raises OperatorError for a key that
+    can't be read.
+    """
+    if config is None or not config.public_url:
+        return None
+    return Links(config.public_url, read_signing_key(config))
+
+
+def missing(links: Links | None, needed: Sequence[str]) -> str:
+    """Why a message can't leave that needs links for these, or ""."""
+    return "" if links is not None or not needed else f"{', '.join(needed)}: {NO_LINKS}"
