@@ -7,6 +7,7 @@ reported on has its outcome, a workflow's step fails its instance. What is behin
 rule says; when that meets a bug too, nothing begins any more.
 """
 
+from stagewheel.server.core import deadlines
 from stagewheel.server.core.acting import FAILED, Acted
 from stagewheel.server.core.between import CapAnswered
 from stagewheel.server.core.deciding import Deciding
@@ -21,6 +22,7 @@ def step_broke(d: Deciding, m: StepBroke) -> None:
     """End the step of the message."""
     message, reason = m.message, f"internal: poison {m.poison}"
     no = message.row.step if isinstance(message, DeliveryReported) else message.step
+    deadlines.stop(d, no)  # it would only meet the same bug again
     found = find(d, no, WAITING, HELD, LISTENING, QUEUED, SENDING, ASKING)
     if found is not None:
         end(d, found[0], FAILED, reason)

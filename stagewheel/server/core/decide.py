@@ -26,7 +26,7 @@ from stagewheel.protocol.messages import (
     StartWorkflow,
     UpdateItem,
 )
-from stagewheel.server.core import workflow
+from stagewheel.server.core import deadlines, workflow
 from stagewheel.server.core.again import act_again
 from stagewheel.server.core.between import CapAnswered, CapAsked, ClientChanged, ItemLinked
 from stagewheel.server.core.birth import NO_ITEM, create
@@ -244,6 +244,9 @@ def _fired(d: Deciding, m: TimerFired) -> Result:
         return Applied(d.item.entry)
     if step_due(d, m) or room_due(d, m) or workflow.token_due(d, m):
         return Applied(d.item.entry)
+    if d.item.more is not None and (whose := deadlines.take(d, m.step)) is not None:
+        DEADLINES[whose[0]](d, whose[1])
+        return Applied(d.item.entry)
     return DROPPED
 
 
@@ -276,6 +279,9 @@ def _employee_changed(d: Deciding, m: EmployeeChanged) -> Result:
     workflow.employee_changed(d)
     return Applied(d.item.entry)
 
+
+# What a deadline of the item does, by kind (deadlines.py): called with the number of the task or activity.
+DEADLINES: dict[str, Callable[[Deciding, int], None]] = {}
 
 HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     CreateItem: lambda d, m: Failed("item_exists", "an item with this key exists already"),

@@ -96,6 +96,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     hold_by: str = ""  # who stopped it: "employee 9", "command", "loop detected"
     holds: dict[str, str] = {}  # "pipeline/stage" -> paused | stopped: stages of this item (9.3)
     over: list[str] | None = None  # the entry took another version (1.6): rules that have begun in it
+    deadlines: dict[int, str] = {}  # timer's step -> "task:12": they outlive entries (deadlines.py)
 
 
 NOTHING_MORE = More()
