@@ -17,7 +17,7 @@ from stagewheel.server.store.keys import u64
 from stagewheel.server.store.lmdb_errors import mapped
 from stagewheel.server.store.lmdb_store import MAP_SIZE_DEFAULT, TABLES_MAX
 from stagewheel.server.store.lmdb_transaction import LmdbSnapshot
-from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, TABLES, Table
+from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES, Table
 
 DATA_FILE: Final = "data.mdb"
 
@@ -52,7 +52,9 @@ class StoreCopy:
         except lmdb.Error as error:
             raise mapped(error, folder) from error
         try:
-            found = [environment.open_db(table.name.encode(), create=False) for table in TABLES]
+            found: list[Any] = [None for _ in SLOTS]
+            for table in TABLES:
+                found[table] = environment.open_db(table.name.encode(), create=False)
             with environment.begin() as transaction:
                 if transaction.get(FORMAT_KEY, None, found[Table.META]) != u64(FORMAT_VERSION):
                     raise StoreVersion(f"the store was written in another format than {FORMAT_VERSION}")

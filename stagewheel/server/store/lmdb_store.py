@@ -20,7 +20,7 @@ from stagewheel.server.store.folder import Claim, make_folder, sync_directory
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.lmdb_errors import free_bytes, mapped
 from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, LmdbTransaction
-from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, TABLES
+from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES
 
 MAP_SIZE_DEFAULT: Final = 1 << 40
 """Address space, not disk: big from the start, because it cannot grow beside open transactions."""
@@ -94,7 +94,9 @@ class LmdbStore:
                     f"the data folder {self._folder} has format {_format_name(found)}, this build reads and "
                     f"writes format {FORMAT_VERSION}; use the build that wrote it, or an empty folder"
                 )
-            self._databases = [environment.open_db(t.name.encode(), txn=transaction) for t in TABLES]
+            self._databases = [None for _ in SLOTS]
+            for table in TABLES:
+                self._databases[table] = environment.open_db(table.name.encode(), txn=transaction)
 
     def begin(self) -> LmdbTransaction:
         self._check_usable()

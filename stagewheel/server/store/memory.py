@@ -18,7 +18,7 @@ from stagewheel.errors import StoreFull, StoreMisused
 from stagewheel.server.store.base import Batch, Row, Statistics
 from stagewheel.server.store.counts import CommitCounts
 from stagewheel.server.store.keys import KEY_BYTES_MAX, u64
-from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, TABLES, Table
+from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES, Table
 
 FREE_BYTES_DEFAULT: Final = 1 << 40
 
@@ -173,7 +173,7 @@ class MemoryStore:
     """A store that lives as long as its process, or until `reopen`."""
 
     def __init__(self, free_bytes: int = FREE_BYTES_DEFAULT) -> None:
-        self._tables: list[Any] = [SortedDict() for _ in TABLES]
+        self._tables: list[Any] = [SortedDict() for _ in SLOTS]
         self._tables[Table.META][FORMAT_KEY] = u64(FORMAT_VERSION)
         self._shared: set[Table] = set()
         self._snapshots: set[MemorySnapshot] = set()

@@ -29,7 +29,7 @@ class Table(enum.IntEnum):
     STAGES = 12  # u16 length, pipeline, u16 length, stage, u64 position ‖ item key (checked when read)
     DEDUPE = 13  # dedupe key ‖ where its first answer stands
     DEDUPE_EXPIRY = 14  # u64 expires_ms, dedupe key ‖ empty
-    BLOBS = 15  # u64 number ‖ a value too big to stay in a page (2 kB and more)
+    BLOBS = 15  # u64 number of an upload, u32 chunk ‖ bytes of a file
     RELAY = 16  # u64 sequence ‖ a message for another shard or another item
     OUTBOX_EMAIL = 17  # u64 number ‖ an action for the e-mail channel (appended, trimmed from the front)
     OUTBOX_WEBHOOK = 18  # as OUTBOX_EMAIL
@@ -50,6 +50,9 @@ class Table(enum.IntEnum):
     HISTORY = 33  # u64 number ‖ an entry of the history (appended)
     NOTIFICATIONS = 34  # u64 number ‖ a notification (appended)
     STREAM = 35  # u64 number ‖ a message of the activity stream (appended)
+    OUTBOX_PROVIDERS = 41  # lane, NUL, u64 number ‖ as OUTBOX_EMAIL, for a provider that its rule names
+    FILES = 39  # 0 and file id ‖ a stored file; 1 and u64 upload ‖ an upload that is not at its end
+    PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
 
 
 FORMAT_KEY: Final = b"format"
@@ -57,5 +60,8 @@ FORMAT_KEY: Final = b"format"
 
 FORMAT_VERSION: Final = 1
 
-TABLES: Final[tuple[Table, ...]] = tuple(Table)
+TABLES: Final[tuple[Table, ...]] = tuple(sorted(Table))
+SLOTS: Final = range(max(Table) + 1)
+"""What a list that is indexed by tables is made of: numbers may have gaps."""
+
 OUTBOXES: Final[tuple[Table, ...]] = tuple(table for table in Table if table.name.startswith("OUTBOX_"))
