@@ -87,8 +87,7 @@ def outbox_row(
         expires_ms,
         Raw(encode_item(item)),
         roots,
-        0,
-        once,
+        once=once,
     )
     return encode_outbox_row(row)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stagewheel.protocol.codec import encode_payload
-from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
+from stagewheel.server.actors.outboxes import place
 from stagewheel.server.actors.records import keep_record
 from stagewheel.server.actors.relooks import forget_employee, watch_employee
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def _remove_from_outbox(turn: "Turn", key: bytes, effect: RemoveFromOutbox) -> None:
-    turn.batch.delete(OUTBOX_TABLES[effect.channel], u64(effect.number))
+    turn.batch.delete(*place(effect.channel, effect.number))
     if turn.engine.handout.gone(effect.channel, effect.number):
         turn.batch.delete(Table.TAKEN, u64(effect.number))
 

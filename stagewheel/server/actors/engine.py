@@ -22,9 +22,10 @@ from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Rep
 from stagewheel.server.actors import counters as counters_row, taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
-from stagewheel.server.actors.handout import OUTBOX_TABLES, HandOut
+from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
+from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.actors.poison import PoisonRow, end_step
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
@@ -342,5 +343,5 @@ class Engine:
 
 
 def outbox_rows(reads: Reads) -> int:
-    """How many actions wait for senders, those on their way included."""
-    return sum(reads.count(table) for table in OUTBOX_TABLES.values())
+    """How many actions wait for senders, those on their way included, or for their end."""
+    return sum(reads.count(table) for table in (*OUTBOXES, Table.PENDING))

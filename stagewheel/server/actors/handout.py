@@ -11,30 +11,19 @@ process may get it again, since it knows what it has begun and does it once.
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.messages import Job
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES as OUTBOX_TABLES, named_lanes, rows_from, rows_of
 from stagewheel.server.core.effects import is_once
+from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.store.base import Reads
-from stagewheel.server.store.keys import read_u64, u64
-from stagewheel.server.store.tables import Table
-
-OUTBOX_TABLES = {
-    "email": Table.OUTBOX_EMAIL,
-    "webhook": Table.OUTBOX_WEBHOOK,
-    "sms": Table.OUTBOX_SMS,
-    "call": Table.OUTBOX_CALL,
-    "chat": Table.OUTBOX_CHAT,
-    "app": Table.OUTBOX_APP,
-    "ads": Table.OUTBOX_ADS,
-}
 
 
 class Lane(Struct):
-    """A channel's outbox as the hand-out sees it."""
+    """A lane's outbox as the hand-out sees it (`core/lanes.py`)."""
 
     cursor: int = 0  # the first number that was never handed out
     returned: list[int] = []  # given back by a lost session, in order
@@ -61,8 +50,14 @@ class HandOut:
         self.fresh: list[
             tuple[bytes, str, int]
         ] = []  # rows bound by the last `choose`: route, channel, number
+        self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
         self._going: list[Gone] = []
         self._back: list[tuple[str, int]] = []  # what senders give back without having begun it
+
+    def filled(self, lane: str) -> None:
+        """A row was put into the lane of a named provider."""
+        if lane not in self.lanes:
+            self.lanes[lane] = Lane()
 
     def pull(self, route: bytes, channel: str, credit: int) -> None:
         """A sender offers to take more."""
@@ -128,37 +123,55 @@ class HandOut:
         """
         out: list[tuple[bytes, list[Job]]] = []
         self.fresh.clear()
-        for channel, lane in self.lanes.items():
-            for route, credit in lane.credit.items():
+        if self._unread:
+            self._unread = False
+            for name, _ in named_lanes(reads):
+                self.filled(name)
+        for name, lane in self.lanes.items():
+            credits = self._credits(name, lane)
+            for route, credit in list(credits.items()):
                 if credit <= 0:
                     continue
                 owner = self.owner(route)
-                rows = self._next(reads, OUTBOX_TABLES[channel], lane, owner, credit)
+                rows = self._next(reads, name, lane, owner, credit)
                 if rows:
-                    jobs = [Job(channel, number, Raw(row)) for number, row in rows]
+                    jobs = [Job(name, number, Raw(row)) for number, row in rows]
                     lane.taken.update((number, route) for number, _ in rows)
-                    lane.credit[route] -= len(jobs)
+                    credits[route] -= len(jobs)
                     out.append((route, jobs))
                     for number, row in rows:
                         if is_once(row) and number not in lane.bound:
                             lane.bound[number] = owner
-                            self.fresh.append((route, channel, number))
+                            self.fresh.append((route, name, number))
         return out
 
+    def _credits(self, name: str, lane: Lane) -> dict[bytes, int]:
+        """Who takes how much of a lane. One of a provider that no sender knows is handed out with the
+        channel's own, since a sender then says what is wrong; otherwise it would wait in silence.
+        """
+        if lane.credit or BETWEEN not in name:
+            return lane.credit
+        channel = self.lanes.get(channel_of(name))
+        return channel.credit if channel is not None else lane.credit
+
+    def credit_back(self, route: bytes, name: str) -> None:
+        """A row that `choose` gave stays where it is."""
+        credits = self._credits(name, self.lanes[name])
+        credits[route] = credits.get(route, 0) + 1
+
     def _next(
-        self, reads: Reads, table: Table, lane: Lane, owner: bytes, limit: int
-    ) -> Sequence[tuple[int, bytes]]:
+        self, reads: Reads, name: str, lane: Lane, owner: bytes, limit: int
+    ) -> list[tuple[int, bytes]]:
         if lane.bound:
             own = [n for n, taker in lane.bound.items() if taker == owner and n not in lane.taken]
             if own:
-                return _read(reads, table, sorted(own)[:limit])
+                return rows_of(reads, name, sorted(own)[:limit])
         if lane.returned:
             numbers, lane.returned = lane.returned[:limit], lane.returned[limit:]
-            return _read(reads, table, numbers)
-        while rows := reads.range(table, u64(lane.cursor), None, limit):
-            lane.cursor = read_u64(rows[-1][0]) + 1
-            found = [(read_u64(key), value) for key, value in rows]
-            free = [row for row in found if row[0] not in lane.bound] if lane.bound else found
+            return rows_of(reads, name, numbers)
+        while rows := rows_from(reads, name, lane.cursor, limit):
+            lane.cursor = rows[-1][0] + 1
+            free = [row for row in rows if row[0] not in lane.bound] if lane.bound else rows
             if free:
                 return free
         return []
@@ -166,7 +179,3 @@ class HandOut:
     def wants(self) -> bool:
         """Would any session take more?"""
         return any(credit > 0 for lane in self.lanes.values() for credit in lane.credit.values())
-
-
-def _read(reads: Reads, table: Table, numbers: list[int]) -> list[tuple[int, bytes]]:
-    return [(read_u64(key), value) for key, value in reads.getmulti(table, [u64(n) for n in numbers])]

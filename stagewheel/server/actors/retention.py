@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.actors.reference import Reference, decode_version
 from stagewheel.server.core.effects import decode_dead_letter, decode_outbox_row
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, decode_mailbox_row
 from stagewheel.server.core.item import Item, decode_row
+from stagewheel.server.core.pending import decode_pending
 from stagewheel.server.limits import VERSION_ROWS_MAX, VERSIONS_KEPT
 from stagewheel.server.store.base import Reads
 from stagewheel.server.store.tables import Table
@@ -63,12 +64,17 @@ def _of_outbox(row: bytes) -> Iterator[int]:
     yield decode_outbox_row(row).version
 
 
+def _of_pending(row: bytes) -> Iterator[int]:
+    yield decode_pending(row).row.version
+
+
 WALK: Final[tuple[tuple[Table, Callable[[bytes], Iterator[int]]], ...]] = (
     (Table.ITEMS, _of_item),
     (Table.MAILBOX, _of_mailbox),
     (Table.DEAD, _of_letter),
     (Table.PARKED, _of_outbox),
-    *((table, _of_outbox) for table in OUTBOX_TABLES.values()),
+    (Table.PENDING, _of_pending),
+    *((table, _of_outbox) for table in OUTBOXES),
 )
 
 

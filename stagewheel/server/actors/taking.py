@@ -74,7 +74,7 @@ def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
     kept = {(channel, number) for _, channel, number in handout.fresh}
     for route, channel, number in handout.fresh:  # the disk is full: they stay where they are
         handout.free(channel, number)
-        handout.lanes[channel].credit[route] += 1
+        handout.credit_back(route, channel)
     return [
         (route, left)
         for route, jobs in given

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.journal import Dispatched, ItemCreated
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.outboxes import lowest, place
 from stagewheel.server.core.effects import OutboxRow, WithdrawAction, WithdrawAll, decode_outbox_row
 from stagewheel.server.core.item import Tombstone
 from stagewheel.server.limits import WITHDRAW_RECORDS_MAX
@@ -65,9 +65,9 @@ def withdraw_all(turn: "Turn", key: bytes, effect: WithdrawAll) -> None:
 
 def _oldest(reads: Reads) -> int | None:
     """The lowest number under which anything on its way was dispatched."""
-    tables = (*OUTBOX_TABLES.values(), Table.PARKED, Table.MOVED)
+    tables = (Table.PARKED, Table.MOVED)
     firsts = [rows[0][0] for table in tables if (rows := reads.range(table, b"", None, 1))]
-    return min(map(read_u64, firsts), default=None)
+    return min([*lowest(reads), *map(read_u64, firsts)], default=None)
 
 
 def _take_back(turn: "Turn", channel: str, dispatched: int) -> OutboxRow | None:
@@ -79,10 +79,10 @@ def _take_back(turn: "Turn", channel: str, dispatched: int) -> OutboxRow | None:
         return decode_outbox_row(parked)
     moved = reads.get(Table.MOVED, key)
     number = read_u64(moved) if moved is not None else dispatched
-    row = reads.get(OUTBOX_TABLES[channel], u64(number))
+    row = reads.get(*place(channel, number))
     if row is None or turn.engine.handout.has_taken(channel, number):
         return None
-    turn.batch.delete(OUTBOX_TABLES[channel], u64(number))
+    turn.batch.delete(*place(channel, number))
     if moved is not None:
         turn.batch.delete(Table.MOVED, key)
     return decode_outbox_row(row)

@@ -34,6 +34,7 @@ class OutboxRow(Struct, array_like=True, gc=False):
     item: Raw
     roots: dict[str, Any]
     number: int = 0  # under which it was dispatched; a later attempt stands in the outbox under another
+    closes_ms: int = 0  # it has hours, and leaves before this moment or waits for the next (8.7); 0: at any
     once: bool = False  # it leaves at most once (8.2). The last field: `is_once` reads it from the bytes
 
     def idempotency_key(self) -> str:

@@ -382,7 +382,7 @@ def leave_stage(d: Deciding, reason: str) -> None:
                 end_own_steps(d, step.no, reason)
             d.did.append(StepEnded(rule.id, step.no, "cancelled", reason))
         elif step.outbox and isinstance(rule.action, ChannelPlan):  # what becomes of it is told (1.2)
-            d.effects.append(WithdrawAction(rule.action.channel, step.outbox))
+            d.effects.append(WithdrawAction(rule.action.lane, step.outbox))
         if rule.chained and (rule.wait_delivery or step.state not in ON_ITS_WAY):
             cancel_rest(d, stage, rule.index + 1, reason)
     d.steps = d.item.steps = []

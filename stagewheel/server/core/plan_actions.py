@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from stagewheel.server.core.lanes import lane_of
 from stagewheel.server.core.scope import Scope
 
 Text = Callable[[Scope], str]  # a template that is rendered within the turn
@@ -202,3 +203,9 @@ class ChannelPlan(ActionPlan):
     people: People | None = None
     to_client: bool = False
     cap: CapPlan | None = None  # of one to the client
+    provider: str = ""  # that the rule names; "": whom the configuration means
+    hours: tuple[str, ...] = ()  # it leaves within them (8.7); by default those of its rule
+    lane: str = ""  # where it stands in line; follows from channel and provider
+
+    def __post_init__(self) -> None:
+        self.lane = lane_of(self.channel, self.provider)

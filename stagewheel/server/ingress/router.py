@@ -32,7 +32,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors.engine import Engine, Inbound
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.outboxes import is_lane
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.subscriptions import Subscriptions
 from stagewheel.server.actors.taking import hand_out
@@ -186,7 +186,7 @@ class Router:
         session = self.engine.sessions.get(route, self.engine.now_ms())
         if session is None or self.senders.get(session.producer) != route:
             self._refuse(route, Refused("hello_first", "say Hello as a sender first"))
-        elif isinstance(message, Pull) and message.channel not in OUTBOX_TABLES:
+        elif isinstance(message, Pull) and not is_lane(message.channel):
             self._refuse(route, Refused("malformed", f"there is no channel {message.channel!r}"))
         elif isinstance(message, Pull):
             self.engine.handout.pull(route, message.channel, message.credit)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from msgspec import field
 
 from stagewheel.errors import CallerError
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.actors.reference import Compile
 from stagewheel.server.core.calendar import Duration, parse_datetime, parse_duration, parse_zone
 from stagewheel.server.rules import yaml

@@ -15,11 +15,12 @@ from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, Reco
 from stagewheel.protocol.messages import Job, Report
 from stagewheel.protocol.plain import plain
 from stagewheel.server.actors.engine import Engine
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.channels.base import RefusedForGood
 from stagewheel.server.core.calendar import DAY_MS, parse_duration
 from stagewheel.server.core.effects import OutboxRow
+from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
@@ -69,7 +70,8 @@ class Recorder:
         for _, _, record in records:
             for fact in record.did:
                 if isinstance(fact, Dispatched):
-                    effect = self._open[fact.channel, fact.number] = Effect(fact.channel, at_ms=record.at_ms)
+                    effect = Effect(channel_of(fact.channel), at_ms=record.at_ms)
+                    self._open[fact.channel, fact.number] = effect
                     self._effects.append(effect)
                 elif isinstance(fact, Notified | HistoryAdded | StreamPosted):
                     kind, values = _told(fact)
@@ -110,17 +112,20 @@ class Recorder:
         values |= {"outcome": report.outcome, "reason": report.reason}
         effect = self._open.pop((job.channel, job.number), None)
         if effect is None:
-            effect = Effect(job.channel)
+            effect = Effect(channel_of(job.channel))
             self._effects.append(effect)
         effect.values = values
         return report
 
     def _answer(self, job: Job, row: OutboxRow) -> Report:
-        channel = self._of(job.channel)
+        channel = self._of(channel_of(job.channel))
         if channel.times and row.attempt >= channel.times:
             channel = DELIVERS
         report = Report(job.channel, job.number, "delivered", detail=channel.detail)
-        if channel.refuse:
+        if channel.accept:
+            wait = parse_duration(channel.accept)
+            report.outcome, report.delay_ms = "accepted", wait.days * DAY_MS + wait.ms
+        elif channel.refuse:
             report.outcome, report.reason = "refused", channel.refuse
         elif channel.retry or channel.unknown:
             report.outcome = "retry" if channel.retry else "unknown"

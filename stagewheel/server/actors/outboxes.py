@@ -1,0 +1,83 @@
+"""Where the outbox rows of a lane stand.
+
+Laws: the rows of a channel's own lane stand in the channel's table, where they are appended; those of
+named providers stand in one table, each lane in a range of its own, so that each can be read from its front
+however many rows wait for another. A number is given once over all lanes.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from stagewheel.server.core.lanes import BETWEEN, channel_of
+from stagewheel.server.store.base import Batch, Reads
+from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.tables import Table
+
+OUTBOX_TABLES: Final = {
+    "email": Table.OUTBOX_EMAIL,
+    "webhook": Table.OUTBOX_WEBHOOK,
+    "sms": Table.OUTBOX_SMS,
+    "call": Table.OUTBOX_CALL,
+    "chat": Table.OUTBOX_CHAT,
+    "app": Table.OUTBOX_APP,
+    "ads": Table.OUTBOX_ADS,
+}
+NAMED: Final = Table.OUTBOX_PROVIDERS
+TABLES: Final = (*OUTBOX_TABLES.values(), NAMED)
+_END = b"\xff" * 8  # no number is as high
+
+
+def is_lane(lane: str) -> bool:
+    """Is it the lane of a channel that there is?"""
+    return channel_of(lane) in OUTBOX_TABLES
+
+
+def place(lane: str, number: int) -> tuple[Table, bytes]:
+    """Table and key of a row."""
+    table = OUTBOX_TABLES.get(lane)
+    return (NAMED, _prefix(lane) + u64(number)) if table is None else (table, u64(number))
+
+
+def put_row(batch: Batch, lane: str, number: int, row: bytes) -> None:
+    """Write a row under the next number."""
+    table, key = place(lane, number)
+    if table is NAMED:
+        batch.put(table, key, row)
+    else:
+        batch.append(table, key, row)
+
+
+def rows_from(reads: Reads, lane: str, number: int, limit: int) -> list[tuple[int, bytes]]:
+    """The rows of a lane from a number on, in order."""
+    table, start = place(lane, number)
+    end = _prefix(lane) + _END if table is NAMED else None
+    return [(read_u64(key[-8:]), row) for key, row in reads.range(table, start, end, limit)]
+
+
+def rows_of(reads: Reads, lane: str, numbers: list[int]) -> list[tuple[int, bytes]]:
+    """Those of these rows that are there."""
+    table, _ = place(lane, 0)
+    keys = [place(lane, number)[1] for number in numbers]
+    return [(read_u64(key[-8:]), row) for key, row in reads.getmulti(table, keys)]
+
+
+def named_lanes(reads: Reads) -> Iterator[tuple[str, int]]:
+    """The lanes of named providers in which something waits, and the lowest number in each."""
+    start = b""
+    while rows := reads.range(NAMED, start, None, 1):
+        key = rows[0][0]
+        yield key[:-9].decode(), read_u64(key[-8:])
+        start = key[:-8] + _END
+
+
+def lowest(reads: Reads) -> Iterator[int]:
+    """The lowest number of every lane in which something waits."""
+    for table in OUTBOX_TABLES.values():
+        for key, _ in reads.range(table, b"", None, 1):
+            yield read_u64(key)
+    yield from (number for _, number in named_lanes(reads))
+
+
+def _prefix(lane: str) -> bytes:
+    assert BETWEEN in lane, f"{lane} is no lane of a provider"
+    return lane.encode() + b"\0"
