@@ -156,3 +156,36 @@ EDGE_TEXT_CHARS_MAX: Final = 2_000  # of a page, an address, a header that becom
 EDGE_ROUTES_MAX: Final = 1_000  # hooks, and forms
 EDGE_SIGNED_CHARS_MAX: Final = 4_000  # of a signed value: a link within a link, base64
 EDGE_RATE_PER_MINUTE_MAX: Final = 1_000_000
+
+# ---- stored files ----
+
+FILE_BYTES_MAX: Final = 32 * MIB  # of one file: what mail servers take is less
+FILE_CHUNK_BYTES_MAX: Final = 256 * KIB  # of one command, and of one reply
+FILES_BYTES_MAX: Final = 64 * 1024 * MIB  # of all files, uploads on their way counted by their full size
+FILES_MAX: Final = 1_000_000
+FILE_ID_BYTES_MAX: Final = 300
+FILE_NAME_BYTES_MAX: Final = 200
+FILE_UPLOADS_MAX: Final = 64  # that are not at their end
+FILE_UPLOAD_KEPT_MS: Final = 24 * 3600 * 1000  # after its last chunk
+FILE_CACHE_BYTES_MAX: Final = 64 * MIB  # of files that a sender process keeps
+FILE_WAITS_MAX: Final = 1_024  # files that a sender process is asking for
+FILE_STORES_MAX: Final = 64  # and that it is storing
+
+assert FILE_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX // 2, "a chunk fits into one frame with its command"
+assert FILE_BYTES_MAX <= FILE_CACHE_BYTES_MAX, "a sender process can hold any file"
+
+# ---- mail in ----
+
+INBOUND_MAIL_BYTES_MAX: Final = 64 * MIB  # of one mail, which stands in memory while it is taken
+INBOUND_BYTES_MAX: Final = 512 * MIB  # of all connections together
+INBOUND_CONNECTIONS_MAX: Final = 1_000
+INBOUND_RECIPIENTS_MAX: Final = 100  # of one mail
+INBOUND_ADDRESSES_MAX: Final = 10_000  # of all mailboxes
+INBOUND_RATE_PER_MINUTE_MAX: Final = 1_000_000
+INBOUND_TEXT_CHARS_MAX: Final = 64 * KIB  # of a mail's text that its event carries
+INBOUND_LINE_CHARS_MAX: Final = 500  # of a subject, a name, an address, the name of an attachment
+INBOUND_ATTACHMENTS_MAX: Final = 20  # that an event names
+INBOUND_PARTS_MAX: Final = 500  # of one mail that are looked at
+INBOUND_REPORTED_MAX: Final = 50  # recipients of one bounce
+
+assert INBOUND_MAIL_BYTES_MAX <= INBOUND_BYTES_MAX, "one connection may take the largest mail"
