@@ -118,8 +118,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 class Changes:
     """Draws changes of `count` deals, each deal as likely as any other."""
 
-    def __init__(self, count: int, watched: Iterable[int] = (), seed: int = 17) -> None:
+    def __init__(
+        self, count: int, watched: Iterable[int] = (), seed: int = 17, per_frame: int = COMMANDS_PER_FRAME
+    ) -> None:
         self.count = count
+        self.per_frame = per_frame
         self.frames = 0
         self.watched: dict[int, list[Change]] = {number: [] for number in watched}
         self._stages = [0] * count
@@ -130,7 +133,7 @@ class Changes:
         """The commands of the next frame, encoded as the list of a Submit."""
         draw, stages, amounts, watched = self._draw, self._stages, self._amounts, self.watched
         commands = []
-        for _ in range(COMMANDS_PER_FRAME):
+        for _ in range(self.per_frame):
             number = int(draw() * self.count)
             place = stages[number] = (stages[number] + 1 + int(draw() * 4)) % 5
             amount = amounts[number] = (amounts[number] + 1 + int(draw() * (AMOUNT_MAX - 1))) % AMOUNT_MAX

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from bench import report
-from bench.deals import COMMANDS_PER_FRAME, Changes
+from bench.deals import Changes
 from stagewheel.protocol import frames
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.messages import Answer, Applied, Hello, Refused, Welcome
@@ -30,7 +30,6 @@ from stagewheel.protocol.socket import DealerSocket
 FRAMES_OUTSTANDING_MAX: Final = 128  # as many as the feeder of the ceiling
 FRAME_BYTES_MAX: Final = 1 << 20
 SILENCE_S: Final = 30.0
-SUBMIT: Final = frames.HEADERS[Kind.SUBMIT][:2] + COMMANDS_PER_FRAME.to_bytes(2, "big")
 ANSWER: Final = frames.HEADERS[Kind.ANSWER]
 
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
@@ -60,6 +59,8 @@ class Feeder:
 
     def __init__(self, address: str, changes: Changes) -> None:
         self.changes = changes
+        self.per_frame = changes.per_frame
+        self._submit = frames.HEADERS[Kind.SUBMIT][:2] + self.per_frame.to_bytes(2, "big")
         self.sent = 0  # frames
         self.answered = 0
         self._ready: deque[msgspec.Raw] = deque()
@@ -71,7 +72,7 @@ class Feeder:
     @property
     def events(self) -> int:
         """Changes that were sent and answered."""
-        return self.answered * COMMANDS_PER_FRAME
+        return self.answered * self.per_frame
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +108,7 @@ class Feeder:
                 self._receive(SILENCE_S)
             taken_s = time.perf_counter() - started_s
         self.verify()
-        return Slice((self.answered - first) * COMMANDS_PER_FRAME, taken_s)
+        return Slice((self.answered - first) * self.per_frame, taken_s)
 
     def offer(self, events_per_s: float, seconds: float) -> list[float]:
         """Open loop: a frame at every moment of a fixed schedule, whether or not earlier ones were answered.
@@ -115,7 +116,7 @@ class Feeder:
         Returns milliseconds from each frame's *scheduled* moment to its answer, so that what waited because
         the server (or the window) was full counts in full.
         """
-        gap_s = COMMANDS_PER_FRAME / events_per_s
+        gap_s = self.per_frame / events_per_s
         count = max(1, int(seconds / gap_s))
         self.prepare(count)
         waiting: deque[float] = deque()
@@ -142,10 +143,10 @@ class Feeder:
         """Look at every answer that came: in order, complete, each result Applied. Raises `Failed`."""
         for payload in self._answers:
             answer = _decode_answer(payload)
-            seq = self._verified * COMMANDS_PER_FRAME
-            if answer.seq != seq or len(answer.results) != COMMANDS_PER_FRAME:
+            seq = self._verified * self.per_frame
+            if answer.seq != seq or len(answer.results) != self.per_frame:
                 raise report.Failed(
-                    f"an answer to {seq} with {COMMANDS_PER_FRAME} results was expected, there came one to "
+                    f"an answer to {seq} with {self.per_frame} results was expected, there came one to "
                     f"{answer.seq} with {len(answer.results)}"
                 )
             for index, result in enumerate(answer.results):
@@ -157,8 +158,8 @@ class Feeder:
     # ---------------------------------------------------------------- the line
 
     def _send(self, commands: msgspec.Raw) -> None:
-        one = Encoded(self.sent * COMMANDS_PER_FRAME, self.answered * COMMANDS_PER_FRAME, commands)
-        if not self._socket.send_nowait(SUBMIT, encode_payload(one)):
+        one = Encoded(self.sent * self.per_frame, self.answered * self.per_frame, commands)
+        if not self._socket.send_nowait(self._submit, encode_payload(one)):
             raise report.Failed("the connection to the server is gone")
         self.sent += 1
 
@@ -194,7 +195,7 @@ class Feeder:
         welcome = frames.decode(*taken[0])
         if not isinstance(welcome, Welcome):
             raise report.Failed(f"no Welcome: {_told(*taken[0])}")
-        if welcome.credit_commands < FRAMES_OUTSTANDING_MAX * COMMANDS_PER_FRAME:
+        if welcome.credit_commands < FRAMES_OUTSTANDING_MAX * self.per_frame:
             raise report.Failed(f"the server gives a credit of {welcome.credit_commands} commands only")
 
 

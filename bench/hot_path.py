@@ -242,14 +242,14 @@ def loaded(
     with Served(folder, senders=senders, settings=SPOOL_SETTINGS) as served:
         with served.client() as client:
             client.put_ruleset(deals.RULESET, documents or deals.ruleset())
-            _store(client, deals.creations(items))
+            store(client, deals.creations(items))
             if documents_later is not None:
                 client.put_ruleset(deals.RULESET, documents_later)
         with Feeder(served.address, changes) as feeder:
             yield served, feeder
 
 
-def _store(client: Client, commands: Iterable[AnyCommand]) -> None:
+def store(client: Client, commands: Iterable[AnyCommand]) -> None:
     """Send commands in large frames, and look at every result."""
     tickets: list[Ticket] = []
     batch: list[AnyCommand] = []
