@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
+from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
 from stagewheel.cli.output import moment
 from stagewheel.cli.telling import Line, by_rule, employees, shown_value, what_saw
 from stagewheel.protocol import journal as j
@@ -277,6 +278,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),
+        **OF_DELIVERIES,
         j.NothingChanged: lambda about, fact: Line("", f"nothing changed{by_rule(fact.rule)}"),
     }
 )

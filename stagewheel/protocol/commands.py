@@ -266,6 +266,19 @@ class SettlePoison(Command, tag=14):
     retry: bool = False
 
 
+class CompleteDelivery(Command, tag=50):
+    """What became of a delivery whose end comes later (8.1): `outcome` is delivered | refused.
+
+    `number` is that of its dispatch, which a channel gives to its provider with the call-back; `detail` joins
+    what the channel told, as `previous.*`.
+    """
+
+    number: int = 0
+    outcome: str = "delivered"
+    reason: str = ""
+    detail: dict[str, Any] = {}
+
+
 AnyCommand = (
     CreateItem
     | UpdateItem
@@ -286,4 +299,5 @@ AnyCommand = (
     | Hold
     | SettlePoison
     | ReplyStream
+    | CompleteDelivery
 )

@@ -42,6 +42,7 @@ from stagewheel.protocol.facts import (
     WorkflowStepped as WorkflowStepped,
     WorkflowWaits as WorkflowWaits,
 )
+from stagewheel.protocol.facts_delivery import DeliveryAwaited as DeliveryAwaited
 
 Did = (
     ItemCreated
@@ -76,6 +77,7 @@ Did = (
     | FellBack
     | EmployeeChosen
     | StreamPosted
+    | DeliveryAwaited
 )
 
 

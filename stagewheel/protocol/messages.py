@@ -23,6 +23,7 @@ from stagewheel.protocol.commands import (
     ChangeStage as ChangeStage,
     Client as Client,
     Command as Command,
+    CompleteDelivery as CompleteDelivery,
     CreateItem as CreateItem,
     DeleteItem as DeleteItem,
     DropDeadLetter as DropDeadLetter,
@@ -253,7 +254,8 @@ class Jobs(Struct, array_like=True):
 
 class Report(Struct, array_like=True, gc=False):
     """What became of a job. `outcome`: delivered | refused | retry | unknown (8.1), or returned: it was not
-    begun, by the sender process whose instance `reason` is in hexadecimal; `delay_ms` for retry, with jitter.
+    begun, by the sender process whose instance `reason` is in hexadecimal; or accepted: the provider took it,
+    and its end comes within `delay_ms`. `delay_ms` for retry, with jitter.
     """
 
     channel: str

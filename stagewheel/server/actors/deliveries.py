@@ -8,7 +8,8 @@ PARKED under that number, and from then on MOVED says where its present attempt 
 from typing import TYPE_CHECKING
 
 from stagewheel.protocol.messages import Report
-from stagewheel.server.actors.handout import OUTBOX_TABLES
+from stagewheel.server.actors import awaiting
+from stagewheel.server.actors.outboxes import is_lane, place, put_row
 from stagewheel.server.core.effects import decode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.store.keys import read_u64, u64
@@ -21,37 +22,40 @@ if TYPE_CHECKING:
 def take_reports(turn: "Turn", reports: list[Report]) -> None:
     """What senders report, each against its outbox row; a row that is gone was reported on before."""
     for report in reports:
-        place = (report.channel, report.number)
-        table = OUTBOX_TABLES.get(report.channel)
-        if table is None or place in turn.reported:
+        known = (report.channel, report.number)
+        if known in turn.reported or not is_lane(report.channel):
             continue
         if report.outcome == "returned":
             _take_back(turn, report)
             continue
-        row = turn.transaction.get(table, u64(report.number))
+        table, key = place(*known)
+        row = turn.transaction.get(table, key)
         if row is None:
             continue
-        turn.reported.add(place)
+        turn.reported.add(known)
         decoded = decode_outbox_row(row)
         turn.engine.reference.need(turn.transaction, decoded.version)
         if decoded.attempt:
             turn.batch.delete(Table.MOVED, u64(decoded.number))
-        message = DeliveryReported(
-            report.channel,
-            report.number,
-            decoded,
-            report.outcome,
-            report.reason,
-            report.delay_ms,
-            report.detail,
-        )
-        turn.deliver(decoded.key.encode(), message)
+        if report.outcome == "accepted":
+            awaiting.await_end(turn, report, decoded)
+        else:
+            message = DeliveryReported(
+                report.channel,
+                report.number,
+                decoded,
+                report.outcome,
+                report.reason,
+                report.delay_ms,
+                report.detail,
+            )
+            turn.deliver(decoded.key.encode(), message)
         # Also where the item is paused: its mailbox has the report now, the sender must not see the row
         # again.
-        turn.batch.delete(table, u64(report.number))
+        turn.batch.delete(table, key)
         if decoded.once:
             turn.batch.delete(Table.TAKEN, u64(report.number))
-        turn.engine.handout.gone(*place)
+        turn.engine.handout.gone(*known)
 
 
 def _take_back(turn: "Turn", report: Report) -> None:
@@ -74,6 +78,7 @@ def unpark(turn: "Turn", value: bytes) -> None:
         return
     counters = turn.engine.counters
     turn.batch.delete(Table.PARKED, u64(number))
-    turn.batch.append(OUTBOX_TABLES[channel], u64(counters.outbox), row)
+    put_row(turn.batch, channel, counters.outbox, row)
+    turn.engine.handout.filled(channel)
     turn.batch.put(Table.MOVED, u64(number), u64(counters.outbox))
     counters.outbox += 1

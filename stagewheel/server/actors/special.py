@@ -14,6 +14,7 @@ from stagewheel.protocol.messages import (
     AdvanceClock,
     AnyCommand,
     Applied,
+    CompleteDelivery,
     DropDeadLetter,
     Failed,
     Hold,
@@ -25,6 +26,7 @@ from stagewheel.protocol.messages import (
     SettlePoison,
     StopEnrolment,
 )
+from stagewheel.server.actors.completing import complete_delivery
 from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
@@ -133,4 +135,5 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     Hold: do_hold,
     SettlePoison: settle_poison,
     ReplyStream: reply_stream,
+    CompleteDelivery: complete_delivery,
 }

@@ -31,10 +31,11 @@ from stagewheel.protocol.messages import (
     Submit,
     UpdateItem,
 )
+from stagewheel.server.actors.awaiting import TIMED_OUT, timed_out
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import unpark
-from stagewheel.server.actors.handout import OUTBOX_TABLES
 from stagewheel.server.actors.links import NAMING, forget, prepare
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.decide import DROPPED, decide
@@ -229,8 +230,12 @@ class Turn:
                 self.add_timer(effect.due_ms, row_key, b"")
             elif isinstance(effect, DispatchAction):
                 counters.outbox = effect.number + 1
-                outbox = self.batch.appends[OUTBOX_TABLES[effect.channel]]
-                outbox.append((u64(effect.number), encode_payload(effect.row)))
+                table = OUTBOX_TABLES.get(effect.channel)
+                if table is not None:
+                    self.batch.appends[table].append((u64(effect.number), encode_payload(effect.row)))
+                else:
+                    put_row(self.batch, effect.channel, effect.number, encode_payload(effect.row))
+                    self.engine.handout.filled(effect.channel)
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
@@ -277,7 +282,10 @@ class Turn:
             self.batch.deletes[TIMERS].append(row_key)  # named anew: whoever reads may have flushed the batch
             tally.fired(self.now_ms - due_ms)
             if row_key[8] == PARKED_LEAD:
-                unpark(self, value)
+                if row_key[-1] == TIMED_OUT:
+                    timed_out(self, value, due_ms)
+                else:
+                    unpark(self, value)
                 continue
             _, key, step = split_timer_key(row_key)
             result = self.deliver(key, TimerFired(step, due_ms))

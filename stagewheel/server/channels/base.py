@@ -50,7 +50,16 @@ class Unknown(Struct, frozen=True, gc=False):
     reason: str
 
 
-Outcome = Delivered | RefusedForGood | Retry | Unknown
+class Accepted(Struct, frozen=True, gc=False):
+    """The provider took it, and tells its end later: by a `CompleteDelivery` with `Delivery.number`. Without
+    one within `wait_ms` it has failed. `detail` as of `Delivered`, as far as it is known.
+    """
+
+    wait_ms: int
+    detail: dict[str, Any] = {}
+
+
+Outcome = Delivered | RefusedForGood | Retry | Unknown | Accepted
 
 
 class Delivery(Struct, gc=False):
@@ -67,6 +76,7 @@ class Delivery(Struct, gc=False):
     rule: str
     at_ms: int
     sender: int = 0
+    number: int = 0  # of the dispatch: what `CompleteDelivery` names
 
 
 class Channel(Protocol):

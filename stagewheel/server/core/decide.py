@@ -48,6 +48,7 @@ from stagewheel.server.core.holds import close, fired, hold_item, told
 from stagewheel.server.core.inbox import (
     ActionWithdrawn,
     DeadLetterRetried,
+    DeliveryAccepted,
     DeliveryReported,
     EmployeeChanged,
     HoldTold,
@@ -64,6 +65,7 @@ from stagewheel.server.core.linking import (
     place,
     tell_clients,
 )
+from stagewheel.server.core.pending import accepted
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.record_actions import replied
 from stagewheel.server.core.settle import end_list, settle, start_workflows
@@ -294,6 +296,7 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     HoldTold: told,
     TimerFired: _fired,
     DeliveryReported: _reported,
+    DeliveryAccepted: accepted,
     DeadLetterRetried: _retried,
     PutClient: lambda d, m: Failed("item_exists", "an item has this key; a contact or company can't have it"),
     ClientChanged: client_changed,

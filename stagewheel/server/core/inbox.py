@@ -46,6 +46,17 @@ class DeliveryReported(Struct, array_like=True, tag=102, tag_field="tag", gc=Fal
     detail: dict[str, Any] = {}
 
 
+class DeliveryAccepted(Struct, array_like=True, tag=146, tag_field="tag", gc=False):
+    """The provider took an action, and its end is waited for until `until_ms` (`pending.py`)."""
+
+    rule: str
+    step: int
+    channel: str
+    number: int
+    until_ms: int
+    detail: dict[str, Any] = {}
+
+
 class DeadLetterRetried(Struct, array_like=True, tag=103, tag_field="tag", gc=False):
     """Somebody asked for a dead letter to be delivered again."""
 
@@ -102,6 +113,7 @@ ItemMessage = (
     | Between
     | TimerFired
     | DeliveryReported
+    | DeliveryAccepted
     | DeadLetterRetried
     | EmployeeChanged
     | ActionWithdrawn

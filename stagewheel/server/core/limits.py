@@ -24,6 +24,9 @@ SPREADS_MAX: Final = 16  # events of one client that are still on their way to f
 CLIENT_BYTES_MAX: Final = 16_384  # of a contact or company; each linked item holds a copy
 REPEATS_MAX: Final = 1_000  # rules whose history an imported item may bring along (1.12)
 CAP_LIMIT_MAX: Final = 100  # actions that one cap allows within its window
+PENDING_MS_MIN: Final = 1_000  # for which the end of a delivery is waited for at least
+PENDING_MS_MAX: Final = 31 * 24 * 3_600_000
+DETAIL_BYTES_MAX: Final = 16_384  # of what the end of a delivery brings for `previous.*`
 
 assert STEPS_WITHOUT_WAIT_MAX <= STEPS_A_DECISION_MAX, "one workflow alone must come through its own share"
 assert CHAIN_ENTRIES_MAX <= ITEM_ENTRIES_MAX, "a single chain stops before the count of the day does"

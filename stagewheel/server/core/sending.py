@@ -45,7 +45,7 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
         NOT_YET,
         roots,
         number,
-        not action.unknown_retries,
+        once=not action.unknown_retries,
     )
     d.dispatched += 1
     d.effects.append(DispatchAction(action.channel, number, row))

@@ -17,6 +17,7 @@ class ChannelDoc(Doc):
     refuse: str = ""
     retry: str = ""
     unknown: str = ""
+    accept: str = ""  # it takes it, and its end comes later, within this time
     hold: bool = False  # nobody takes anything: it stays in the outbox
     times: int = 0  # so many attempts, then it delivers; 0: for ever
     after: str = "5m"  # until the next attempt

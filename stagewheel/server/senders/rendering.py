@@ -45,7 +45,8 @@ def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: b
         content = plan.document.render(scope_of(row, version))
     except Exception as error:  # whatever a rule author's template does
         return RefusedForGood(f"template failed: {error}"[:REASON_LENGTH_MAX])
-    delivery = Delivery(key_of(row, store_id), row.attempt + 1, row.key, row.rule, row.at_ms)
+    key, attempt = key_of(row, store_id), row.attempt + 1
+    delivery = Delivery(key, attempt, row.key, row.rule, row.at_ms, number=row.number)
     return Task(number, content, delivery, row.expires_ms if wall else 0)
 
 

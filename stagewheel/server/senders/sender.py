@@ -36,7 +36,15 @@ from stagewheel.protocol.messages import (
     VersionSource,
     Welcome,
 )
-from stagewheel.server.channels.base import Delivered, Outcome, PoolSettings, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.base import (
+    Accepted,
+    Delivered,
+    Outcome,
+    PoolSettings,
+    RefusedForGood,
+    Retry,
+    Unknown,
+)
 from stagewheel.server.core import backoff
 from stagewheel.server.core.effects import OutboxRow, is_once
 from stagewheel.server.limits import REASON_LENGTH_MAX, SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
@@ -238,6 +246,8 @@ class SenderProcess:
         match outcome:
             case Delivered(detail):
                 report.detail = detail
+            case Accepted(wait_ms, detail):
+                report.outcome, report.delay_ms, report.detail = "accepted", wait_ms, detail
             case RefusedForGood(reason):
                 report.outcome, report.reason = "refused", reason
             case Retry(reason, after_ms):
