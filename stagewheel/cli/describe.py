@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
 from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
+from stagewheel.cli.describe_suppressions import SENTENCES as OF_SUPPRESSIONS
 from stagewheel.cli.output import moment
 from stagewheel.cli.telling import Line, by_rule, employees, shown_value, what_saw
 from stagewheel.protocol import journal as j
@@ -275,6 +276,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.FellBack: _fell_back,
         j.EmployeeChosen: _chosen,
         j.StreamPosted: _posted,
+        **OF_SUPPRESSIONS,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),

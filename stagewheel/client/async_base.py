@@ -134,6 +134,10 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())
 
+    def suppressed(self, channel: str = "", address: str = "") -> AsyncIterator[m.SuppressedView]:
+        """Addresses that must not be written to, of a channel or of all."""
+        return self.ask(questions.suppressed(channel, address))
+
     def poison(self, after: int = 0) -> AsyncIterator[m.PoisonView]:
         """Messages whose decision failed with a bug, oldest first, above number `after`."""
         return self.ask(questions.poison(after))

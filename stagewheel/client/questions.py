@@ -100,6 +100,15 @@ def poison(after: int = 0) -> Question[m.PoisonView]:
     return Question(m.PoisonQuery(after, PAGE_ROWS), m.PoisonView, newer)
 
 
+def suppressed(channel: str = "", address: str = "") -> Question[m.SuppressedView]:
+    """Suppressed addresses, by channel and address."""
+
+    def further(_: m.SuppressedView | None, cursor: bytes) -> m.AnyQuery:
+        return m.SuppressedQuery(channel, address, cursor, PAGE_ROWS)
+
+    return Question(m.SuppressedQuery(channel, address, b"", PAGE_ROWS), m.SuppressedView, further)
+
+
 def employees(after: int = 0) -> Question[m.Employee]:
     """Employees by id."""
 

@@ -167,6 +167,29 @@ class Verbs(Generic[R]):
         """Answer a message of the item's activity stream; without `to`, all whom that message concerns."""
         return self.do(m.ReplyStream(key, **common, message=message, text=text, to=list(to)))
 
+    def suppress(
+        self,
+        channel: str,
+        address: str,
+        kind: str = "unsubscribed",
+        *,
+        item: str = "",
+        reason: str = "",
+        **common: Unpack[Common],
+    ) -> R:
+        """Write nothing of a channel to this address any more: unsubscribed | complained | bounced. `item` is
+        where that was said.
+        """
+        return self.do(
+            m.Suppress(item, **common, channel=channel, address=address, kind=kind, reason=reason)
+        )
+
+    def unsuppress(
+        self, channel: str, address: str, kind: str = "", *, item: str = "", **common: Unpack[Common]
+    ) -> R:
+        """The address may be written to again; with `kind`, only that one is taken back."""
+        return self.do(m.Unsuppress(item, **common, channel=channel, address=address, kind=kind))
+
     def settle_poison(self, number: int, *, retry: bool = False, **common: Unpack[Common]) -> R:
         """Decide a message once more that was put aside as poison, or forget it."""
         return self.do(m.SettlePoison("", **common, number=number, retry=retry))

@@ -22,6 +22,7 @@ FAILED = {
     "unknown_delivery": "nothing of the item was dispatched under this number",
     "delivery_over": "the end of this delivery is known already: it was told, or it did not come in time",
     "unknown_message": "the item has no message of the activity stream with this number",
+    "not_suppressed": "the address is not suppressed on this channel, or not for this reason",
     "unknown_enrolment": "no enrolment that runs has this number",
 }
 

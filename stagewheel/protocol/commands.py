@@ -8,6 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from stagewheel.protocol.base import Command as Command
+from stagewheel.protocol.suppressions import Suppress as Suppress, Unsuppress as Unsuppress
+
 # ---------------------------------------------------------------- shared shapes
 
 
@@ -58,20 +61,6 @@ class Employee(Struct, array_like=True, gc=False, frozen=True):
 
 
 # ---------------------------------------------------------------- commands
-
-
-class Command(Struct, array_like=True, gc=False, tag_field="tag"):
-    """What every command begins with.
-
-    `item` is the item's key (empty for reference data), `by` the employee on whose behalf it is done (0:
-    the integration itself), `at_ms` the time it happened in the source (a server with the replay clock
-    follows it), `dedupe_key` makes a command idempotent over client restarts.
-    """
-
-    item: str
-    by: int = 0
-    at_ms: int = 0
-    dedupe_key: str = ""
 
 
 class CreateItem(Command, tag=1):
@@ -299,5 +288,7 @@ AnyCommand = (
     | Hold
     | SettlePoison
     | ReplyStream
+    | Suppress
+    | Unsuppress
     | CompleteDelivery
 )

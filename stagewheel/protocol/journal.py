@@ -43,6 +43,10 @@ from stagewheel.protocol.facts import (
     WorkflowWaits as WorkflowWaits,
 )
 from stagewheel.protocol.facts_delivery import DeliveryAwaited as DeliveryAwaited
+from stagewheel.protocol.facts_suppressions import (
+    AddressesLeftOut as AddressesLeftOut,
+    AddressSuppressed as AddressSuppressed,
+)
 
 Did = (
     ItemCreated
@@ -77,6 +81,8 @@ Did = (
     | FellBack
     | EmployeeChosen
     | StreamPosted
+    | AddressSuppressed
+    | AddressesLeftOut
     | DeliveryAwaited
 )
 

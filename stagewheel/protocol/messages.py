@@ -41,6 +41,8 @@ from stagewheel.protocol.commands import (
     StageMove as StageMove,
     StartWorkflow as StartWorkflow,
     StopEnrolment as StopEnrolment,
+    Suppress as Suppress,
+    Unsuppress as Unsuppress,
     UpdateItem as UpdateItem,
 )
 from stagewheel.protocol.queries import (
@@ -81,6 +83,7 @@ from stagewheel.protocol.records import (
     RecordsQuery as RecordsQuery,
     RecordView as RecordView,
 )
+from stagewheel.protocol.suppressions import SuppressedQuery as SuppressedQuery, SuppressedView as SuppressedView
 from stagewheel.protocol.results import (
     Accepted as Accepted,
     Applied as Applied,

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.protocol.commands import Client, StageMove
+from stagewheel.protocol.suppressions import SuppressedQuery
 from stagewheel.protocol.records import RecordCountsQuery, RecordsQuery
 
 # ---------------------------------------------------------------- queries
@@ -132,6 +133,7 @@ AnyQuery = (
     | StagesQuery
     | RecordsQuery
     | RecordCountsQuery
+    | SuppressedQuery
 )
 
 

@@ -83,6 +83,8 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "hold_stage": m.HoldItem("lead:1", by=7, mode="stop", stage="NEW"),
     "hold_rule": m.Hold("", kind="rule", target="remind", mode="stop", ruleset="sales"),
     "hold_pipeline": m.Hold("", by=7, kind="pipeline", target="sales", mode="resume", restart=True),
+    "suppress": m.Suppress("lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"),
+    "unsuppress": m.Unsuppress("", by=7, channel="sms", address="+390000000", kind="unsubscribed"),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
 }
@@ -116,6 +118,7 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "stages": m.StagesQuery(b"\x00\x01", 50),
     "client": m.ClientQuery("contact:17"),
     "records": m.RecordsQuery("history", m.RecordFilter(rule="r1", from_ms=1_790_000_000_000), b"\x01", 50),
+    "suppressed": m.SuppressedQuery("email", "ada@example.com", b"", 10),
     "record_counts": m.RecordCountsQuery("stream", m.RecordFilter(item="lead:1"), "author"),
     "links": m.LinksQuery("contact:17", b"\x01", 10),
 }
@@ -163,6 +166,8 @@ RECORD: Final = journal.Record(
             "r8", 13, 7, [3], "Look", {"plan": "plan.pdf"}, 12, "https://crm.example.com/lead:1"
         ),
         journal.EmployeeChosen("r7", 2, 12, "round_robin", 4),
+        journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
+        journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
     ],
 )
 

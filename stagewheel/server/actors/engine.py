@@ -29,6 +29,7 @@ from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.actors.poison import PoisonRow, end_step
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
+from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
 from stagewheel.server.core.inbox import ItemMessage
 from stagewheel.server.ingress.admission import (
@@ -104,6 +105,7 @@ class Engine:
         self.tally = Tally()
         self.special = SPECIAL
         self.timers = NearWindow()
+        self.any_suppressed = False  # is there any suppressed address (8.8)?
         self.counters = counters_row.Counters()
         self.awaited = taking.Awaited()
         self.reload()
@@ -121,6 +123,7 @@ class Engine:
             self.reference.facts.record_next = self.counters.record
             self.backlog.load(snapshot)
             self.background.load(snapshot)
+            self.any_suppressed = any_in(snapshot)
             self.timers.reset(
                 lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()
             )

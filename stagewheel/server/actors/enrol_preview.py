@@ -14,6 +14,7 @@ import msgspec
 from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.protocol.messages import EnrolItem, EnrolPreview, EnrolPreviewQuery
 from stagewheel.server.actors.enrolment import message_for, refuse, rows_of, walk_of
+from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction
 from stagewheel.server.core.facts import Facts
@@ -45,7 +46,7 @@ def preview(engine: "Engine", reads: Reads, query: EnrolPreviewQuery) -> tuple[E
         at, cursor = _decode_cursor(query.cursor) if query.cursor else (0, b"")
     except msgspec.DecodeError as error:
         raise ValueError(f"no cursor of this question: {error}") from None
-    page = _Page(engine, reads, _facts_with(engine, version))
+    page = _Page(engine, reads, _facts_with(engine, reads, version))
     walk = walk_of(version, query.enrol, query.moves)
     room = max(1, min(query.limit, ENROL_PREVIEW_ROWS_MAX))
     until_ns = time.perf_counter_ns() + QUERY_US * 1000
@@ -61,11 +62,12 @@ def preview(engine: "Engine", reads: Reads, query: EnrolPreviewQuery) -> tuple[E
     return page.told, b""
 
 
-def _facts_with(engine: "Engine", version: Version) -> Facts:
+def _facts_with(engine: "Engine", reads: Reads, version: Version) -> Facts:
     """What decisions would know if this version were active."""
     facts = copy.copy(engine.reference.facts)
     others = {p: v for p, v in facts.active.items() if v.ruleset != version.ruleset}
     facts.active = {**others, **dict.fromkeys(version.pipelines, version)}
+    facts.suppressed = lookup_in(reads) if engine.any_suppressed else None
     facts.position, facts.outbox_next = engine.counters.position, engine.counters.outbox
     return facts
 

@@ -33,6 +33,7 @@ from stagewheel.protocol.messages import (
     StageQuery,
     StagesQuery,
     StatisticsQuery,
+    SuppressedQuery,
     TimelineQuery,
     VersionsQuery,
     WaitingView,
@@ -41,6 +42,7 @@ from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
+from stagewheel.server.actors.suppression_queries import suppressed
 from stagewheel.server.actors.version_queries import (
     Page,
     enrol_preview,
@@ -280,4 +282,5 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     StagesQuery: stages,
     RecordsQuery: records,
     RecordCountsQuery: record_counts,
+    SuppressedQuery: suppressed,
 }

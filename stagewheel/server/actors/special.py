@@ -25,12 +25,15 @@ from stagewheel.protocol.messages import (
     RetryDeadLetter,
     SettlePoison,
     StopEnrolment,
+    Suppress,
+    Unsuppress,
 )
 from stagewheel.server.actors.completing import complete_delivery
 from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.actors.records import reply_stream
+from stagewheel.server.actors.suppressions import suppress, unsuppress
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.hours import differs
 from stagewheel.server.core.inbox import DeadLetterRetried
@@ -135,5 +138,7 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     Hold: do_hold,
     SettlePoison: settle_poison,
     ReplyStream: reply_stream,
+    Suppress: suppress,
+    Unsuppress: unsuppress,
     CompleteDelivery: complete_delivery,
 }

@@ -36,6 +36,7 @@ from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
+from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.decide import DROPPED, decide
@@ -106,6 +107,7 @@ class Turn:
         self.transaction = transaction
         self.counters = engine.counters
         self.facts = engine.reference.facts
+        self.facts.suppressed = lookup_in(transaction) if engine.any_suppressed else None
         self.now_ms = now_ms
         self.backlog = engine.backlog.counts
         self.add_timer = engine.timers.add

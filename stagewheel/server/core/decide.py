@@ -24,6 +24,8 @@ from stagewheel.protocol.messages import (
     ReplyStream,
     Result,
     StartWorkflow,
+    Suppress,
+    Unsuppress,
     UpdateItem,
 )
 from stagewheel.server.core import deadlines, workflow
@@ -68,6 +70,7 @@ from stagewheel.server.core.linking import (
 from stagewheel.server.core.pending import accepted
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.record_actions import replied
+from stagewheel.server.core.suppressing import told as suppression_told
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.triggers import handed_over, look
 from stagewheel.server.core.walk import start
@@ -308,4 +311,6 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     ActionWithdrawn: _withdrawn,
     StepBroke: _step_broke,
     ReplyStream: replied,
+    Suppress: suppression_told,
+    Unsuppress: suppression_told,
 }

@@ -1,5 +1,7 @@
 """What a decision may know besides item and message. The engine fills it; `decide` only reads it."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Employee
@@ -26,6 +28,7 @@ class Facts(Struct):
     record_next: int = 1  # of what is stored for people (kept.py)
     turns: dict[str, int] = {}  # round robins: "ruleset/rule" -> how many turns were taken
     holds: dict[str, HoldRow] = {}  # rules and pipelines that are stopped or paused, by `held.hold_key`
+    suppressed: Callable[[str, str], str] | None = None  # (channel, address) -> kind; None: no address is
 
     def newest(self, pipeline: str) -> PipelinePlan | None:
         """The newest plan of a pipeline; None if no active ruleset has it."""

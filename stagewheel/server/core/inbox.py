@@ -20,6 +20,8 @@ from stagewheel.protocol.messages import (
     RaiseEvent,
     ReplyStream,
     StartWorkflow,
+    Suppress,
+    Unsuppress,
     UpdateItem,
 )
 from stagewheel.server.core.between import Between, CapAnswered
@@ -120,6 +122,8 @@ ItemMessage = (
     | StepBroke
     | HoldTold
     | EnrolItem
+    | Suppress
+    | Unsuppress
     | ReplyStream
 )
 

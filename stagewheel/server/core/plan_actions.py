@@ -15,6 +15,7 @@ from stagewheel.server.core.scope import Scope
 
 Text = Callable[[Scope], str]  # a template that is rendered within the turn
 Value = Callable[[Scope], Any]  # a constant, or the value of a template
+Reaches = Callable[[Scope], tuple[list[str], bool]]  # addresses of clients and literal ones; is anybody else
 People = Callable[[Scope], list[int]]  # employee ids, known ones only, in order, each once
 
 
@@ -203,6 +204,8 @@ class ChannelPlan(ActionPlan):
     people: People | None = None
     to_client: bool = False
     cap: CapPlan | None = None  # of one to the client
+    reaches: Reaches | None = None  # None: nobody whom it reaches can be suppressed (8.8)
+    transactional: bool = False
     provider: str = ""  # that the rule names; "": whom the configuration means
     hours: tuple[str, ...] = ()  # it leaves within them (8.7); by default those of its rule
     lane: str = ""  # where it stands in line; follows from channel and provider

@@ -35,6 +35,7 @@ class Scope(msgspec.Struct, gc=False):
     vars: Mapping[str, Any] = EMPTY
     previous: Mapping[str, Any] = EMPTY
     was: Mapping[str, Any] = EMPTY
+    left_out: tuple[str, ...] = ()  # of an outbox row: recipients who are suppressed (8.8)
     version: int = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
 
     @property

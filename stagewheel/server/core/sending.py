@@ -1,5 +1,7 @@
 """Channel actions: a row for the outbox of their channel, with the item as it is now (semantics 7.1–7.3)."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -11,6 +13,7 @@ from stagewheel.server.core.effects import DispatchAction, OutboxRow
 from stagewheel.server.core.guards import LOOP, may_send
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import roots_of
+from stagewheel.server.core.suppressing import suppressed
 
 NOT_YET = Raw(b"")
 
@@ -21,6 +24,11 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     lacks = action.lacks(scope)
     if lacks:
         return Acted(FAILED, lacks)
+    left_out: dict[str, Any] = {}
+    if d.facts.suppressed is not None and action.reaches is not None:
+        stays = suppressed(d, action, asked, d.facts.suppressed, left_out)
+        if stays is not None:
+            return stays
     if action.cap is not None and not asked.granted:
         held = ask(d, action.cap, asked)
         if held is not None:
@@ -28,6 +36,8 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     if d.lineage is not None and not may_send(d):
         return Acted(FAILED, LOOP)
     roots = roots_of(scope, action.roots) if action.roots else {}
+    if left_out:
+        roots = {**roots, **left_out}
     if action.people is not None:
         roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
     number = d.facts.outbox_next + d.dispatched

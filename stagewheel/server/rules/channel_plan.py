@@ -28,6 +28,7 @@ def channel_plan(
     on_unknown: str,
     to_client: bool,
     people: People | None = None,
+    transactional: bool = False,
 ) -> ChannelPlan:
     """What the turn must know of the action; `document` is the sender's. Caps are of what goes to clients."""
     length = EXPIRES.get(channel, EXPIRES_ELSE) if expires is None else expires
@@ -42,4 +43,6 @@ def channel_plan(
         people=people,
         to_client=to_client,
         cap=where.work.cap(where.pipeline, channel) if to_client else None,
+        reaches=getattr(document, "reached", None),
+        transactional=transactional,
     )

@@ -61,7 +61,21 @@ class Recipient(Struct, frozen=True):
                 found += self._chosen(scope.employees[number].emails)
         for literal in self.literal:
             found += [part.strip() for part in literal(scope).split(",") if part.strip()]
-        return list(dict.fromkeys(found))
+        return [one for one in dict.fromkeys(found) if one not in scope.left_out]
+
+    def reached(self, scope: Scope) -> tuple[list[str], bool]:
+        """The client's and literal addresses, which can be suppressed (8.8), and whether employees get it as
+        well.
+        """
+        outside: list[str] = []
+        if self.client and scope.client is not None:
+            outside += self._chosen(scope.client.emails)
+        for literal in self.literal:
+            outside += [part.strip() for part in literal(scope).split(",") if part.strip()]
+        of_employees = self.people is not None and any(
+            self._chosen(scope.employees[number].emails) for number in self.people(scope)
+        )
+        return list(dict.fromkeys(outside)), of_employees
 
     def carries(self, scope: Scope) -> list[int]:
         """Employees besides the responsible whose rows a sender needs to find the same addresses."""
@@ -112,6 +126,10 @@ class EmailDocument(Struct, frozen=True):
     def lacks(self, scope: Scope) -> str:
         """Why it can't be sent, or "". The channel's default sender is known to the sender process alone."""
         return self.to.lacks(scope)
+
+    def reached(self, scope: Scope) -> tuple[list[str], bool]:
+        """Whom it reaches that can be suppressed (8.8)."""
+        return self.to.reached(scope)
 
     def render(self, scope: Scope) -> EmailContent:
         """The e-mail. Raises TemplateFailed."""

@@ -164,11 +164,12 @@ class SendEmailDoc(Doc):
 
     what: ClassVar[str] = "send_email"
     later: ClassVar[frozenset[str]] = frozenset(
-        {"attachments", "track", "transactional", "provider", "hours"}
+        {"attachments", "track", "provider", "hours"}
     )
     do: str
     subject: str
     body: str
+    transactional: bool = False
     sender: str = field(name="from", default="auto")
     to: RecipientDoc | int | str | list[int | str] | None = None
     expires: str | None = None
@@ -206,6 +207,7 @@ class SendSmsDoc(Doc):
     do: str
     text: str
     to: PhoneDoc | None = None
+    transactional: bool = False
     provider: str = ""
     expires: str | None = None
     on_unknown: Literal["retry", "fail"] = "fail"
@@ -231,6 +233,7 @@ class CallDoc(Doc):
     say: SayDoc | None = None
     play: str | None = None
     from_number: str = ""
+    transactional: bool = False
     to: PhoneDoc | None = None
     provider: str = ""
     expires: str | None = None

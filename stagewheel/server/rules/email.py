@@ -43,6 +43,7 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         on_unknown=doc.on_unknown,
         to_client=to.client,
         people=to.carries if to.people is not None else None,
+        transactional=doc.transactional,
     )
 
 

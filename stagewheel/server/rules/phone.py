@@ -88,4 +88,5 @@ def _plan(
         expires=doc.expires,
         on_unknown=doc.on_unknown,
         to_client=True,
+        transactional=doc.transactional,
     )

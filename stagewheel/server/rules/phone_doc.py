@@ -53,6 +53,10 @@ class ClientPhone(Struct, frozen=True):
         fitting = [one.address for one in phones if one.address and self.type in (AUTO, one.type)]
         return fitting[-1 if self.last else 0] if fitting else ""
 
+    def reached(self, scope: Scope) -> tuple[list[str], bool]:
+        """The number, and that nobody else is meant."""
+        return [self.number(scope)], False
+
     def lacks(self, scope: Scope) -> str:
         """Why there is no number, or ""."""
         if self.number(scope):
@@ -73,6 +77,10 @@ class SmsDocument(Struct, frozen=True):
         """Why it can't be sent, or ""."""
         return self.to.lacks(scope)
 
+    def reached(self, scope: Scope) -> tuple[list[str], bool]:
+        """Whom it reaches that can be suppressed (8.8)."""
+        return self.to.reached(scope)
+
     def render(self, scope: Scope) -> SmsContent:
         """The message. Raises TemplateFailed."""
         return SmsContent(self.provider, self.to.number(scope), self.text(scope).strip())
@@ -91,6 +99,10 @@ class CallDocument(Struct, frozen=True):
     def lacks(self, scope: Scope) -> str:
         """Why nobody can be called, or ""."""
         return self.to.lacks(scope)
+
+    def reached(self, scope: Scope) -> tuple[list[str], bool]:
+        """Whom it reaches that can be suppressed (8.8)."""
+        return self.to.reached(scope)
 
     def render(self, scope: Scope) -> CallContent:
         """The call. Raises TemplateFailed."""

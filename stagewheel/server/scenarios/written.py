@@ -43,6 +43,12 @@ from stagewheel.server.scenarios.written_people import (
     client_of,
     employee_of,
 )
+from stagewheel.server.scenarios.written_suppressions import (
+    SuppressDoc,
+    UnsuppressDoc,
+    suppress,
+    unsuppress,
+)
 
 
 class CommandDoc(Doc):
@@ -340,6 +346,8 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
             PoisonDoc,
             lambda d, _: SettlePoison("", d.by, dedupe_key=d.dedupe_key, number=d.poison, retry=d.retry),
         ),
+        "suppress": Written(SuppressDoc, lambda d, _: suppress(d)),
+        "unsuppress": Written(UnsuppressDoc, lambda d, _: unsuppress(d)),
         "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
         "put_client": Written(PutClientDoc, _put_client),
         "retry": Written(LetterDoc, lambda d, _: RetryDeadLetter("", d.by, number=d.letter)),

@@ -19,6 +19,7 @@ from stagewheel.server.core.item import Item, decode_item
 from stagewheel.server.core.plan import Version
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.core.suppressing import LEFT_OUT
 from stagewheel.server.limits import REASON_LENGTH_MAX
 from stagewheel.server.senders.pool import Task
 
@@ -65,6 +66,7 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
         trigger=roots.get("trigger") or {},
         vars=roots.get("vars") or {},
         previous=roots.get("previous") or {},
+        left_out=tuple(roots.get(LEFT_OUT) or ()),
     )
 
 

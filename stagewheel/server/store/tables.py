@@ -50,6 +50,7 @@ class Table(enum.IntEnum):
     HISTORY = 33  # u64 number ‖ an entry of the history (appended)
     NOTIFICATIONS = 34  # u64 number ‖ a notification (appended)
     STREAM = 35  # u64 number ‖ a message of the activity stream (appended)
+    SUPPRESSED = 40  # channel, 0, address as it is compared ‖ what was said of it, by kind
     OUTBOX_PROVIDERS = 41  # lane, NUL, u64 number ‖ as OUTBOX_EMAIL, for a provider that its rule names
     FILES = 39  # 0 and file id ‖ a stored file; 1 and u64 upload ‖ an upload that is not at its end
     PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
