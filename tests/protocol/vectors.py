@@ -83,7 +83,9 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "hold_stage": m.HoldItem("lead:1", by=7, mode="stop", stage="NEW"),
     "hold_rule": m.Hold("", kind="rule", target="remind", mode="stop", ruleset="sales"),
     "hold_pipeline": m.Hold("", by=7, kind="pipeline", target="sales", mode="resume", restart=True),
-    "suppress": m.Suppress("lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"),
+    "suppress": m.Suppress(
+        "lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"
+    ),
     "unsuppress": m.Unsuppress("", by=7, channel="sms", address="+390000000", kind="unsubscribed"),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
