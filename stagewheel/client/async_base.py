@@ -7,17 +7,19 @@ goes on.
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
-from stagewheel.client import questions
+from stagewheel.client import files, questions
 from stagewheel.client.async_streams import Rows, Subscription
 from stagewheel.client.core import ClientCore
+from stagewheel.client.files import Progress, Source, StoredFile, uploading
 from stagewheel.client.outstanding import Feed
 from stagewheel.client.questions import EVERYTHING, Question
 from stagewheel.client.verbs import Verbs
 from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
+from stagewheel.protocol.files import Downloading, view_of
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.window import SubmitTicket
 
@@ -179,6 +181,50 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
     async def source(self, version: int) -> m.VersionSource | None:
         """The texts of a ruleset version, or None."""
         return await self._first(questions.source(version))
+
+    # ---- files ----
+
+    async def put_file(
+        self,
+        source: Source,
+        name: str = "",
+        *,
+        file: str = "",
+        type: str = "",
+        by: int = 0,
+        progress: Progress | None = None,
+    ) -> m.FileView:
+        """Store bytes, a path or an open file under the id `file` (its name, if there is none); what stood
+        there is replaced. One that was broken off goes on where it stopped. The source is
+        read within the calling task. Raises `CommandFailed`.
+        """
+        with uploading(source, name, file, type, by) as (begin, upload):
+            while not upload.done:
+                upload.took((await self.submit([upload.next()]))[0])
+                if progress is not None:
+                    progress(upload.offset, begin.size)
+            return view_of(begin)
+
+    async def get_file(
+        self, file: str, into: BinaryIO | None = None, progress: Progress | None = None
+    ) -> StoredFile | None:
+        """A stored file, its bytes checked; None if there is none. `into` gets them in place of the result.
+        Raises `FileChanged` when it was replaced meanwhile.
+        """
+        download, parts = Downloading(file), []
+        while (query := download.next()) is not None:
+            data = download.took([row async for row in self.ask(files.part(query))])
+            if into is None:
+                parts.append(data)
+            else:
+                into.write(data)
+            if progress is not None and download.view is not None:
+                progress(download.offset, download.view.size)
+        return StoredFile(download.view, b"".join(parts)) if download.view is not None else None
+
+    def files(self, prefix: str = "") -> AsyncIterator[m.FileView]:
+        """Stored files by id, those whose ids begin with `prefix`."""
+        return self.ask(files.files(prefix))
 
     def ask(self, question: Question[T]) -> AsyncIterator[T]:
         """Ask any question; rows come page by page. Raises `QueryRefused`, `TimedOut`."""

@@ -254,6 +254,10 @@ class Verbs(Generic[R]):
         """End an enrolment before its end."""
         return self.do(m.StopEnrolment("", **common, number=number))
 
+    def drop_file(self, file: str, *, force: bool = False, **common: Unpack[Common]) -> R:
+        """Forget a stored file; one that an active ruleset names only with `force`."""
+        return self.do(m.DropFile("", **common, file=file, force=force))
+
     def retry_dead_letter(self, number: int, **common: Unpack[Common]) -> R:
         """Deliver a dead letter again, with the same key."""
         return self.do(m.RetryDeadLetter("", **common, number=number))

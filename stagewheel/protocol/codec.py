@@ -35,6 +35,7 @@ class Kind(IntEnum):
     JOBS = 14
     REPORTS = 15
     REPORTS_TAKEN = 16
+    STORE_FILE = 17
 
 
 Message = (
@@ -55,6 +56,7 @@ Message = (
     | m.Jobs
     | m.Reports
     | m.ReportsTaken
+    | m.StoreFile
 )
 
 TYPE_OF_KIND: Final[Mapping[Kind, type[Message]]] = {
@@ -74,6 +76,7 @@ TYPE_OF_KIND: Final[Mapping[Kind, type[Message]]] = {
     Kind.JOBS: m.Jobs,
     Kind.REPORTS: m.Reports,
     Kind.REPORTS_TAKEN: m.ReportsTaken,
+    Kind.STORE_FILE: m.StoreFile,
 }
 KIND_OF_TYPE: Final[Mapping[type[Any], Kind]] = {
     **{type_: kind for kind, type_ in TYPE_OF_KIND.items()},

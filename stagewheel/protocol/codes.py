@@ -24,6 +24,15 @@ FAILED = {
     "unknown_message": "the item has no message of the activity stream with this number",
     "not_suppressed": "the address is not suppressed on this channel, or not for this reason",
     "unknown_enrolment": "no enrolment that runs has this number",
+    "bad_file": "the file has no valid id, name, size or SHA-256, or its bytes do not fit them",
+    "unknown_file": "no stored file has this id",
+    "unknown_upload": "no upload has this number (any more); begin it again",
+    "file_in_use": "an active ruleset names the file",
+    "files_full": "too many files, or too many bytes of them, are stored or on their way",
+    "unknown_task": "the item has no task of this number, or of this name in the CRM",
+    "too_many_tasks": "the item has as many open tasks as an item can have",
+    "no_chat": "the client of the item has no chat, or none with this provider",
+    "unknown_chat": "no item has this chat, and no ruleset makes one for it",
 }
 
 REFUSED = {

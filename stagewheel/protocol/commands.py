@@ -9,7 +9,14 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.protocol.base import Command as Command
+from stagewheel.protocol.chat import ReceiveChat as ReceiveChat, SendChat as SendChat
+from stagewheel.protocol.files import (
+    BeginFile as BeginFile,
+    DropFile as DropFile,
+    PutFileChunk as PutFileChunk,
+)
 from stagewheel.protocol.suppressions import Suppress as Suppress, Unsuppress as Unsuppress
+from stagewheel.protocol.tasks import PutTask as PutTask, UpdateTask as UpdateTask
 
 # ---------------------------------------------------------------- shared shapes
 
@@ -291,4 +298,11 @@ AnyCommand = (
     | Suppress
     | Unsuppress
     | CompleteDelivery
+    | BeginFile
+    | PutFileChunk
+    | DropFile
+    | PutTask
+    | UpdateTask
+    | SendChat
+    | ReceiveChat
 )

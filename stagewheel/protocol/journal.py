@@ -42,10 +42,22 @@ from stagewheel.protocol.facts import (
     WorkflowStepped as WorkflowStepped,
     WorkflowWaits as WorkflowWaits,
 )
+from stagewheel.protocol.facts_channels import DeliveryHeld as DeliveryHeld
+from stagewheel.protocol.facts_chat import (
+    ChatBound as ChatBound,
+    ChatReceived as ChatReceived,
+    ChatSent as ChatSent,
+    ChatWritten as ChatWritten,
+)
 from stagewheel.protocol.facts_delivery import DeliveryAwaited as DeliveryAwaited
 from stagewheel.protocol.facts_suppressions import (
     AddressesLeftOut as AddressesLeftOut,
     AddressSuppressed as AddressSuppressed,
+)
+from stagewheel.protocol.facts_tasks import (
+    TaskChanged as TaskChanged,
+    TaskPut as TaskPut,
+    TasksClosed as TasksClosed,
 )
 
 Did = (
@@ -84,6 +96,14 @@ Did = (
     | AddressSuppressed
     | AddressesLeftOut
     | DeliveryAwaited
+    | DeliveryHeld
+    | TaskPut
+    | TaskChanged
+    | TasksClosed
+    | ChatBound
+    | ChatReceived
+    | ChatSent
+    | ChatWritten
 )
 
 

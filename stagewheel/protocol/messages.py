@@ -14,12 +14,18 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from stagewheel.protocol.chat import (
+    ChatView as ChatView,
+    ReceiveChat as ReceiveChat,
+    SendChat as SendChat,
+)
 from stagewheel.protocol.commands import (
     Absence as Absence,
     ActivateVersion as ActivateVersion,
     Address as Address,
     AdvanceClock as AdvanceClock,
     AnyCommand as AnyCommand,
+    BeginFile as BeginFile,
     ChangeStage as ChangeStage,
     Client as Client,
     Command as Command,
@@ -27,12 +33,14 @@ from stagewheel.protocol.commands import (
     CreateItem as CreateItem,
     DeleteItem as DeleteItem,
     DropDeadLetter as DropDeadLetter,
+    DropFile as DropFile,
     Employee as Employee,
     EnrolItem as EnrolItem,
     Hold as Hold,
     HoldItem as HoldItem,
     PutClient as PutClient,
     PutEmployee as PutEmployee,
+    PutFileChunk as PutFileChunk,
     PutRuleset as PutRuleset,
     RaiseEvent as RaiseEvent,
     ReplyStream as ReplyStream,
@@ -44,6 +52,12 @@ from stagewheel.protocol.commands import (
     Suppress as Suppress,
     Unsuppress as Unsuppress,
     UpdateItem as UpdateItem,
+)
+from stagewheel.protocol.files import (
+    FilePart as FilePart,
+    FileQuery as FileQuery,
+    FilesQuery as FilesQuery,
+    FileView as FileView,
 )
 from stagewheel.protocol.queries import (
     AnyQuery as AnyQuery,
@@ -83,18 +97,31 @@ from stagewheel.protocol.records import (
     RecordsQuery as RecordsQuery,
     RecordView as RecordView,
 )
-from stagewheel.protocol.suppressions import SuppressedQuery as SuppressedQuery, SuppressedView as SuppressedView
 from stagewheel.protocol.results import (
     Accepted as Accepted,
     Applied as Applied,
     Candidate as Candidate,
     Failed as Failed,
+    FileProgress as FileProgress,
     Forwarded as Forwarded,
     Moved as Moved,
     NotMoved as NotMoved,
     Published as Published,
     Result as Result,
     Test as Test,
+)
+from stagewheel.protocol.suppressions import (
+    SuppressedQuery as SuppressedQuery,
+    SuppressedView as SuppressedView,
+)
+from stagewheel.protocol.tasks import (
+    Check as Check,
+    PutTask as PutTask,
+    TaskFilter as TaskFilter,
+    TaskQuery as TaskQuery,
+    TasksQuery as TasksQuery,
+    TaskView as TaskView,
+    UpdateTask as UpdateTask,
 )
 
 PROTOCOL_VERSION_MIN = 1
@@ -280,3 +307,12 @@ class ReportsTaken(Struct, array_like=True):
     """The reports of this id are committed."""
 
     id: int
+
+
+class StoreFile(Struct, array_like=True):
+    """A sender process stores a file: commands of an upload, one at a time, without numbers since an upload
+    knows its offset. Answered by a Reply of this id with the result, once it is committed.
+    """
+
+    id: int
+    command: BeginFile | PutFileChunk

@@ -5,8 +5,10 @@ from typing import Any
 from msgspec import Struct
 
 from stagewheel.protocol.commands import Client, StageMove
-from stagewheel.protocol.suppressions import SuppressedQuery
+from stagewheel.protocol.files import FileQuery, FilesQuery
 from stagewheel.protocol.records import RecordCountsQuery, RecordsQuery
+from stagewheel.protocol.suppressions import SuppressedQuery
+from stagewheel.protocol.tasks import TaskQuery, TasksQuery, TaskView
 
 # ---------------------------------------------------------------- queries
 
@@ -134,6 +136,10 @@ AnyQuery = (
     | RecordsQuery
     | RecordCountsQuery
     | SuppressedQuery
+    | FilesQuery
+    | FileQuery
+    | TasksQuery
+    | TaskQuery
 )
 
 
@@ -180,6 +186,7 @@ class ItemView(Struct):
     head: int  # journal position of its newest record
     hold_by: str = ""  # who stopped it: an employee, a command, or a guard (`loop detected`)
     holds: dict[str, str] = {}  # what else is held that concerns it: a stage of it, its pipeline -> mode
+    tasks: list[TaskView] = []  # those that are open, oldest first
 
 
 class CapView(Struct):

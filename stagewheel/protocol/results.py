@@ -86,4 +86,14 @@ class Forwarded(Struct, array_like=True, tag=7, gc=False, frozen=True):
     created: str = ""
 
 
-Result = Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded
+class FileProgress(Struct, array_like=True, tag=11, gc=False, frozen=True):
+    """Final: how far an upload is. `offset` is where its next byte goes; at the end of the file it is stored
+    and `done`.
+    """
+
+    upload: int
+    offset: int
+    done: bool = False
+
+
+Result = Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded | FileProgress

@@ -18,10 +18,11 @@ from stagewheel.errors import StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS, encode as encode_frame
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, Submit
+from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, StoreFile, Submit
 from stagewheel.server.actors import counters as counters_row, taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
+from stagewheel.server.actors.files import Files, store_files
 from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
@@ -65,6 +66,7 @@ class Inbound(Struct, gc=False):
     hellos: list[tuple[bytes, Hello]] = []
     submits: list[tuple[bytes, Submit, int]] = []  # route, message, bytes of its payload
     reports: list[Report] = []
+    files: list[tuple[bytes, StoreFile]] = []  # route, what a sender process stores
 
 
 class Outbound(Struct, gc=False):
@@ -102,6 +104,7 @@ class Engine:
         self.handout = HandOut()
         self.housekeeping = Housekeeping()
         self.background = Background(self.reference)
+        self.files = Files()
         self.tally = Tally()
         self.special = SPECIAL
         self.timers = NearWindow()
@@ -124,6 +127,7 @@ class Engine:
             self.backlog.load(snapshot)
             self.background.load(snapshot)
             self.any_suppressed = any_in(snapshot)
+            self.files.load(snapshot)
             self.timers.reset(
                 lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()
             )
@@ -200,6 +204,8 @@ class Engine:
         if self.clock.exact:
             turn.advance(turn.now_ms)
         left = self._submits(turn, inbound.submits) if inbound.submits else []
+        if inbound.files:
+            turn.frames += store_files(turn, inbound.files)
         turn.answer()
         self.housekeeping.sweep(turn)
         if self.background.due_ms(turn.now_ms) == turn.now_ms:
@@ -226,6 +232,8 @@ class Engine:
 
     def _refuse_all(self, inbound: Inbound, code: str) -> list[Frame]:
         frames = []
+        for route, store in inbound.files:
+            frames.append((route, *encode_frame(Refused(code, "nothing was taken", query=store.id))))
         for route, submit, _ in inbound.submits:
             self.tally.refuse(code)
             frames.append((route, *encode_frame(Refused(code, "nothing was taken", seq=submit.seq))))

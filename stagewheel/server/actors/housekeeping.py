@@ -3,7 +3,7 @@ that are over (`relooks.py`).
 
 A producer's row is kept while it has a session, and for `PRODUCER_KEPT_MS` after its last command; then a
 Submit of it is told `expired`. (Where a clock is driven or runs fast, those days pass between two commands of
-a client that is still there.)
+a client that is still there.) Uploads of files that nobody went on with go too (`files.py`).
 """
 
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ class Housekeeping:
             if key not in here:
                 turn.batch.delete(Table.PRODUCERS, key)
                 turn.batch.delete_range(Table.ANSWERS, key, prefix_end(key))
+        turn.engine.files.sweep(turn)
         more_held = turn.engine.background.relooks.sweep(turn)
         if len(rows) == SLICE_ROWS:
             self._cursor = rows[-1][0] + b"\x00"

@@ -18,6 +18,8 @@ from stagewheel.protocol.messages import (
     EmployeesQuery,
     EnrolmentsQuery,
     EnrolPreviewQuery,
+    FileQuery,
+    FilesQuery,
     HoldsQuery,
     ItemQuery,
     ItemView,
@@ -42,6 +44,7 @@ from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
+from stagewheel.server.actors.files import file_part, files
 from stagewheel.server.actors.suppression_queries import suppressed
 from stagewheel.server.actors.version_queries import (
     Page,
@@ -284,3 +287,5 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     RecordCountsQuery: record_counts,
     SuppressedQuery: suppressed,
 }
+    FilesQuery: files,
+    FileQuery: file_part,

@@ -14,11 +14,14 @@ from stagewheel.protocol.messages import (
     AdvanceClock,
     AnyCommand,
     Applied,
+    BeginFile,
     CompleteDelivery,
     DropDeadLetter,
+    DropFile,
     Failed,
     Hold,
     PutEmployee,
+    PutFileChunk,
     PutRuleset,
     ReplyStream,
     Result,
@@ -31,6 +34,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.completing import complete_delivery
 from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
+from stagewheel.server.actors.files import begin_file, drop_file, put_file_chunk
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.actors.records import reply_stream
 from stagewheel.server.actors.suppressions import suppress, unsuppress
@@ -142,3 +146,6 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     Unsuppress: unsuppress,
     CompleteDelivery: complete_delivery,
 }
+    BeginFile: begin_file,
+    PutFileChunk: put_file_chunk,
+    DropFile: drop_file,

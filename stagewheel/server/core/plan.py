@@ -169,3 +169,11 @@ class Version(Struct, frozen=True):
     def program(self, id_: str) -> WorkflowPlan:
         """A workflow, or the steps of a rule, as an instance names it."""
         return self.workflows.get(id_) or self.steps[id_]
+    files: frozenset[str] = frozenset()  # ids of stored files that its actions name
+    reply: ChannelPlan | None = None  # what an employee writes in a chat; behind all actions
+
+    def action(self, number: int) -> ActionPlan:
+        """An action as an outbox row names it. Raises IndexError."""
+        if number == len(self.actions) and self.reply is not None:
+            return self.reply
+        return self.actions[number]

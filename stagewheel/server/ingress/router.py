@@ -26,6 +26,7 @@ from stagewheel.protocol.messages import (
     Refused,
     Reports,
     ReportsTaken,
+    StoreFile,
     Submit,
     Subscribe,
     Unsubscribe,
@@ -93,7 +94,7 @@ class Router:
         for frame in self._frames:
             self.socket.send_nowait(*frame)
         self._frames.clear()
-        if inbound.hellos or inbound.submits or inbound.reports or is_due:
+        if inbound.hellos or inbound.submits or inbound.reports or inbound.files or is_due:
             self._turn(inbound)
         self._hand_out()
         self._between_turns()
@@ -146,6 +147,8 @@ class Router:
             self._subscription(route, message)
         elif isinstance(message, Pull | Reports):
             self._sender(inbound, route, message)
+        elif isinstance(message, StoreFile):
+            self._store_file(inbound, route, message)
         else:
             self._refuse(route, Refused("unknown_kind", "only a server sends this kind of message"))
         return 0
@@ -193,6 +196,13 @@ class Router:
         else:
             inbound.reports += message.reports
             self._taken.append((route, ReportsTaken(message.id)))
+
+    def _store_file(self, inbound: Inbound, route: bytes, message: StoreFile) -> None:
+        session = self.engine.sessions.get(route, self.engine.now_ms())
+        if session is None or self.senders.get(session.producer) != route:
+            self._refuse(route, Refused("hello_first", "say Hello as a sender first", query=message.id))
+        else:
+            inbound.files.append((route, message))
 
     # ---------------------------------------------------------------- giving
 
