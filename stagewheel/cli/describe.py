@@ -10,8 +10,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
+from stagewheel.cli.describe_channels import SENTENCES as OF_CHANNELS
+from stagewheel.cli.describe_chat import SENTENCES as OF_CHATS
 from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
 from stagewheel.cli.describe_suppressions import SENTENCES as OF_SUPPRESSIONS
+from stagewheel.cli.describe_tasks import SENTENCES as OF_TASKS
 from stagewheel.cli.output import moment
 from stagewheel.cli.telling import Line, by_rule, employees, shown_value, what_saw
 from stagewheel.protocol import journal as j
@@ -277,10 +280,13 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.EmployeeChosen: _chosen,
         j.StreamPosted: _posted,
         **OF_SUPPRESSIONS,
+        **OF_TASKS,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),
+        **OF_CHANNELS,
         **OF_DELIVERIES,
+        **OF_CHATS,
         j.NothingChanged: lambda about, fact: Line("", f"nothing changed{by_rule(fact.rule)}"),
     }
 )

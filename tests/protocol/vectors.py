@@ -89,6 +89,18 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "unsuppress": m.Unsuppress("", by=7, channel="sms", address="+390000000", kind="unsubscribed"),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
+    "put_task": m.PutTask(
+        "lead:1",
+        by=7,
+        ref="crm-1",
+        name="Call back",
+        responsible=3,
+        deadline_ms=1_790_000_000_000,
+        time_tracking=True,
+        checklist=[m.Check("Ask", True)],
+        fields={"priority": "high"},
+    ),
+    "update_task": m.UpdateTask("lead:1", by=3, task=12, status="completed", spent_ms=60_000, check={1: True}),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {
@@ -123,6 +135,8 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "suppressed": m.SuppressedQuery("email", "ada@example.com", b"", 10),
     "record_counts": m.RecordCountsQuery("stream", m.RecordFilter(item="lead:1"), "author"),
     "links": m.LinksQuery("contact:17", b"\x01", 10),
+    "tasks": m.TasksQuery(m.TaskFilter(responsible=7, status="open"), b"\x01", 50),
+    "task": m.TaskQuery(12),
 }
 
 RECORD: Final = journal.Record(
@@ -168,6 +182,9 @@ RECORD: Final = journal.Record(
             "r8", 13, 7, [3], "Look", {"plan": "plan.pdf"}, 12, "https://crm.example.com/lead:1"
         ),
         journal.EmployeeChosen("r7", 2, 12, "round_robin", 4),
+        journal.TaskPut("r9", 14, {"name": "Call back", "status": "new", "responsible": 7}),
+        journal.TaskChanged(14, {"status": "overdue"}, "new", why="deadline"),
+        journal.TasksClosed("r10", [14]),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
     ],

@@ -3,20 +3,25 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stagewheel.protocol.codec import encode_payload
+from stagewheel.server.actors.chats import bind_chat, keep_invitation, unbind_chat
+from stagewheel.server.actors.deliveries import park
 from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
 from stagewheel.server.actors.outboxes import place
 from stagewheel.server.actors.records import keep_record
 from stagewheel.server.actors.relooks import forget_employee, watch_employee
+from stagewheel.server.actors.tasks import keep_task
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
 from stagewheel.server.core.effects import (
+    BindChat,
     CountGuard,
     Effect,
     ForgetEmployee,
     KeepDeadLetter,
+    KeepInvitation,
     KeepRecord,
     KeepStep,
+    KeepTask,
     ParkDelivery,
     PutLink,
     RemoveDeadLetter,
@@ -24,13 +29,14 @@ from stagewheel.server.core.effects import (
     RemoveLink,
     SendToItem,
     TakeTurn,
+    UnbindChat,
     WatchEmployee,
     WithdrawAction,
     WithdrawAll,
     encode_dead_letter,
 )
 from stagewheel.server.core.inbox import MailboxRow
-from stagewheel.server.store.keys import timer_key, u64
+from stagewheel.server.store.keys import u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -44,13 +50,11 @@ def _remove_from_outbox(turn: "Turn", key: bytes, effect: RemoveFromOutbox) -> N
 
 
 def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
-    number = u64(effect.row.number)  # of its dispatch, whichever attempt this was
-    row_key = timer_key(effect.due_ms, b"\x00" + number, 0)
-    value = number + effect.channel.encode()
-    turn.batch.put(Table.PARKED, number, encode_payload(effect.row))
-    turn.batch.put(Table.TIMERS, row_key, value)
-    turn.engine.timers.add(effect.due_ms, row_key, value)
-    turn.engine.tally.retries += 1
+    counters = turn.engine.counters
+    counters.outbox = max(counters.outbox, effect.row.number + 1)  # it may never have been in the outbox
+    park(turn, effect.channel, effect.row, effect.due_ms)
+    if effect.row.attempt:
+        turn.engine.tally.retries += 1
 
 
 def _keep_dead_letter(turn: "Turn", key: bytes, effect: KeepDeadLetter) -> None:
@@ -95,4 +99,8 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     ForgetEmployee: forget_employee,
     TakeTurn: _take_turn,
     KeepRecord: keep_record,
+    KeepTask: keep_task,
+    BindChat: bind_chat,
+    UnbindChat: unbind_chat,
+    KeepInvitation: keep_invitation,
 }

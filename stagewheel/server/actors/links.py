@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import CreateItem, DeleteItem, PutClient, RaiseEvent, UpdateItem
+from stagewheel.server.actors.tasks import NAMES_A_TASK, prepare_task
 from stagewheel.server.core.between import ClientChanged, ItemLinked
 from stagewheel.server.core.client_row import OPEN_LINK, ClientRow, Known, Link, cursor_of
 from stagewheel.server.core.effects import PutLink, RemoveLink
@@ -38,7 +39,7 @@ class LinkRow(Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LinkRow).decode
-NAMING = frozenset((CreateItem, UpdateItem, ClientChanged))  # messages of an item that may name clients
+NAMING = frozenset((CreateItem, UpdateItem, ClientChanged, *NAMES_A_TASK))  # what may name others
 
 
 def link_key(client: bytes, cursor: bytes) -> bytes:
@@ -68,6 +69,9 @@ def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
     if isinstance(row, ClientRow):
         turn.flush()
         _give_links(turn, key, row, message)
+        return
+    if isinstance(message, NAMES_A_TASK):
+        prepare_task(turn, key.decode(), message)
         return
     if isinstance(message, ClientChanged):
         wanted = [message.company]
@@ -121,6 +125,7 @@ def forget(turn: "Turn") -> None:
     """The decision is made."""
     facts = turn.facts
     facts.clients, facts.links, facts.links_left = {}, [], False
+    facts.task = None
 
 
 def put_link(turn: "Turn", key: bytes, effect: PutLink) -> None:

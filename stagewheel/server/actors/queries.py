@@ -36,16 +36,19 @@ from stagewheel.protocol.messages import (
     StagesQuery,
     StatisticsQuery,
     SuppressedQuery,
+    TaskQuery,
+    TasksQuery,
     TimelineQuery,
     VersionsQuery,
     WaitingView,
 )
 from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
+from stagewheel.server.actors.files import file_part, files
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
-from stagewheel.server.actors.files import file_part, files
 from stagewheel.server.actors.suppression_queries import suppressed
+from stagewheel.server.actors.task_queries import one_task, open_tasks, tasks_that_fit
 from stagewheel.server.actors.version_queries import (
     Page,
     enrol_preview,
@@ -133,6 +136,7 @@ def _item(engine: "Engine", reads: Reads, query: ItemQuery) -> Page:
         waiting=_waiting(engine, reads, item),
         mailbox=engine.backlog.counts.get(key, 0),
         head=item.head,
+        tasks=open_tasks(reads, more.tasks),
     )
     return [view], b""
 
@@ -285,7 +289,9 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     StagesQuery: stages,
     RecordsQuery: records,
     RecordCountsQuery: record_counts,
+    TasksQuery: tasks_that_fit,
+    TaskQuery: one_task,
     SuppressedQuery: suppressed,
-}
     FilesQuery: files,
     FileQuery: file_part,
+}

@@ -25,11 +25,14 @@ from stagewheel.protocol.messages import (
     Failed,
     HoldItem,
     PutClient,
+    PutTask,
     RaiseEvent,
     Result,
+    SendChat,
     StartWorkflow,
     Submit,
     UpdateItem,
+    UpdateTask,
 )
 from stagewheel.server.actors.awaiting import TIMED_OUT, timed_out
 from stagewheel.server.actors.collect import COLLECT
@@ -37,6 +40,7 @@ from stagewheel.server.actors.deliveries import unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.suppressions import lookup_in
+from stagewheel.server.actors.tasks import load_tasks
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.decide import DROPPED, decide
@@ -85,6 +89,9 @@ ItemCommand = (
     | HoldItem
     | EnrolItem
     | PutClient
+    | PutTask
+    | UpdateTask
+    | SendChat
 )
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 NOBODY: Owed = (b"", 0, 0)
@@ -107,6 +114,7 @@ class Turn:
         self.transaction = transaction
         self.counters = engine.counters
         self.facts = engine.reference.facts
+        self.facts.tasks = {}
         self.facts.suppressed = lookup_in(transaction) if engine.any_suppressed else None
         self.now_ms = now_ms
         self.backlog = engine.backlog.counts
@@ -156,6 +164,8 @@ class Turn:
                 if item.more is not None:
                     for instance in item.more.instances:
                         reference.need(self.transaction, instance.version)
+                    if item.more.tasks:
+                        load_tasks(self, item.more.tasks)
 
     # ---------------------------------------------------------------- deciding
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.acting import FAILED, Acted, Asked
+from stagewheel.server.core.chatting import invite, write_hidden
 from stagewheel.server.core.create_actions import create_client, create_from
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.item_actions import (
@@ -30,14 +31,18 @@ from stagewheel.server.core.plan_actions import (
     CreateClientPlan,
     CreateFromPlan,
     DeleteItemPlan,
+    HiddenChatPlan,
     HistoryPlan,
+    InvitePlan,
     NotifyPlan,
     SetFieldsPlan,
     SetVarsPlan,
     StreamPlan,
 )
+from stagewheel.server.core.plan_tasks import CompleteTasksPlan, CreateTaskPlan
 from stagewheel.server.core.record_actions import add_history, notify, post_stream
 from stagewheel.server.core.sending import send
+from stagewheel.server.core.task_actions import complete_tasks, create_task
 
 
 def perform(d: Deciding, action: ActionPlan, asked: Asked) -> Acted:
@@ -61,4 +66,8 @@ HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     CreateFromPlan: create_from,
     CreateClientPlan: create_client,
     AddObserversPlan: add_observers,
+    CreateTaskPlan: create_task,
+    CompleteTasksPlan: complete_tasks,
+    InvitePlan: invite,
+    HiddenChatPlan: write_hidden,
 }

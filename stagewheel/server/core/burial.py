@@ -10,12 +10,14 @@ from stagewheel.protocol.journal import ItemDeleted, Record, StepEnded
 from stagewheel.protocol.messages import Applied, DeleteItem, Result
 from stagewheel.server.core import workflow
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
+from stagewheel.server.core.chatting import leave_chats
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import Decision, Effect, OutboxRow, RemoveFromOutbox, WithdrawAll
 from stagewheel.server.core.entry import leave_stage
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import ActionWithdrawn, DeliveryReported
 from stagewheel.server.core.item import Tombstone, encode_tombstone
+from stagewheel.server.core.tasks import orphan
 
 DELETED = "item deleted"
 
@@ -30,7 +32,10 @@ def end_item(d: Deciding, rule: str) -> None:
     """End all that waits; `rule` did it, or nobody but the command."""
     leave_stage(d, DELETED)
     workflow.cancel_all(d, DELETED)
+    orphan(d)
     d.did.append(ItemDeleted(rule))
+    if d.more.chats:
+        leave_chats(d)
     d.effects.append(WithdrawAll())
     d.deleted = True
     d.resumed = True  # what waited in the mailbox of a paused item comes to its end

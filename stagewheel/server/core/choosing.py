@@ -10,7 +10,7 @@ looked at: somebody who comes back at nine can be given a deal at eight.
 
 import hashlib
 
-from stagewheel.protocol.journal import EmployeeChosen
+from stagewheel.protocol.journal import EmployeeChosen, FellBack
 from stagewheel.protocol.messages import Employee
 from stagewheel.server.core.acting import Asked
 from stagewheel.server.core.calendar import parse_zone
@@ -42,6 +42,21 @@ def choose(d: Deciding, plan: ChoicePlan, asked: Asked) -> int:
     d.effects.append(TakeTurn(name, at + 1))
     d.did.append(EmployeeChosen(asked.rule, asked.step, chosen, "round_robin", taken))
     return chosen
+
+
+def stand_in(d: Deciding, missing: int, who: str) -> int:
+    """The fallback user, journalled with whom they stand in for, and in what; 0 if there is none (7.9)."""
+    version = d.facts.versions.get(d.item.version)
+    found = d.facts.employees.get(version.fallback_user) if version is not None else None
+    if found is None or not found.active:
+        return 0
+    d.did.append(FellBack(who, missing, found.id))
+    return found.id
+
+
+def asker(asked: Asked) -> str:
+    """`rule send-invoice`, `workflow auto-reply`."""
+    return f"{'workflow' if asked.workflow else 'rule'} {asked.rule}"
 
 
 def counter_name(d: Deciding, plan: ChoicePlan, asked: Asked) -> str:

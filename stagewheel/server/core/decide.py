@@ -20,21 +20,26 @@ from stagewheel.protocol.messages import (
     Failed,
     HoldItem,
     PutClient,
+    PutTask,
     RaiseEvent,
     ReplyStream,
     Result,
+    SendChat,
     StartWorkflow,
     Suppress,
     Unsuppress,
     UpdateItem,
+    UpdateTask,
 )
 from stagewheel.server.core import deadlines, workflow
 from stagewheel.server.core.again import act_again
-from stagewheel.server.core.between import CapAnswered, CapAsked, ClientChanged, ItemLinked
+from stagewheel.server.core.between import CapAnswered, CapAsked, ChatArrived, ClientChanged, ItemLinked
 from stagewheel.server.core.birth import NO_ITEM, create
 from stagewheel.server.core.broken import step_broke
 from stagewheel.server.core.burial import bury, delete, reported_late, withdrawn_late
 from stagewheel.server.core.capped import cap_answered, not_counted, room_due
+from stagewheel.server.core.chat import CHAT_MESSAGE
+from stagewheel.server.core.chatting import arrived, received, write_chat
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.clients import decide_client
 from stagewheel.server.core.deciding import Deciding, begin
@@ -42,7 +47,7 @@ from stagewheel.server.core.delivery import reported, retried, withdrawn
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.enrol import enrol
 from stagewheel.server.core.entry import begin_entry, step_due
-from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, hears, named
+from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, by_machine, named
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.guards import of_entry
@@ -70,8 +75,10 @@ from stagewheel.server.core.linking import (
 from stagewheel.server.core.pending import accepted
 from stagewheel.server.core.rearm import look_again, rearm
 from stagewheel.server.core.record_actions import replied
+from stagewheel.server.core.settle import end_list, happened, settle, start_on_event, start_workflows
 from stagewheel.server.core.suppressing import told as suppression_told
-from stagewheel.server.core.settle import end_list, settle, start_workflows
+from stagewheel.server.core.task_commands import put_task, update_task
+from stagewheel.server.core.tasks import overdue
 from stagewheel.server.core.triggers import handed_over, look
 from stagewheel.server.core.walk import start
 
@@ -155,7 +162,7 @@ def _responsible_changed(d: Deciding, payload: dict[str, Any]) -> None:
     payload = {**payload, **handed_over(d)}
     if d.item.more is not None and d.more.instances:
         workflow.heard(d, RESPONSIBLE_CHANGED, "", payload)
-    _start_on_event(d, RESPONSIBLE_CHANGED, "", payload)
+    start_on_event(d, RESPONSIBLE_CHANGED, "", payload)
 
 
 def _update(d: Deciding, m: UpdateItem) -> Result:
@@ -202,32 +209,12 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
 
 
 def _event(d: Deciding, m: RaiseEvent) -> Result:
-    if m.type in INBOUND:
+    if m.type in INBOUND and not by_machine(m):
         client_reached_us(d)
     m = named(m)
-    answer = look(d, m.type, m.code, m.payload)
-    end_list(d)
-    if d.deleted:
-        return answer
-    if d.item.more is not None and d.more.instances:
-        workflow.heard(d, m.type, m.code, m.payload)
-    plan = d.facts.newest(d.item.pipeline)
-    if plan is not None and plan.workflows_on_event:
-        _start_on_event(d, m.type, m.code, m.payload)
-    return answer
-
-
-def _start_on_event(d: Deciding, type_: str, code: str, payload: dict[str, Any]) -> None:
-    """Workflows that start on an event, in file order (6.1)."""
-    plan = d.facts.newest(d.item.pipeline)
-    started = [
-        name
-        for name, of_type, own in (plan.workflows_on_event if plan is not None else ())
-        if plan is not None
-        and of_type == type_
-        and hears(own, plan.event_settings.get(name, ()), code, payload)
-    ]
-    start_workflows(d, tuple(started), type_, {**payload, "type": type_, "code": code})
+    if m.type == CHAT_MESSAGE:
+        m = received(d, m)
+    return happened(d, m.type, m.code, m.payload)
 
 
 def _start_workflow(d: Deciding, m: StartWorkflow) -> Result:
@@ -286,7 +273,7 @@ def _employee_changed(d: Deciding, m: EmployeeChanged) -> Result:
 
 
 # What a deadline of the item does, by kind (deadlines.py): called with the number of the task or activity.
-DEADLINES: dict[str, Callable[[Deciding, int], None]] = {}
+DEADLINES: dict[str, Callable[[Deciding, int], None]] = {deadlines.TASK: overdue}
 
 HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     CreateItem: lambda d, m: Failed("item_exists", "an item with this key exists already"),
@@ -311,6 +298,10 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     ActionWithdrawn: _withdrawn,
     StepBroke: _step_broke,
     ReplyStream: replied,
+    PutTask: put_task,
+    UpdateTask: update_task,
     Suppress: suppression_told,
     Unsuppress: suppression_told,
+    SendChat: write_chat,
+    ChatArrived: arrived,
 }

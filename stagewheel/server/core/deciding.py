@@ -53,6 +53,18 @@ class Changed(Struct, gc=False):
     lineage: Lineage | None = None  # as of a Move
 
 
+class Happened(Struct, gc=False):
+    """A rule, a workflow or a deadline made something happen that events are about: triggers, waiting
+    workflows and workflow starts are still to see it (2.10). `since` and `lineage` as of a change.
+    """
+
+    type: str
+    code: str
+    payload: dict[str, Any]
+    since: int = 1 << 62
+    lineage: Lineage | None = None
+
+
 class Resume(Struct, gc=False):
     """A workflow moves the item, and its token `step` goes on, once what is before it in the queue is
     done.
@@ -91,7 +103,7 @@ class Deciding(Struct, gc=False):
     dispatched: int = 0
     open_rows: list[OutboxRow] = []
     moves: list[Move] = []
-    causes: list[Changed | Resume | Finished] = []
+    causes: list[Changed | Resume | Finished | Happened] = []
     entered: bool = False
     resumed: bool = False
     caused: bool = False  # the message itself is automatic: it came from another item
@@ -135,7 +147,9 @@ class Deciding(Struct, gc=False):
 
     def renew_scope(self) -> None:
         """After plan, zone or the entry's trigger changed."""
+        tasks = self.scope.tasks
         self.scope = _scope(self.item, self.plan, self.facts, self.now_ms)
+        self.scope.tasks = tasks
         self.look_back(self.since_entry)
 
     def look_back(self, since_entry: bool) -> None:
@@ -267,7 +281,10 @@ def _scope(item: Item, plan: PipelinePlan | None, facts: Facts, now_ms: int) -> 
     if more.timezone:
         zone = parse_zone(more.timezone)
     entity = plan.entity if plan is not None else ""
-    return Scope(item, item.fields, entity, facts.employees, zone, now_ms, more.trigger)
+    scope = Scope(item, item.fields, entity, facts.employees, zone, now_ms, more.trigger)
+    if more.tasks:
+        scope.tasks = {number: facts.tasks[number] for number in more.tasks if number in facts.tasks}
+    return scope
 
 
 def _net(was: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from stagewheel.server.core.between import Between
 from stagewheel.server.core.client_row import Link
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.lineage import Lineage
+from stagewheel.server.core.task_row import Task
 
 
 class OutboxRow(Struct, array_like=True, gc=False):
@@ -165,6 +166,13 @@ class KeepRecord(Struct, array_like=True, gc=False):
     row: bytes
 
 
+class KeepTask(Struct, array_like=True, gc=False):
+    """Store a task as it is now; `before` is what it was, None of a new one."""
+
+    task: Task
+    before: Task | None = None
+
+
 class TakeTurn(Struct, array_like=True, gc=False):
     """The counter of a round robin now stands at `taken`."""
 
@@ -185,6 +193,28 @@ class WithdrawAll(Struct, array_like=True, gc=False):
     """The same for everything that the item has in the outbox: it was deleted."""
 
 
+class BindChat(Struct, array_like=True, gc=False):
+    """Messages of this chat go to the item, before all items that it was bound to before."""
+
+    item: str
+    channel: str
+    chat: str
+
+
+class UnbindChat(Struct, array_like=True, gc=False):
+    """Messages of this chat go to the item no more."""
+
+    item: str
+    channel: str
+    chat: str
+
+
+class KeepInvitation(Struct, array_like=True, gc=False):
+    """Whoever comes with the link of this invitation comes to the item."""
+
+    number: int
+
+
 Effect = (
     StartTimer
     | DispatchAction
@@ -203,6 +233,10 @@ Effect = (
     | WithdrawAll
     | TakeTurn
     | KeepRecord
+    | KeepTask
+    | BindChat
+    | UnbindChat
+    | KeepInvitation
 )
 
 

@@ -8,6 +8,7 @@ from stagewheel.protocol.messages import Employee
 from stagewheel.server.core.client_row import Known, Link
 from stagewheel.server.core.held import HoldRow
 from stagewheel.server.core.plan import PipelinePlan, Version
+from stagewheel.server.core.task_row import Task
 
 
 class Facts(Struct):
@@ -29,6 +30,8 @@ class Facts(Struct):
     turns: dict[str, int] = {}  # round robins: "ruleset/rule" -> how many turns were taken
     holds: dict[str, HoldRow] = {}  # rules and pipelines that are stopped or paused, by `held.hold_key`
     suppressed: Callable[[str, str], str] | None = None  # (channel, address) -> kind; None: no address is
+    tasks: dict[int, Task] = {}  # of the items that were loaded, those in their `More.tasks`
+    task: Task | None = None  # the one that the message names
 
     def newest(self, pipeline: str) -> PipelinePlan | None:
         """The newest plan of a pipeline; None if no active ruleset has it."""

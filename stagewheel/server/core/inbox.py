@@ -17,12 +17,15 @@ from stagewheel.protocol.messages import (
     EnrolItem,
     HoldItem,
     PutClient,
+    PutTask,
     RaiseEvent,
     ReplyStream,
+    SendChat,
     StartWorkflow,
     Suppress,
     Unsuppress,
     UpdateItem,
+    UpdateTask,
 )
 from stagewheel.server.core.between import Between, CapAnswered
 from stagewheel.server.core.effects import OutboxRow
@@ -125,6 +128,9 @@ ItemMessage = (
     | Suppress
     | Unsuppress
     | ReplyStream
+    | PutTask
+    | UpdateTask
+    | SendChat
 )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Client
+from stagewheel.server.core.chat import Chat
 from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
 from stagewheel.server.core.lineage import Lineage
 
@@ -97,6 +98,8 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     holds: dict[str, str] = {}  # "pipeline/stage" -> paused | stopped: stages of this item (9.3)
     over: list[str] | None = None  # the entry took another version (1.6): rules that have begun in it
     deadlines: dict[int, str] = {}  # timer's step -> "task:12": they outlive entries (deadlines.py)
+    tasks: list[int] = []  # numbers of its open tasks, and of the latest closed ones (tasks.py)
+    chats: list[Chat] = []  # the one in which it writes first (chat.py)
 
 
 NOTHING_MORE = More()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import KeepRecord
+from stagewheel.server.core.effects import KeepRecord, KeepTask
 
 HISTORY: Final = "history"
 NOTIFICATION: Final = "notification"
@@ -42,8 +42,15 @@ decode_kept = msgspec.msgpack.Decoder(Kept).decode
 
 def keep(d: Deciding, kind: str, rule: str, text: str, author: str = "", **more: Any) -> int:
     """Store a record; its number."""
-    number = d.facts.record_next + sum(isinstance(one, KeepRecord) for one in d.effects)
+    number = next_number(d)
     item = d.item
     row = Kept(item.key, item.pipeline, item.stage, rule, d.now_ms, author, item.responsible, text, **more)
     d.effects.append(KeepRecord(kind, number, encode_kept(row)))
     return number
+
+
+def next_number(d: Deciding) -> int:
+    """A number for what is stored for people, that nothing else has."""
+    return d.facts.record_next + sum(
+        isinstance(one, KeepRecord) or (isinstance(one, KeepTask) and one.before is None) for one in d.effects
+    )

@@ -8,10 +8,10 @@ and the journal says so (7.9).
 
 from typing import Any
 
-from stagewheel.protocol.journal import FellBack, HistoryAdded, Notified, StreamPosted
+from stagewheel.protocol.journal import HistoryAdded, Notified, StreamPosted
 from stagewheel.protocol.messages import Applied, Failed, ReplyStream, Result
 from stagewheel.server.core.acting import DONE, FAILED, Acted, Asked
-from stagewheel.server.core.choosing import NOBODY
+from stagewheel.server.core.choosing import NOBODY, asker, stand_in
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.kept import HISTORY, NOTIFICATION, STREAM, keep
 from stagewheel.server.core.limits import TEXT_BYTES_MAX
@@ -66,13 +66,9 @@ def people(d: Deciding, who: Recipients, asked: Asked) -> list[int]:
     ids = who.people(d.scope)
     if ids:
         return ids
-    version = d.facts.versions.get(d.item.version)
-    stands_in = d.facts.employees.get(version.fallback_user) if version is not None else None
-    if stands_in is None or not stands_in.active:
-        return []
     missing: Any = who.named(d.scope) if who.named is not None else 0
-    d.did.append(FellBack(f"{'workflow' if asked.workflow else 'rule'} {asked.rule}", missing, stands_in.id))
-    return [stands_in.id]
+    found = stand_in(d, missing, asker(asked))
+    return [found] if found else []
 
 
 def _sender(d: Deciding, who: Recipients | None, asked: Asked) -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 from stagewheel.protocol.messages import Client, Employee
 from stagewheel.server.core.item import Item
+from stagewheel.server.core.task_row import NO_TASKS, Task, task_view
 
 EMPTY: Mapping[str, Any] = {}
 
@@ -37,6 +38,8 @@ class Scope(msgspec.Struct, gc=False):
     was: Mapping[str, Any] = EMPTY
     left_out: tuple[str, ...] = ()  # of an outbox row: recipients who are suppressed (8.8)
     version: int = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
+    tasks: Mapping[int, Task] = NO_TASKS  # of the item, as far as its decisions know them
+    spoken_of: Mapping[str, Any] | None = None  # the task of the event that is looked at, or of an outbox row
 
     @property
     def client(self) -> Client | None:
@@ -68,10 +71,22 @@ class Scope(msgspec.Struct, gc=False):
         employee = self.responsible
         return self.employees.get(employee.supervisor) if employee is not None else None
 
+    def speak_of(self, payload: Mapping[str, Any]) -> None:
+        """`task.*` is that of this event, whatever the action before did; `spoken_of = None` ends it."""
+        task = payload.get("task")
+        self.spoken_of = task if isinstance(task, Mapping) else None
+
     @property
     def task(self) -> Mapping[str, Any]:
-        """The task that the action before this one made, else that of the event that began the entry (G8)."""
+        """The task of the event that is looked at; else the one that the action before this one made, as it
+        is now; else that of the event that began the entry (G8).
+        """
+        if self.spoken_of is not None:
+            return self.spoken_of
         made = self.previous.get("task")
+        if isinstance(made, int):
+            known = self.tasks.get(made)
+            return task_view(known) if known is not None else EMPTY
         task = made if isinstance(made, Mapping) else self.trigger.get("task")
         return task if isinstance(task, Mapping) else EMPTY
 

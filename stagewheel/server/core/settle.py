@@ -5,12 +5,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stagewheel.protocol.messages import Moved, NotMoved
 from stagewheel.server.core import workflow
 from stagewheel.server.core.acting import CANCELLED, DONE, LEFT
 from stagewheel.server.core.burial import DELETED, end_item
-from stagewheel.server.core.deciding import Changed, Deciding, Finished, Move
+from stagewheel.server.core.deciding import Changed, Deciding, Finished, Happened, Move
 from stagewheel.server.core.entry import begin_entry, cancel_rest, rule_finished
-from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED
+from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, hears
 from stagewheel.server.core.instances import is_alive
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.triggers import handed_over, look
@@ -38,6 +39,10 @@ def settle(d: Deciding) -> None:
             workflow.heard(d, FIELD_CHANGED, "", payload, cause.names, cause.since)
             if "responsible" in cause.names:  # an event besides (G13); it starts no workflow (6.6)
                 workflow.heard(d, RESPONSIBLE_CHANGED, "", {**payload, **handed_over(d)}, (), cause.since)
+        elif isinstance(cause, Happened):
+            if cause.lineage is not None:
+                d.lineage = cause.lineage
+            happened(d, cause.type, cause.code, cause.payload, cause.since, automatic=True)
         elif isinstance(cause, Finished):
             if not workflow.finished(d, cause):
                 d.look_back(True)
@@ -50,6 +55,41 @@ def settle(d: Deciding) -> None:
                 workflow.resume(d, cause, d.lineage)  # the entry that it began is part of its chain (9.1)
             else:
                 workflow.resume(d, cause, to.lineage)
+
+
+def happened(
+    d: Deciding,
+    type_: str,
+    code: str,
+    payload: dict[str, Any],
+    since: int = workflow.ALL,
+    *,
+    automatic: bool = False,
+) -> Moved | NotMoved:
+    """Something happened to the item: triggers see it, then steps that wait for it, then workflows that start
+    on it (2.10).
+    """
+    answer = look(d, type_, code, payload, automatic=automatic)
+    end_list(d)
+    if d.deleted:
+        return answer
+    if d.item.more is not None and d.more.instances:
+        workflow.heard(d, type_, code, payload, (), since)
+    start_on_event(d, type_, code, payload)
+    return answer
+
+
+def start_on_event(d: Deciding, type_: str, code: str, payload: dict[str, Any]) -> None:
+    """Workflows that start on an event, in file order (6.1)."""
+    plan = d.facts.newest(d.item.pipeline)
+    if plan is None or not plan.workflows_on_event:
+        return
+    started = [
+        name
+        for name, of_type, own in plan.workflows_on_event
+        if of_type == type_ and hears(own, plan.event_settings.get(name, ()), code, payload)
+    ]
+    start_workflows(d, tuple(started), type_, {**payload, "type": type_, "code": code})
 
 
 def end_list(d: Deciding) -> None:

@@ -155,8 +155,9 @@ def _refuses(
     seen: list[Any] = []
     if trigger.condition is not None:
         before, d.scope.trigger = d.scope.trigger, event.root(trigger)
+        d.scope.speak_of(event.payload)
         holds = trigger.condition.holds(d.scope, seen)
-        d.scope.trigger = before
+        d.scope.trigger, d.scope.spoken_of = before, None
         if not holds:
             return CONDITION, seen, tests_seen(trigger.condition, seen, d.scope)
     return "", seen, []

@@ -146,8 +146,10 @@ def _condition(
     scope = d.scope
     around = (scope.trigger, scope.vars)
     scope.trigger, scope.vars = trigger or scope.trigger, variables
+    scope.speak_of(scope.trigger)
     holds = plan.condition.holds(scope, seen)
     scope.trigger, scope.vars = around
+    scope.spoken_of = None
     return "" if holds else CONDITION
 
 

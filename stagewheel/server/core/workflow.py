@@ -144,8 +144,10 @@ def _hear(d: Deciding, run: Running, token: Token, op: WaitFor, payload: dict[st
     seen: list[Any] = []
     around = (scope.trigger, scope.vars, scope.previous)
     scope.trigger, scope.vars, scope.previous = payload, run.vars, token.previous or EMPTY
+    scope.speak_of(payload)
     holds = op.condition is None or op.condition.holds(scope, seen)
     scope.trigger, scope.vars, scope.previous = around
+    scope.spoken_of = None
     if holds:
         stepped(d, run, token.at, DONE, "", seen, parent=token.parent, token=token.step)
         run.take(token, token.at + 1, {**payload, "timed_out": False})

@@ -12,7 +12,9 @@ from stagewheel.server.rules import (
     compile_actions as items,
     compile_creating as creating,
     compile_records as records,
+    tasks,
 )
+from stagewheel.server.rules.chat import invite, send_chat
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document_actions import (
     AddHistoryDoc,
@@ -33,6 +35,8 @@ from stagewheel.server.rules.document_actions import (
     SetFieldsDoc,
     WebhookDoc,
 )
+from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
+from stagewheel.server.rules.document_tasks import CompleteTasksDoc, CreateTaskDoc
 from stagewheel.server.rules.email import send_email
 from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.phone import call, send_sms
@@ -58,13 +62,17 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
     "webhook": WebhookDoc,
     "send_sms": SendSmsDoc,
     "call": CallDoc,
+    "send_chat": SendChatDoc,
+    "invite": InviteDoc,
     "run_workflow": RunWorkflowDoc,
+    "create_task": CreateTaskDoc,
+    "complete_tasks": CompleteTasksDoc,
 }
 ACTIONS_LATER = frozenset(
     {
         *("create_document", "create_qr"),
         *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
-        *("schedule_meeting", "send_chat", "invite", "ad_audience", "app"),
+        *("schedule_meeting", "ad_audience", "app"),
     }
 )
 
@@ -85,7 +93,11 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     WebhookDoc: webhook,
     SendSmsDoc: send_sms,
     CallDoc: call,
+    SendChatDoc: send_chat,
+    InviteDoc: invite,
     RunWorkflowDoc: items.run_workflow,
+    CreateTaskDoc: tasks.create_task,
+    CompleteTasksDoc: tasks.complete_tasks,
 }
 
 

@@ -68,13 +68,13 @@ def _text(source: str, where: Where) -> Text:
 
 
 def _recipients(raw: Any, where: Where, key: str) -> Recipients:
-    return Recipients(where.people(raw, key), _named(raw))
+    return Recipients(where.people(raw, key), named(raw))
 
 
-def _named(raw: Any) -> Value | None:
+def named(raw: Any) -> Value | None:
     """The one who is meant, where it is one: so the journal can say who is missing."""
     if isinstance(raw, list):
-        return _named(raw[0]) if len(raw) == 1 else None
+        return named(raw[0]) if len(raw) == 1 else None
     if raw == RESPONSIBLE:
         return _responsible
     if str(raw).isdecimal():

@@ -71,6 +71,9 @@ TASK_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **dict.fromkeys(("participants", "observers"), Kind("number", multiple=True)),
         "tags": Kind("text", multiple=True),
         "deadline": MOMENT,
+        "ref": TEXT,
+        "time_tracking": Kind("boolean"),
+        **dict.fromkeys(("minutes_spent", "checklist_open", "checklist_done"), NUMBER),
         "fields": RECORD,
     }
 )
@@ -81,7 +84,7 @@ WORDS: Final = ("all", "any", "not", "expr", "item")
 RESERVED: Final = frozenset({*ROOTS, *WORDS, *BUILT_IN})
 SUPERVISOR: Final = "supervisor"
 # Roots of an outbox row that are not always there; contact and company come with the item.
-CARRIED: Final = ("responsible", SUPERVISOR, "vars", "trigger", "previous")
+CARRIED: Final = ("responsible", SUPERVISOR, "vars", "trigger", "previous", "task")
 
 
 class Unknown(ValueError):

@@ -42,6 +42,7 @@ from stagewheel.server.scenarios.steps import (
 )
 from stagewheel.server.scenarios.written import WORDS, read_command
 from stagewheel.server.scenarios.written_people import EmployeeDoc, employee_of
+from stagewheel.server.scenarios.written_tasks import TASK
 
 NOTHING: Final = "nothing"
 
@@ -277,7 +278,7 @@ class _Reader:
         return ExpectDeadLetters(letters)
 
 
-EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream")
+EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream", TASK)
 OTHER_WORDS: Final = (
     "wait",
     "channels",

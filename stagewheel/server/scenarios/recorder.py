@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.journal import Dispatched, HistoryAdded, Notified, Record, StreamPosted
+from stagewheel.protocol.journal import (
+    ChatWritten,
+    Dispatched,
+    HistoryAdded,
+    Notified,
+    Record,
+    StreamPosted,
+    TaskChanged,
+    TaskPut,
+)
 from stagewheel.protocol.messages import Job, Report
 from stagewheel.protocol.plain import plain
 from stagewheel.server.actors.engine import Engine
@@ -19,12 +28,15 @@ from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.channels.base import RefusedForGood
 from stagewheel.server.core.calendar import DAY_MS, parse_duration
+from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
+from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 from stagewheel.server.scenarios.steps import ChannelDoc
+from stagewheel.server.scenarios.written_tasks import TASK, told_task
 from stagewheel.server.senders.pool import Task
 from stagewheel.server.senders.rendering import read_row, render
 from stagewheel.server.store.base import Reads
@@ -33,6 +45,7 @@ ROUTE = b"recorder"
 STORE_ID = "scenario"
 DELIVERS = ChannelDoc()
 JSON = "application/json"
+INVITATION = "https://t.me/bot?start=invitation"  # what its link is in a scenario, which has no key
 
 
 class Effect(Struct):
@@ -73,6 +86,14 @@ class Recorder:
                     effect = Effect(channel_of(fact.channel), at_ms=record.at_ms)
                     self._open[fact.channel, fact.number] = effect
                     self._effects.append(effect)
+                elif isinstance(fact, TaskPut | TaskChanged):
+                    if (told := told_task(fact)) is not None:
+                        self._effects.append(Effect(TASK, told | {"item": record.item}, record.at_ms))
+                elif isinstance(fact, ChatWritten):
+                    if fact.hidden:
+                        values = {"text": fact.text, "hidden": True, "to": list(fact.to), "files": fact.files}
+                        values |= {"item": record.item, "rule": fact.rule}
+                        self._effects.append(Effect(CHAT, values, record.at_ms))
                 elif isinstance(fact, Notified | HistoryAdded | StreamPosted):
                     kind, values = _told(fact)
                     values |= {"item": record.item, "rule": fact.rule}
@@ -107,10 +128,12 @@ class Recorder:
             report = Report(job.channel, job.number, "refused", task.reason)
         elif not report.detail and report.outcome == "delivered":
             report.detail = _detail(job.channel, task)
+        if isinstance(task, Task) and isinstance(task.content, InviteContent):
+            task.content = task.content.filled(INVITATION)
         values: dict[str, Any] = {} if isinstance(task, RefusedForGood) else _content(task.content)
         values |= {"item": row.key, "rule": row.rule, "attempt": row.attempt + 1}
         values |= {"outcome": report.outcome, "reason": report.reason}
-        effect = self._open.pop((job.channel, job.number), None)
+        effect = self._open.pop((job.channel, row.number), None)
         if effect is None:
             effect = Effect(channel_of(job.channel))
             self._effects.append(effect)
@@ -152,6 +175,9 @@ def _detail(channel: str, task: Task) -> dict[str, Any]:
         return {"message_id": message_id, "address": task.content.to[0], "status": "250 taken"}
     if isinstance(task.content, SmsContent | CallContent):
         return {"message_id": task.delivery.key, "address": task.content.to, "status": "queued"}
+    if isinstance(task.content, ChatContent):
+        told = {"message_id": task.delivery.key, "address": task.content.to, "status": "sent"}
+        return {**told, "provider": task.content.provider, "text": task.content.text}
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 

@@ -35,6 +35,7 @@ from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.events import EVENTS, FURTHER, SETTINGS
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.reader import read
+from stagewheel.server.scenarios.written_chat import ChatDoc, WriteChatDoc, chat_of, write_chat_of
 from stagewheel.server.scenarios.written_people import (
     AddressDoc,
     ClientDoc,
@@ -49,6 +50,7 @@ from stagewheel.server.scenarios.written_suppressions import (
     suppress,
     unsuppress,
 )
+from stagewheel.server.scenarios.written_tasks import PutTaskDoc, UpdateTaskDoc, put_task, update_task
 
 
 class CommandDoc(Doc):
@@ -214,7 +216,9 @@ def read_command(word: str, raw: Any, place: Place, log: Log, zone: ZoneInfo) ->
     try:
         return written.make(doc, zone)
     except ValueError as error:
-        log.mistake(place if isinstance(doc, HoldDoc) else place / "entered_at", str(error))
+        log.mistake(
+            place if isinstance(doc, HoldDoc) else place / getattr(doc, "moment", "entered_at"), str(error)
+        )
         return None
 
 
@@ -339,6 +343,8 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
                 d.item, d.by, dedupe_key=d.dedupe_key, message=d.message, text=d.text, to=d.to
             ),
         ),
+        "chat": Written(ChatDoc, chat_of),
+        "write_chat": Written(WriteChatDoc, write_chat_of),
         "pause": Written(HoldDoc, _hold("pause")),
         "stop": Written(HoldDoc, _hold("stop")),
         "resume": Written(ResumeDoc, _hold("resume")),
@@ -348,6 +354,8 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
         ),
         "suppress": Written(SuppressDoc, lambda d, _: suppress(d)),
         "unsuppress": Written(UnsuppressDoc, lambda d, _: unsuppress(d)),
+        "put_task": Written(PutTaskDoc, put_task),
+        "task": Written(UpdateTaskDoc, update_task),
         "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
         "put_client": Written(PutClientDoc, _put_client),
         "retry": Written(LetterDoc, lambda d, _: RetryDeadLetter("", d.by, number=d.letter)),

@@ -37,7 +37,7 @@ def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: b
     read.
     """
     try:
-        plan = version.actions[row.action]
+        plan = version.action(row.action)
     except IndexError:
         return RefusedForGood(f"version {row.version} has no action {row.action}")
     if not isinstance(plan, ChannelPlan):
@@ -46,9 +46,12 @@ def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: b
         content = plan.document.render(scope_of(row, version))
     except Exception as error:  # whatever a rule author's template does
         return RefusedForGood(f"template failed: {error}"[:REASON_LENGTH_MAX])
-    key, attempt = key_of(row, store_id), row.attempt + 1
-    delivery = Delivery(key, attempt, row.key, row.rule, row.at_ms, number=row.number)
-    return Task(number, content, delivery, row.expires_ms if wall else 0)
+    delivery = Delivery(
+        key_of(row, store_id), row.attempt + 1, row.key, row.rule, row.at_ms, number=row.number
+    )
+    if not wall:
+        return Task(number, content, delivery)
+    return Task(number, content, delivery, row.expires_ms, closes_ms=row.closes_ms)
 
 
 def scope_of(row: OutboxRow, version: Version) -> Scope:
@@ -66,6 +69,7 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
         trigger=roots.get("trigger") or {},
         vars=roots.get("vars") or {},
         previous=roots.get("previous") or {},
+        spoken_of=roots.get("task"),
         left_out=tuple(roots.get(LEFT_OUT) or ()),
     )
 

@@ -54,6 +54,9 @@ class Table(enum.IntEnum):
     OUTBOX_PROVIDERS = 41  # lane, NUL, u64 number ‖ as OUTBOX_EMAIL, for a provider that its rule names
     FILES = 39  # 0 and file id ‖ a stored file; 1 and u64 upload ‖ an upload that is not at its end
     PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
+    CHATS = 42  # u16 length, provider, id of a chat ‖ the items it was bound to, the last one first
+    INVITATIONS = 43  # u64 outbox number of its dispatch ‖ the item that the client was invited to, and when
+    TASKS = 36  # a byte for the way, what is asked for, u64 number ‖ a task, or nothing (actors/tasks.py)
 
 
 FORMAT_KEY: Final = b"format"
