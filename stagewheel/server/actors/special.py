@@ -32,9 +32,9 @@ from stagewheel.protocol.messages import (
     Unsuppress,
 )
 from stagewheel.server.actors.completing import complete_delivery
+from stagewheel.server.actors.files import begin_file, drop_file, put_file_chunk
 from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
-from stagewheel.server.actors.files import begin_file, drop_file, put_file_chunk
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.actors.records import reply_stream
 from stagewheel.server.actors.suppressions import suppress, unsuppress
@@ -142,10 +142,10 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     Hold: do_hold,
     SettlePoison: settle_poison,
     ReplyStream: reply_stream,
+    BeginFile: begin_file,
+    PutFileChunk: put_file_chunk,
+    DropFile: drop_file,
     Suppress: suppress,
     Unsuppress: unsuppress,
     CompleteDelivery: complete_delivery,
 }
-    BeginFile: begin_file,
-    PutFileChunk: put_file_chunk,
-    DropFile: drop_file,
