@@ -36,7 +36,7 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "starlette": ("stagewheel/server/edge/",),
     "hypercorn": ("stagewheel/server/edge/process.py",),
     "prometheus_client": ("stagewheel/server/edge/metrics.py",),
-    "aiosmtpd": ("stagewheel/cli/",),
+    "aiosmtpd": ("stagewheel/cli/", "stagewheel/server/inbound/listener.py"),
 }
 
 # The one room that stands on nothing but the standard library and this.
@@ -79,6 +79,10 @@ PURE_PLACES = (
     "stagewheel/server/edge/picks.py",
     "stagewheel/server/edge/rate.py",
     "stagewheel/server/edge/contact.py",
+    "stagewheel/server/inbound/returning.py",
+    "stagewheel/server/inbound/reading.py",
+    "stagewheel/server/inbound/reports.py",
+    "stagewheel/server/inbound/html_text.py",
 )
 IMPURE_MODULES = frozenset(
     {

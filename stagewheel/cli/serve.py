@@ -17,8 +17,9 @@ from stagewheel.server.config import ServerConfig, load, shard_address
 from stagewheel.server.core.calendar import parse_datetime, parse_zone
 from stagewheel.server.supervisor import Supervisor
 
-# A module of its own, which loads what no other process needs.
+# Modules of their own, which load what no other process needs.
 EDGE_COMMAND: Final = (sys.executable, "-m", "stagewheel.cli.edge_process")
+INBOUND_COMMAND: Final = (sys.executable, "-m", "stagewheel.cli.inbound_process")
 
 
 @click.command()
@@ -57,7 +58,9 @@ def command(
         "senders": senders,
     }
     settings = load(config, flags)
-    supervisor = Supervisor(settings, _Ready(settings, as_json), edge_command=EDGE_COMMAND)
+    supervisor = Supervisor(
+        settings, _Ready(settings, as_json), edge_command=EDGE_COMMAND, inbound_command=INBOUND_COMMAND
+    )
     trio.run(supervisor.run)
 
 
@@ -83,10 +86,12 @@ class _Ready:
         addresses = [*ready.get("listen", ()), shard_address(self.config)]
         if self.as_json:
             shard = {"listen": addresses, "data": self.config.data} if role == "shard" else {}
-            edge = {"edge": ready["edge"]} if "edge" in ready else {}
-            emit({"ready": role, **shard, **edge, "pids": ready["pids"]})
+            own = {name: ready[name] for name in ("edge", "inbound") if name in ready}
+            emit({"ready": role, **shard, **own, "pids": ready["pids"]})
         elif "edge" in ready:
             console().print(f"HTTP at {ready['edge']}", markup=False, soft_wrap=True)
+        elif "inbound" in ready:
+            console().print(f"mail in at {ready['inbound']}", markup=False, soft_wrap=True)
         elif role == "shard":
             again = " again" if self.told else ""
             at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.edge.config import EdgeConfig, check as check_edge
+from stagewheel.server.inbound.config import InboundConfig, check as check_inbound
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig, check as check_channels
 
@@ -35,6 +36,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     free_bytes_min: int = FREE_BYTES_MIN
     channels: ChannelsConfig = ChannelsConfig()
     edge: EdgeConfig | None = None  # HTTP, in a process of its own; none: no HTTP
+    inbound: InboundConfig | None = None  # mail in, in a process of its own; none: no SMTP
 
 
 def load(path: str | None, flags: dict[str, Any]) -> ServerConfig:
@@ -86,6 +88,8 @@ def _check(config: ServerConfig) -> None:
     check_channels(config.channels)
     if config.edge is not None:
         check_edge(config.edge)
+    if config.inbound is not None:
+        check_inbound(config.inbound)
 
 
 def check_address(address: str) -> None:

@@ -1,8 +1,8 @@
 """Keeps the processes of a server alive: starts them, starts again what died, and ends them in order.
 
-Laws: senders and edge end first (they finish what is under way and report it), then the shard (it finishes
-its turn); children end with their supervisor, also when it is killed (`server/lifeline.py`). It imports
-nothing of what its children do, so a server is up as soon as its shard is.
+Laws: senders, edge and mail in end first (they finish what is under way and report it), then the shard (it
+finishes its turn); children end with their supervisor, also when it is killed (`server/lifeline.py`). It
+imports nothing of what its children do, so a server is up as soon as its shard is.
 """
 
 import json
@@ -39,8 +39,8 @@ class Role(msgspec.Struct):
 class Supervisor:
     """Starts the processes of a server and starts again what died.
 
-    `command` is what a child is started with; its role is added. The HTTP edge has its own, since it is a
-    client and no room of the server may know clients.
+    `command` is what a child is started with; its role is added. The HTTP edge and mail in have their own,
+    since each is a client and no room of the server may know clients.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class Supervisor:
         on_ready: Callable[[dict[str, Any]], None],
         command: tuple[str, ...] = (sys.executable, "-m", "stagewheel.server.app"),
         edge_command: tuple[str, ...] = (),
+        inbound_command: tuple[str, ...] = (),
     ) -> None:
         self.config = config
         self.command = command
         assert edge_command or config.edge is None, "who wants an edge says how it is started"
-        self._edge_command = edge_command
+        assert inbound_command or config.inbound is None, "who wants mail in says how it is started"
+        self._commands = {"edge": edge_command, "inbound": inbound_command}
         self.pids: dict[str, int] = {}  # name of a child -> its process id
         self._on_ready = on_ready
         self._ready: dict[str, Any] = {}  # what the shard said last
@@ -77,6 +79,8 @@ class Supervisor:
                             senders.start_soon(self._keep, "sender", f"sender-{number}")
                         if self.config.edge is not None:
                             senders.start_soon(self._keep, "edge", "edge-0")
+                        if self.config.inbound is not None:
+                            senders.start_soon(self._keep, "inbound", "inbound-0")
                         await trio.Event().wait()  # until somebody cancels
                     shard.cancel_scope.cancel()
                 outer.cancel_scope.cancel()
@@ -115,7 +119,7 @@ class Supervisor:
         """One life of a child, from its start to its end; its exit status."""
         told = Role(self.config, self._ready.get("store_id", ""), name)
         process = await trio.lowlevel.open_process(
-            [*(self._edge_command if role == "edge" else self.command), role],
+            [*self._commands.get(role, self.command), role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -60,6 +60,7 @@ class Ready(msgspec.Struct):
     listen: tuple[str, ...] = ()
     store_id: str = ""
     edge: str = ""
+    inbound: str = ""
 
 
 class Served:
@@ -76,6 +77,7 @@ class Served:
         self.listen: tuple[str, ...] = ()
         self.store_id = ""
         self.edge = ""  # the address of the HTTP edge, once it is ready
+        self.inbound = ""  # the address of mail in, likewise
         self.log = folder / "server.log"
         self._start = Start(self.config, child, arguments)
         self._process: subprocess.Popen[bytes] | None = None
@@ -224,6 +226,7 @@ class Served:
         if ready.store_id:
             self.listen, self.store_id = ready.listen, ready.store_id
         self.edge = ready.edge or self.edge
+        self.inbound = ready.inbound or self.inbound
 
     def _close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout) if self._process is not None else ():
@@ -314,7 +317,10 @@ def main() -> int:
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     command = (sys.executable, "-m", start.child or "stagewheel.server.app", *start.arguments)
     edge = (sys.executable, "-m", "stagewheel.cli.edge_process")
-    supervisor = Supervisor(start.config, lambda ready: print(json.dumps(ready), flush=True), command, edge)
+    inbound = (sys.executable, "-m", "stagewheel.cli.inbound_process")
+    supervisor = Supervisor(
+        start.config, lambda ready: print(json.dumps(ready), flush=True), command, edge, inbound
+    )
     try:
         trio.run(serve, supervisor)
     except StagewheelError as error:

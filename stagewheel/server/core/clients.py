@@ -21,7 +21,7 @@ from stagewheel.server.core.caps import count, digest_of
 from stagewheel.server.core.client_desk import Desk
 from stagewheel.server.core.client_row import ClientRow, Link, Spread, cursor_of, named
 from stagewheel.server.core.effects import Decision, PutLink, RemoveLink, SendToItem
-from stagewheel.server.core.events import named as named_event
+from stagewheel.server.core.events import by_machine, named as named_event
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import ItemMessage, TimerFired
 from stagewheel.server.core.item import Tombstone
@@ -81,7 +81,7 @@ def _born(old: Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int
         key, client, company = message.known.key, message.known, message.company
     elif isinstance(message, RaiseEvent):
         source = source_of(facts, named_event(message))
-        if source is None or not source.create or not names_client(message):
+        if source is None or not source.create or not names_client(message) or by_machine(message):
             return None
         key, client = message.item, sender_of(message)
         if refuse_client(key, client, ""):

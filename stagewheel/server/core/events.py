@@ -82,6 +82,13 @@ def named(event: RaiseEvent) -> RaiseEvent:
     return msgspec.structs.replace(event, code=code) if isinstance(code, str) else event
 
 
+def by_machine(event: RaiseEvent) -> bool:
+    """Is it a mail that a program wrote (`auto: true`)? It makes no client and no item, and is no word of the
+    client, so that two answering machines never feed each other.
+    """
+    return event.type == "incoming_email" and event.payload.get("auto") is True
+
+
 def hears(own: str, settings: tuple[Setting, ...], code: str, payload: Mapping[str, Any]) -> bool:
     """Does a listener with this code and these settings hear an event of its type?"""
     if not settings:

@@ -1,0 +1,56 @@
+"""The text of an HTML mail, for conditions and templates: what a reader would see, line by line.
+
+Laws: pure, and linear in what it is given; nothing of scripts, styles and heads is kept. It never fails: what
+is no HTML is text.
+"""
+
+import re
+from html.parser import HTMLParser
+from typing import Final
+
+_HIDDEN: Final = frozenset({"script", "style", "head", "title", "template"})
+_LINES: Final = frozenset(
+    {"address", "blockquote", "br", "div", "dl", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li"}
+    | {"ol", "p", "pre", "section", "article", "table", "tr", "ul"}
+)
+_SPACES: Final = re.compile(r"[ \t\r\f\v\xa0\u200b]+")
+_GAPS: Final = re.compile(r"\n{3,}")
+
+
+def text_of(html: str) -> str:
+    """The text."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    lines = [_SPACES.sub(" ", line).strip() for line in "".join(reader.parts).split("\n")]
+    return _GAPS.sub("\n\n", "\n".join(lines)).strip()
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden = ""  # the element whose end is waited for
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if not self._hidden and tag in _HIDDEN:
+            self._hidden = tag
+        self._line(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._line(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._hidden or (self._hidden in ("head", "title") and tag in ("head", "html")):
+            self._hidden = ""
+        self._line(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(data.replace("\n", " "))
+
+    def _line(self, tag: str) -> None:
+        if tag == "body":
+            self._hidden = ""
+        if not self._hidden and tag in _LINES:
+            self.parts.append("\n")
