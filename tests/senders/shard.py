@@ -69,6 +69,7 @@ def outbox_row(
     expires_ms: int = 1 << 50,
     responsible: Employee | None = GRACE,
     once: bool = False,
+    closes_ms: int = 0,
 ) -> bytes:
     """A row as the engine writes it."""
     number = responsible.id if responsible is not None else 0
@@ -87,6 +88,7 @@ def outbox_row(
         expires_ms,
         Raw(encode_item(item)),
         roots,
+        closes_ms=closes_ms,
         once=once,
     )
     return encode_outbox_row(row)

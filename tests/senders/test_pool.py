@@ -18,7 +18,7 @@ from stagewheel.server.channels.base import (
     Retry,
     Unknown,
 )
-from stagewheel.server.senders.pool import Pool, Task
+from stagewheel.server.senders.pool import NotBegun, Pool, Task
 
 
 class Channel:
@@ -59,7 +59,7 @@ class Channel:
         self.is_closed = True
 
 
-Reported = list[tuple[int, Outcome]]
+Reported = list[tuple[int, Outcome | NotBegun]]
 
 
 @asynccontextmanager
@@ -78,9 +78,10 @@ async def running(channel: Channel, **settings: Any) -> AsyncIterator[tuple[Pool
         nursery.cancel_scope.cancel()
 
 
-def submit(pool: Pool, *contents: str, first: int = 0, expires_ms: int = 0) -> None:
+def submit(pool: Pool, *contents: str, first: int = 0, expires_ms: int = 0, closes_ms: int = 0) -> None:
     for number, content in enumerate(contents, first):
-        pool.submit(Task(number, content, Delivery(content, 1, "lead:1", "rule", 0), expires_ms))
+        delivery = Delivery(content, 1, "lead:1", "rule", 0)
+        pool.submit(Task(number, content, delivery, expires_ms, closes_ms=closes_ms))
     pool.pump()
 
 
@@ -124,7 +125,25 @@ async def test_a_job_past_its_moment_of_expiry_is_not_begun() -> None:
         submit(pool, "a", expires_ms=1)
         await wait_all_tasks_blocked()
     assert not channel.begun
-    assert reported == [(0, RefusedForGood("expired before it could be sent"))]
+    assert reported == [(0, NotBegun("expired"))]
+
+
+async def test_s8_7_a_job_in_hand_outside_of_its_hours_is_given_back() -> None:
+    """A probe that is not begun says nothing of the provider: the next job is the probe."""
+    channel = Channel(Retry("down", provider=True))
+    async with running(channel, pool_size=1, breaker_failures=1, breaker_pause_s=0.001) as (pool, reported):
+        submit(pool, "a")
+        await wait_all_tasks_blocked()
+        channel.at_once = Delivered()
+        submit(pool, "b", closes_ms=1)
+        while len(reported) < 2:
+            await trio.lowlevel.checkpoint()
+        submit(pool, "c")
+        while len(reported) < 3:
+            await trio.lowlevel.checkpoint()
+        assert pool.statistics().breaker == "closed"
+    assert [content for content, _ in channel.begun] == ["a", "c"]
+    assert [outcome for _, outcome in reported[1:]] == [NotBegun("outside"), Delivered()]
 
 
 async def test_s8_4_a_rate_spreads_the_jobs_over_time(autojump_clock: MockClock) -> None:
@@ -157,17 +176,22 @@ async def test_s8_4_while_the_breaker_is_open_nothing_is_begun_and_nothing_is_lo
         submit(pool, *"abcdefgh")
         await trio.sleep(9)
         assert len(channel.begun) == 2
-        assert pool.waiting == 6
+        assert pool.waiting == 1, "the probe; the others wait on the shard's disk"
+        put_off = [outcome for _, outcome in reported if isinstance(outcome, NotBegun)]
+        assert [(one.outcome, one.delay_ms, one.spread_ms) for one in put_off] == [
+            ("postponed", 10_000, 10_000)
+        ] * 5
         assert pool.statistics().breaker == "open"
         await trio.sleep(2)  # the probe fails too, and the pause doubles
         assert len(channel.begun) == 3
+        submit(pool, "i")
         await trio.sleep(15)
         assert len(channel.begun) == 3
         channel.at_once = Delivered()
         await trio.sleep(10)
         assert pool.statistics().breaker == "closed"
-    assert [type(outcome) for _, outcome in reported] == [Retry] * 3 + [Delivered] * 5
-    assert [number for number, _ in reported] == list(range(8))
+    assert [type(outcome) for _, outcome in reported] == [Retry] * 2 + [NotBegun] * 5 + [Retry, Delivered]
+    assert pool.statistics().postponed == 5
     with caplog.at_level(logging.WARNING):
         assert "breaker open: down" in caplog.text
 

@@ -131,7 +131,6 @@ async def test_a_template_that_fails_refuses_its_job_and_harms_no_other(tmp_path
     [
         (b"\xc0", "can't be read"),
         (outbox_row(action=99), "has no action 99"),
-        (outbox_row(expires_ms=1), "expired"),
     ],
 )
 async def test_a_row_that_cannot_be_delivered_is_refused_with_its_reason(
@@ -143,6 +142,14 @@ async def test_a_row_that_cannot_be_delivered_is_refused_with_its_reason(
     assert reports[1].outcome == "refused"
     assert why in reports[1].reason
     assert reports[2].outcome == "delivered"
+
+
+async def test_s8_7_a_row_that_has_expired_or_is_outside_of_its_hours_is_not_begun(tmp_path: Path) -> None:
+    late, closed = outbox_row(expires_ms=1), outbox_row(closes_ms=1)
+    async with open_shard(tmp_path) as (shard, address), sending(address, tmp_path):
+        await begin(shard, job(1, late), job(2, closed), job(3, outbox_row()))
+        reports = await shard.take_reports(3)
+    assert [reports[number].outcome for number in (1, 2, 3)] == ["expired", "outside", "delivered"]
 
 
 async def test_under_another_clock_than_the_systems_the_shard_alone_judges_expiry(tmp_path: Path) -> None:
@@ -327,8 +334,8 @@ async def test_closing_ends_what_is_under_way_and_sees_its_report_committed(tmp_
 async def test_a_sender_that_hears_nothing_asks_whether_its_session_still_stands(tmp_path: Path) -> None:
     async with open_shard(tmp_path) as (shard, address), sending(address, tmp_path, silence_s=0.1):
         await shard.welcome()
-        await shard.credit("call")  # the last of the channels
-        probe = await shard.hear_a(Pull)
-        assert probe.credit == 0
+        await shard.credit()
+        while (await shard.hear_a(Pull)).credit:
+            pass
         shard.say(Refused("hello_first"))
         await shard.welcome()

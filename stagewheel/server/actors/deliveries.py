@@ -3,6 +3,10 @@
 Laws: a report counts once, for the row that stands in the outbox; it is a message to the row's item and takes
 the row out with it. An action is known by the number of its dispatch: while it waits for a retry it stands in
 PARKED under that number, and from then on MOVED says where its present attempt is.
+
+A row that a sender can't begin, because a circuit breaker is open, is put aside without a decision: it used up
+no attempt, and there may be a million of them. One that comes back too late, or outside of its hours, is told
+to its item, which decides.
 """
 
 from typing import TYPE_CHECKING
@@ -10,9 +14,11 @@ from typing import TYPE_CHECKING
 from stagewheel.protocol.messages import Report
 from stagewheel.server.actors import awaiting
 from stagewheel.server.actors.outboxes import is_lane, place, put_row
-from stagewheel.server.core.effects import decode_outbox_row
+from stagewheel.server.core.effects import OutboxRow, decode_outbox_row, encode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
-from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.core.item import Item
+from stagewheel.server.core.leaving import EXPIRED, OUTSIDE
+from stagewheel.server.store.keys import read_u64, timer_key, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -22,23 +28,25 @@ if TYPE_CHECKING:
 def take_reports(turn: "Turn", reports: list[Report]) -> None:
     """What senders report, each against its outbox row; a row that is gone was reported on before."""
     for report in reports:
-        known = (report.channel, report.number)
-        if known in turn.reported or not is_lane(report.channel):
+        named = (report.channel, report.number)
+        if not is_lane(report.channel) or named in turn.reported:
             continue
         if report.outcome == "returned":
             _take_back(turn, report)
             continue
-        table, key = place(*known)
+        table, key = place(*named)
         row = turn.transaction.get(table, key)
         if row is None:
             continue
-        turn.reported.add(known)
+        turn.reported.add(named)
         decoded = decode_outbox_row(row)
         turn.engine.reference.need(turn.transaction, decoded.version)
-        if decoded.attempt:
+        if decoded.number != report.number:
             turn.batch.delete(Table.MOVED, u64(decoded.number))
         if report.outcome == "accepted":
             awaiting.await_end(turn, report, decoded)
+        elif report.outcome == "postponed" and _stands(turn, decoded):
+            park(turn, report.channel, decoded, turn.now_ms + max(0, report.delay_ms))
         else:
             message = DeliveryReported(
                 report.channel,
@@ -55,7 +63,24 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
         turn.batch.delete(table, key)
         if decoded.once:
             turn.batch.delete(Table.TAKEN, u64(report.number))
-        turn.engine.handout.gone(*known)
+        turn.engine.handout.gone(*named)
+
+
+def _stands(turn: "Turn", row: OutboxRow) -> bool:
+    """Is its item still there? What is postponed for one that was deleted is told to its tombstone."""
+    key = row.key.encode()
+    turn.load({key})
+    return type(turn.items[key]) is Item
+
+
+def park(turn: "Turn", lane: str, row: OutboxRow, due_ms: int) -> None:
+    """Put a row aside until a moment, or until just after it has expired."""
+    due_ms = max(turn.now_ms, min(due_ms, row.expires_ms + 1))
+    number = u64(row.number)  # of its dispatch, whichever attempt this was
+    row_key, value = timer_key(due_ms, b"\x00" + number, 0), number + lane.encode()
+    turn.batch.put(Table.PARKED, number, encode_outbox_row(row))
+    turn.batch.put(Table.TIMERS, row_key, value)
+    turn.engine.timers.add(due_ms, row_key, value)
 
 
 def _take_back(turn: "Turn", report: Report) -> None:
@@ -70,15 +95,22 @@ def _take_back(turn: "Turn", report: Report) -> None:
 
 
 def unpark(turn: "Turn", value: bytes) -> None:
-    """A delivery has waited for its next attempt: back to the end of its channel's outbox."""
+    """A delivery has waited: back to the end of its lane, unless its time is over or its hours are."""
     turn.flush()  # a driven clock may have parked it in this very turn
-    number, channel = read_u64(value), value[8:].decode()
+    number, lane = read_u64(value), value[8:].decode()
     row = turn.transaction.get(Table.PARKED, u64(number))
     if row is None:
         return
-    counters = turn.engine.counters
     turn.batch.delete(Table.PARKED, u64(number))
-    put_row(turn.batch, channel, counters.outbox, row)
-    turn.engine.handout.filled(channel)
+    decoded = decode_outbox_row(row)
+    late = decoded.expires_ms < turn.now_ms
+    if late or 0 < decoded.closes_ms <= turn.now_ms:
+        turn.engine.reference.need(turn.transaction, decoded.version)
+        outcome = EXPIRED if late else OUTSIDE
+        turn.deliver(decoded.key.encode(), DeliveryReported(lane, number, decoded, outcome))
+        return
+    counters = turn.engine.counters
+    put_row(turn.batch, lane, counters.outbox, row)
+    turn.engine.handout.filled(lane)
     turn.batch.put(Table.MOVED, u64(number), u64(counters.outbox))
     counters.outbox += 1

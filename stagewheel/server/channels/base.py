@@ -9,10 +9,12 @@ The line between `Retry` and `Unknown` is whether the message may be out already
 is not; `Unknown` is for a connection that broke after the whole message had been handed over.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
 
+from stagewheel.server.channels.file_store import FileStore
 from stagewheel.server.limits import POOL_SIZE_MAX
 from stagewheel.server.links import Links
 
@@ -77,6 +79,7 @@ class Delivery(Struct, gc=False):
     at_ms: int
     sender: int = 0
     number: int = 0  # of the dispatch: what `CompleteDelivery` names
+    files: FileStore | None = None  # stored files; a sender process gives it
 
 
 class Channel(Protocol):
@@ -119,6 +122,24 @@ class PoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Jobs a sender asked for ahead, so that none of them waits for the shard's next turn."""
         return 16
 
+    @property
+    def members(self) -> Mapping[str, "PoolSettings"]:
+        """Its providers by name, each with the settings of its pool; "" is the section itself."""
+        return {"": self}
+
+    @property
+    def usual(self) -> str:
+        """Which of its members is meant where a rule names none."""
+        return ""
+
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
+        """As `Settings.open`."""
+        raise AssertionError("a subclass opens its channel")
+
+    def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
+        """Build the channel of one member."""
+        return self.open(store_id, links)
+
 
 class Settings(Protocol):
     """A channel's section of the configuration."""
@@ -126,6 +147,21 @@ class Settings(Protocol):
     @property
     def pool(self) -> PoolSettings:
         """The settings of its pool."""
+
+    @property
+    def ahead(self) -> int:
+        """How many jobs a sender of its pool may have in hand."""
+
+    @property
+    def members(self) -> Mapping[str, PoolSettings]:
+        """Its providers, a pool each."""
+
+    @property
+    def usual(self) -> str:
+        """The member that takes what names nobody."""
+
+    def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
+        """Build the channel of one member, as `open` does."""
 
     def check(self) -> None:
         """Raises `OperatorError` for settings that can't work, so that `serve` can say so before it

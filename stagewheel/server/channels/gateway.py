@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 from jinja2 import Template, TemplateError
-from msgspec import Struct
+from msgspec import field
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import (
@@ -33,22 +33,24 @@ from stagewheel.server.channels.provider import (
     check_url,
     reason,
 )
+from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import SmsContent
 from stagewheel.server.rules.sandbox import Sandbox, allowed
 
 
 class GatewaySettings(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="http", tag_field="kind"
+    ProviderPool, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="http", tag_field="kind"
 ):
     """`kind = "http"`. In templates: `to`, `text`, `from`, `say`, `play`, `key`, `item`, `rule`, `secret`."""
 
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = field(default_factory=dict)
     body: str = ""  # a template; or one of these two, whose texts are templates:
-    json: dict[str, Any] = {}
-    form: dict[str, str] = {}
+    json: dict[str, Any] = field(default_factory=dict)
+    form: dict[str, str] = field(default_factory=dict)
     key_header: str = ""  # the header that carries the idempotency key
     secret_env: str = ""
     secret_file: str = ""
@@ -128,6 +130,8 @@ class Gateway:
         values |= {"rule": delivery.rule, "secret": self._secret, "from": self._settings.from_number}
         if isinstance(content, SmsContent):
             return values | {"text": content.text}
+        if isinstance(content, ChatContent):
+            return values | {"text": content.text, "html": content.html, "by": content.by}
         say = msgspec.to_builtins(content.say) if content.say is not None else None
         origin = content.from_number or self._settings.from_number
         text = content.say.text if content.say is not None else ""

@@ -1,24 +1,25 @@
 """The channels `sms` and `call`: their settings, and the way of a message to its provider.
 
-Laws: a number goes to a provider in E.164, or not at all. A rule names a provider or the channel's default
+Laws: a number goes to a provider in E.164, or not at all. A rule names a provider or the channel's usual one
 is meant; one that the configuration does not know refuses for good, which a retry of the dead letter mends
-once it is there. The breaker is the channel's: it counts the failures of all its providers.
+once it is there. Each provider has a pool, a rate and a breaker of its own (`providers.py`).
 
 A new provider is a file with its settings and its `send`, and its settings' name in `Provided`.
 """
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import field
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import Channel, Delivery, Outcome, PoolSettings, RefusedForGood
 from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.numbers import is_region, normalised
 from stagewheel.server.channels.provider import Provider
+from stagewheel.server.channels.providers import check_names, members_of, usual_of
 from stagewheel.server.channels.twilio import TwilioSettings
-from stagewheel.server.limits import POOL_SIZE_MAX
 from stagewheel.server.links import Links
 from stagewheel.server.rules.phone_doc import CallContent
 
@@ -31,7 +32,6 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
     region: str = ""  # country of numbers that are written without its code: "IT"
     provider: str = ""  # whom a rule means that names none; needed where there are several
     providers: dict[str, Provided] = field(default_factory=dict)
-    per_group_max: Annotated[int, Meta(ge=0, le=POOL_SIZE_MAX)] = 8  # to one provider at once
 
     @property
     def pool(self) -> PoolSettings:
@@ -44,29 +44,35 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         return 1
 
     @property
-    def default(self) -> str:
+    def members(self) -> Mapping[str, PoolSettings]:
+        """A pool each."""
+        return members_of(self, self.providers)
+
+    @property
+    def usual(self) -> str:
         """Whom a rule means that names nobody; "" if that is not said."""
-        return self.provider or (next(iter(self.providers)) if len(self.providers) == 1 else "")
+        return usual_of(self.provider, self.providers)
 
     def check(self) -> None:
         """Raises `OperatorError` for settings that can't work."""
         where = f"channels.{self.channel}"
         if self.region and not is_region(self.region):
             raise OperatorError(f'{where}: region {self.region!r} is no country; write it as in "IT"')
-        if self.provider and self.provider not in self.providers:
-            known = ", ".join(self.providers) or "none"
-            raise OperatorError(f"{where}: there is no provider {self.provider!r}; there are {known}")
-        if len(self.providers) > 1 and not self.provider:
-            raise OperatorError(f"{where}: which of its providers is meant by default? Set provider")
+        check_names(where, self.provider, self.providers)
         for name, one in self.providers.items():
             one.check(f"{where}.providers.{name}")
 
     def open(self, store_id: str, links: Links | None = None) -> Channel:
-        """The channel; it connects to nobody yet."""
+        """The channel of the usual provider; it connects to nobody yet."""
+        return self.open_member(self.usual, store_id, links)
+
+    def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
+        """The channel of a provider."""
         self.check()
-        where = f"channels.{self.channel}.providers"
-        opened = {name: one.open(name, f"{where}.{name}", self) for name, one in self.providers.items()}
-        return PhoneChannel(self, opened)
+        if name not in self.providers:
+            return PhoneChannel(self, None)
+        one, where = self.providers[name], f"channels.{self.channel}.providers.{name}"
+        return PhoneChannel(self, one.open(name, where, self.members[name]))
 
     @property
     def channel(self) -> str:
@@ -93,23 +99,21 @@ class CallSettings(PhoneSettings, frozen=True, kw_only=True):
 
 
 class PhoneChannel:
-    """Text messages or calls, through the providers of a section."""
+    """Text messages or calls, through a provider."""
 
-    def __init__(self, settings: PhoneSettings, providers: dict[str, Provider]) -> None:
+    def __init__(self, settings: PhoneSettings, provider: Provider | None) -> None:
         self._settings = settings
-        self._providers = providers
+        self._provider = provider
 
     def group(self, content: Any) -> str:
-        """The provider."""
-        return str(content.provider) or self._settings.default
+        """None: a provider has a pool of its own."""
+        return ""
 
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
-        """Hand it to its provider."""
-        settings, name = self._settings, self.group(content)
-        provider = self._providers.get(name)
+        """Hand it to the provider."""
+        settings, provider = self._settings, self._provider
         if provider is None:
-            wanted = f"has no provider {name!r}" if name else "has no provider"
-            return RefusedForGood(f"channel {settings.channel} {wanted}; name it in the configuration")
+            return RefusedForGood(f"channel {settings.channel} has no provider; name it in the configuration")
         to = normalised(content.to, settings.region)
         if not to:
             return RefusedForGood(f"{content.to!r} is no phone number{self._hint(content.to)}")
@@ -131,5 +135,5 @@ class PhoneChannel:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        if self._provider is not None:
+            await self._provider.aclose()

@@ -15,8 +15,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape, quoteattr
 
-from msgspec import Struct
-
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import (
     Delivered,
@@ -28,6 +26,7 @@ from stagewheel.server.channels.base import (
     Unknown,
 )
 from stagewheel.server.channels.provider import Answer, Content, Provider, check_url, reason
+from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent, Speech
 
@@ -40,7 +39,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "applicat
 
 
 class TwilioSettings(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="twilio", tag_field="kind"
+    ProviderPool, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="twilio", tag_field="kind"
 ):
     """`kind = "twilio"`."""
 

@@ -6,12 +6,13 @@ another try. The step of an earlier entry gets its outcome too, but starts nothi
 
 import msgspec
 
-from stagewheel.protocol.journal import DeadLettered, DeliveryTried, Dispatched
+from stagewheel.protocol.journal import DeadLettered, DeliveryTried
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, Acted
+from stagewheel.server.core.chat import CHANNEL as CHAT
+from stagewheel.server.core.chatting import sent as chat_sent
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
     DeadLetter,
-    DispatchAction,
     KeepDeadLetter,
     OutboxRow,
     ParkDelivery,
@@ -22,6 +23,7 @@ from stagewheel.server.core.entry import cancel_rest, continue_chain
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported
 from stagewheel.server.core.item import SENDING
+from stagewheel.server.core.leaving import EXPIRED, HELD, OUTSIDE, expired, put_aside, put_out
 from stagewheel.server.core.linking import reached_client
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.repeat import count, repeats, take_back
@@ -34,7 +36,12 @@ def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     """
     d.effects.append(RemoveFromOutbox(report.channel, report.number))
     row = report.row
-    verdict, reason = judge(d.facts, report, d.now_ms)
+    if report.outcome == OUTSIDE:
+        verdict, reason = put_aside(d, report, _plan(d, row))
+        if verdict == HELD:
+            return
+    else:
+        verdict, reason = judge(d.facts, report, d.now_ms)
     if verdict == "retry":
         again = msgspec.structs.replace(row, attempt=row.attempt + 1)
         due_ms = d.now_ms + max(0, report.delay_ms)
@@ -44,6 +51,8 @@ def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     if verdict == FAILED:
         d.effects.append(KeepDeadLetter(report.number, DeadLetter(report.channel, row, reason, d.now_ms)))
         d.did.append(DeadLettered(row.rule, row.step, report.number, reason))
+    if report.channel.startswith(CHAT) and verdict == DONE:
+        chat_sent(d, row, report.detail)
     _close(d, row, Acted(verdict, reason, report.detail or None), poison)
 
 
@@ -54,8 +63,10 @@ def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str
         return DONE, ""
     if outcome == "refused":
         return FAILED, reason
+    if outcome == EXPIRED:
+        return FAILED, expired(reason)
     version = facts.versions.get(row.version)
-    plan = version.actions[row.action] if version is not None else None
+    plan = version.action(row.action) if version is not None else None
     channel = plan if isinstance(plan, ChannelPlan) else None
     if outcome == "unknown" and channel is not None and not channel.unknown_retries:
         return FAILED, f"outcome unknown: {reason}"
@@ -63,7 +74,7 @@ def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str
     if row.attempt + 1 >= attempts_max:
         return FAILED, f"gave up after {row.attempt + 1} attempts: {reason}"
     if now_ms + max(0, report.delay_ms) > row.expires_ms:
-        return FAILED, f"expired: {reason}"
+        return FAILED, expired(reason)
     return "retry", reason
 
 
@@ -115,15 +126,24 @@ def _go_on_after_retry(d: Deciding, row: OutboxRow, acted: Acted) -> None:
 def retried(d: Deciding, message: DeadLetterRetried) -> None:
     """A new step with the same key delivers a dead letter again (8.3)."""
     old = message.row
-    version = d.facts.versions.get(old.version)
-    plan = version.actions[old.action] if version is not None else None
-    assert isinstance(plan, ChannelPlan), "a dead letter's version is kept"
+    plan = _plan(d, old)
     step = d.next_step()
     number = d.facts.outbox_next + d.dispatched
     d.dispatched += 1
     expires_ms = d.now_ms + plan.expires_ms
     row = msgspec.structs.replace(old, step=step, attempt=0, expires_ms=expires_ms, number=number)
     d.effects.append(RemoveDeadLetter(message.number))
-    d.effects.append(DispatchAction(plan.channel, number, row))
     d.did.append(DeliveryTried(old.rule, step, 0, "dead letter retried", d.now_ms))
-    d.did.append(Dispatched(old.rule, step, plan.channel, number))
+    wrong = put_out(d, plan, row)
+    if wrong:
+        d.effects.append(KeepDeadLetter(message.number, DeadLetter(plan.lane, row, wrong, d.now_ms)))
+        d.did.append(DeadLettered(old.rule, step, message.number, wrong))
+        d.end_step(old.rule, step, FAILED, wrong)
+
+
+def _plan(d: Deciding, row: OutboxRow) -> ChannelPlan:
+    """The plan of an action, as it was when it was decided."""
+    version = d.facts.versions.get(row.version)
+    plan = version.action(row.action) if version is not None else None
+    assert isinstance(plan, ChannelPlan), "the version of a row or a dead letter is kept"
+    return plan

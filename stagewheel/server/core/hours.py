@@ -25,6 +25,7 @@ from stagewheel.server.core.working import ALWAYS, Week, WorkingTime
 
 COMPANY, RESPONSIBLE, CLIENT = "company", "responsible", "client"
 HOLD_DAYS_MAX = 366
+CLOSE_DAYS_MAX = 7  # hours that are open for longer are looked at again then
 NO_TIME = TimePlan()
 
 
@@ -59,9 +60,15 @@ def look(d: Deciding, names: tuple[str, ...], version: int = 0) -> Hold:
     return Hold(0, outside)
 
 
-def no_moment(wait: Wait) -> str:
+def closes_ms(d: Deciding, names: tuple[str, ...], moment_ms: int, version: int = 0) -> int:
+    """From when on an open moment is outside of one of these hours; 0: of none, as nothing closes it."""
+    times = [time for name in names if (time := _time_of(d, name, version)) is not None]
+    return min((working.next_close(time, moment_ms, CLOSE_DAYS_MAX) for time in times), default=0)
+
+
+def no_moment(names: tuple[str, ...]) -> str:
     """Why a step fails that would be held for longer than a year."""
-    return f"no moment within a year lies within the hours of {', '.join(wait.hours)}"
+    return f"no moment within a year lies within the hours of {', '.join(names)}"
 
 
 def watch(d: Deciding, wait: Wait, due_ms: int) -> None:

@@ -27,7 +27,7 @@ def hold(
 ) -> int:
     """Let the thread wait for its hours, or end it if they never come."""
     if not held.due_ms:
-        reason = hours.no_moment(op.wait)
+        reason = hours.no_moment(op.wait.hours)
         stepped(d, run, thread.at, FAILED, reason, parent=thread.parent)
         return failed(d, run, thread, reason)
     d.effects.append(StartTimer(held.due_ms, step))

@@ -64,7 +64,7 @@ def hold(d: Deciding, rule: RulePlan, step: Step, seen: list[object] | None = No
     if held.due_ms == d.now_ms:
         return None
     if not held.due_ms:
-        d.end_step(rule.id, step.no, FAILED, hours.no_moment(wait), seen)
+        d.end_step(rule.id, step.no, FAILED, hours.no_moment(wait.hours), seen)
         return Acted(FAILED)
     d.steps.append(_hold(d, rule, wait, step, held, seen))
     return Acted(WAITS)

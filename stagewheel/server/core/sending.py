@@ -11,6 +11,7 @@ from stagewheel.server.core.caps import ask
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import DispatchAction, OutboxRow
 from stagewheel.server.core.guards import LOOP, may_send
+from stagewheel.server.core.leaving import put_out
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import roots_of
 from stagewheel.server.core.suppressing import suppressed
@@ -57,8 +58,13 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
         number,
         once=not action.unknown_retries,
     )
+    if action.hours:
+        wrong = put_out(d, action, row, asked.seen)
+        if wrong:
+            return Acted(FAILED, wrong)
+    else:
+        d.effects.append(DispatchAction(action.lane, number, row))
+        d.did.append(Dispatched(asked.rule, asked.step, action.lane, number, asked.seen))
     d.dispatched += 1
-    d.effects.append(DispatchAction(action.channel, number, row))
     d.open_rows.append(row)
-    d.did.append(Dispatched(asked.rule, asked.step, action.channel, number, asked.seen))
     return ACTED_SENDING

@@ -113,6 +113,20 @@ def is_open(time: WorkingTime, moment_ms: int) -> bool:
     return any(start_ms <= moment_ms < end_ms for start_ms, end_ms in stretches)
 
 
+def next_close(time: WorkingTime, moment_ms: int, days_max: int) -> int:
+    """When what an open moment lies in ends, with the stretches that touch it: hours over midnight are one.
+    One that goes on for longer than `days_max` is cut there.
+    """
+    day, end_ms = wall_of(moment_ms, time.zone) // DAY_MS, moment_ms
+    for ahead in range(days_max + 1):
+        for start_ms, stop_ms in time.stretches(day + ahead):
+            if stop_ms > end_ms:
+                if start_ms > end_ms:
+                    return end_ms
+                end_ms = stop_ms
+    return end_ms
+
+
 def last_open(time: WorkingTime, moment_ms: int) -> int:
     """The moment itself if it lies in a stretch or ends one, else the last closing before it."""
     return _backwards(time, moment_ms)[0]

@@ -6,9 +6,10 @@ from typing import Final
 
 from stagewheel.server.core.plan_actions import ChannelPlan, People
 from stagewheel.server.rules.channels_doc import ChannelDocument
+from stagewheel.server.rules.document import Hours
 from stagewheel.server.rules.phone_doc import CallDocument, SmsDocument
 from stagewheel.server.rules.templates import carried
-from stagewheel.server.rules.waits import duration_of, length_ms
+from stagewheel.server.rules.waits import duration_of, hours_of, length_ms
 from stagewheel.server.rules.where import Where
 
 # How long an action may wait to leave, where its rule does not say (8.7).
@@ -29,8 +30,16 @@ def channel_plan(
     to_client: bool,
     people: People | None = None,
     transactional: bool = False,
+    hours: Hours | None = None,
+    provider: str = "",
 ) -> ChannelPlan:
-    """What the turn must know of the action; `document` is the sender's. Caps are of what goes to clients."""
+    """What the turn must know of the action; `document` is the sender's. Caps are of what goes to clients.
+
+    Without hours of its own it has those of its rule (8.7).
+    """
+    work = where.work
+    if provider:
+        work.check_provider(channel, provider, where.place / "provider")
     length = EXPIRES.get(channel, EXPIRES_ELSE) if expires is None else expires
     return ChannelPlan(
         index=0,
@@ -45,4 +54,8 @@ def channel_plan(
         cap=where.work.cap(where.pipeline, channel) if to_client else None,
         reaches=getattr(document, "reached", None),
         transactional=transactional,
+        provider=provider,
+        hours=work.hours_of_rule
+        if hours is None
+        else hours_of(hours, where.place, work.times.get(where.pipeline), work.log),
     )

@@ -14,7 +14,7 @@ from stagewheel.server.rules.document import PipelineDoc, RepeatEveryDoc, RuleDo
 from stagewheel.server.rules.events import FIELD_CHANGED, read_trigger
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.rules.names import Names, Unknown
-from stagewheel.server.rules.waits import compile_run, duration_of, length_ms, watched
+from stagewheel.server.rules.waits import compile_run, duration_of, length_ms, named_hours, watched
 from stagewheel.server.rules.where import Where
 from stagewheel.server.rules.work import Work
 
@@ -112,7 +112,10 @@ def _action(doc: RuleDoc, where: Where) -> ActionPlan | None:
         work.log.mistake(place, f"a rule has 'action' or 'steps'; this one has {said}")
     if doc.action is not None:
         at = Where(place / "action", where.names, where.pipeline, work, in_workflow=False)
-        return compile_action(doc.action, at)
+        work.hours_of_rule = named_hours(doc.hours)
+        action = compile_action(doc.action, at)
+        work.hours_of_rule = ()
+        return action
     if doc.steps is None:
         return None
     at = Where(place, where.names, where.pipeline, work, in_workflow=False)

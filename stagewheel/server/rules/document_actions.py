@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
-from stagewheel.server.rules.document import Doc, Employee, Id, Name
+from stagewheel.server.rules.document import Doc, Employee, Hours, Id, Name
 
 
 class RecipientDoc(Doc):
@@ -164,7 +164,7 @@ class SendEmailDoc(Doc):
 
     what: ClassVar[str] = "send_email"
     later: ClassVar[frozenset[str]] = frozenset(
-        {"attachments", "track", "provider", "hours"}
+        {"attachments", "track"}
     )
     do: str
     subject: str
@@ -172,7 +172,9 @@ class SendEmailDoc(Doc):
     transactional: bool = False
     sender: str = field(name="from", default="auto")
     to: RecipientDoc | int | str | list[int | str] | None = None
+    provider: str = ""
     expires: str | None = None
+    hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "retry"
 
 
@@ -180,7 +182,7 @@ class WebhookDoc(Doc):
     """H6."""
 
     what: ClassVar[str] = "webhook"
-    later: ClassVar[frozenset[str]] = frozenset({"sign", "auth", "hours"})
+    later: ClassVar[frozenset[str]] = frozenset({"sign", "auth"})
     do: str
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
@@ -188,6 +190,7 @@ class WebhookDoc(Doc):
     body: str | None = None
     json: Any = None
     expires: str | None = None
+    hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "retry"
 
 
@@ -203,13 +206,13 @@ class SendSmsDoc(Doc):
     """H2."""
 
     what: ClassVar[str] = "send_sms"
-    later: ClassVar[frozenset[str]] = frozenset({"transactional", "hours"})
     do: str
     text: str
     to: PhoneDoc | None = None
     transactional: bool = False
     provider: str = ""
     expires: str | None = None
+    hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "fail"
 
 
@@ -228,7 +231,6 @@ class CallDoc(Doc):
     """H3: it says a text or plays a file."""
 
     what: ClassVar[str] = "call"
-    later: ClassVar[frozenset[str]] = frozenset({"transactional", "hours"})
     do: str
     say: SayDoc | None = None
     play: str | None = None
@@ -237,6 +239,7 @@ class CallDoc(Doc):
     to: PhoneDoc | None = None
     provider: str = ""
     expires: str | None = None
+    hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "fail"
 
 

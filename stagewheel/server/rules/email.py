@@ -44,6 +44,8 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         to_client=to.client,
         people=to.carries if to.people is not None else None,
         transactional=doc.transactional,
+        hours=doc.hours,
+        provider=doc.provider,
     )
 
 

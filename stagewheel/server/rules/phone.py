@@ -20,7 +20,6 @@ VOLUMES: Final = (0.1, 2.0)
 def send_sms(doc: SendSmsDoc, where: Where) -> ActionPlan:
     """H2: a template, the first number of a type or of any, a provider."""
     text = where.work.templates.sent_body(doc.text, where.place / "text", where.names)
-    where.work.check_provider("sms", doc.provider, where.place / "provider")
     if doc.to is not None and doc.to.use == "last":
         where.work.log.mistake(
             where.place / "to" / "use", "a text message goes to the first number; narrow them by 'type'"
@@ -49,7 +48,6 @@ def call(doc: CallDoc, where: Where) -> ActionPlan:
     if say is not None:
         _between(say, "speed", SPEEDS, where)
         _between(say, "volume", VOLUMES, where)
-    where.work.check_provider("call", doc.provider, where.place / "provider")
     document = CallDocument(
         to=_phone(doc.to),
         from_number=sent(doc.from_number, "from_number").text if doc.from_number else None,
@@ -89,4 +87,6 @@ def _plan(
         on_unknown=doc.on_unknown,
         to_client=True,
         transactional=doc.transactional,
+        hours=doc.hours,
+        provider=doc.provider,
     )

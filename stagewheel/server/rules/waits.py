@@ -56,9 +56,14 @@ def delay_of(
     return None, working
 
 
+def named_hours(said: Hours | None) -> tuple[str, ...]:
+    """`hours:` as names."""
+    return () if said is None else (said,) if isinstance(said, str) else tuple(said)
+
+
 def hours_of(said: Hours | None, place: Place, time: TimePlan | None, log: Log) -> tuple[str, ...]:
     """`hours:` as names; what they need must be there (3.8)."""
-    names = () if said is None else (said,) if isinstance(said, str) else tuple(said)
+    names = named_hours(said)
     at = place / "hours"
     if isinstance(said, list) and len(set(said)) < len(said):
         log.mistake(at, "one of these hours stands twice")

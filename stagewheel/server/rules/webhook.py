@@ -56,4 +56,5 @@ def webhook(doc: WebhookDoc, where: Where) -> ActionPlan:
         expires=doc.expires,
         on_unknown=doc.on_unknown,
         to_client=False,
+        hours=doc.hours,
     )

@@ -1,7 +1,8 @@
 """What the parts of the compiler share while one ruleset is compiled."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -13,6 +14,8 @@ from stagewheel.server.rules.merge import Placed
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names
 from stagewheel.server.rules.templates import Templates
+
+PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Shape(Struct, frozen=True):
@@ -45,6 +48,7 @@ class Work:
         self.pipelines = pipelines
         self.actions: list[ActionPlan] = []
         self.workflows: Mapping[str, Called] = {}
+        self.files: set[str] = set()  # ids of stored files that actions name
         self.steps: dict[str, WorkflowPlan] = {}  # of the rules that hold steps
         self.times: Mapping[str, TimePlan] = {}  # by pipeline
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
@@ -53,6 +57,7 @@ class Work:
         self._links: dict[str, Text] = {}  # by entity
         self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel
         self.caps_of_rule: Mapping[str, CapPlan | None] | None = None  # while a rule is compiled
+        self.hours_of_rule: tuple[str, ...] = ()  # while the action of a rule is compiled
         self._client = {**kinds_of_all(entities, CLIENT_ENTITIES), **CLIENT_KINDS}
         self._client_extra = any(entities[e].extra for e in CLIENT_ENTITIES if e in entities)
         self._contact, self._contact_extra = self._of_client("contact")
@@ -107,6 +112,8 @@ class Work:
 
     def check_provider(self, channel: str, name: str, place: Place) -> None:
         """A mistake if the ruleset says which providers a channel has, and this is none of them."""
+        if name and not PROVIDER_NAME.fullmatch(name):
+            self.log.mistake(place, "a provider's name has letters, digits, '-' and '_', at most 64")
         known = self.providers.get(channel, []) if self.providers is not None else None
         if name and known is not None and name not in known:
             hint = nearest(name, known) or f"; 'providers:' names {', '.join(known) or 'none'}"

@@ -58,6 +58,17 @@ def handed(breaker: Breaker, now_ms: int) -> Breaker:
     return breaker
 
 
+def not_begun(breaker: Breaker) -> Breaker:
+    """A job that was handed out was not begun after all: if it was the probe, another one is."""
+    return structs.replace(breaker, probing=False) if breaker.probing else breaker
+
+
+def wait_ms(breaker: Breaker, now_ms: int) -> tuple[int, int]:
+    """(until the next probe at the earliest, the length of the pause) of one that is not closed."""
+    pause_ms = max(breaker.pause_ms, breaker.next_pause_ms // 2)
+    return (breaker.until_ms - now_ms if now_ms < breaker.until_ms else pause_ms), pause_ms
+
+
 def succeeded(breaker: Breaker) -> Breaker:
     """The provider answered."""
     if not breaker.failures and not breaker.until_ms:

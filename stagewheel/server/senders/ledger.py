@@ -17,6 +17,7 @@ from collections import OrderedDict
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Job, Pull, Report, Reports
+from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
 
 RESEND_MS = 5_000
@@ -53,11 +54,15 @@ class Ledger:
         """Take no more jobs; what is held is still reported."""
         self._asking = False
 
+    def _account(self, lane: str) -> _Channel | None:
+        """The account of a lane; one for a provider that is not known here is the channel's."""
+        return self._channels.get(lane) or self._channels.get(channel_of(lane))
+
     def take(self, job: Job) -> bool:
         """A job came in: whether it is to be done. Otherwise it is known already, or of no channel of
         ours.
         """
-        channel = self._channels.get(job.channel)
+        channel = self._account(job.channel)
         if channel is None or not self._asking:
             return False
         channel.offered = max(0, channel.offered - 1)
@@ -71,7 +76,12 @@ class Ledger:
     def drop(self, channel: str, number: int) -> None:
         """A job was not begun and will not be: the shard hands it out again."""
         self._known.discard((channel, number))
-        self._channels[channel].held -= 1
+        self._let_go(channel)
+
+    def _let_go(self, lane: str) -> None:
+        account = self._account(lane)
+        assert account is not None, f"a job of {lane} was taken"
+        account.held -= 1
 
     def turn_away(self, report: Report) -> None:
         """Say that a job which came in too late is not begun."""
@@ -83,7 +93,7 @@ class Ledger:
 
     def report(self, report: Report) -> None:
         """A held job has its outcome."""
-        self._channels[report.channel].held -= 1
+        self._let_go(report.channel)
         self._unsent.append(report)
         self._untaken += 1
 

@@ -1,4 +1,4 @@
-"""A pool of senders of one channel: it holds the jobs that wait, asks `assign` who does what, and does it.
+"""A pool of senders of one provider: it holds the jobs that wait, asks `assign` who does what, and does it.
 
 Laws:
 - What is decided, is decided by `assign`, `rate` and `breaker`; here is the state they look at, and the IO.
@@ -6,6 +6,9 @@ Laws:
   job costs two task switches and no task is born for it.
 - Every job that was taken is reported exactly once, or was given back by `drop_waiting`; a job that is
   being delivered when the pool is closed gets until the deadline, then its outcome is unknown.
+- While the breaker is not closed it keeps one job, for the probe; the others are reported as postponed, so
+  that they wait on the shard's disk and take no credit.
+- What has expired, or is in hand outside of its hours, is not begun, and says nothing of the provider.
 - An exception in a channel is a bug of ours: it becomes `Unknown` for that job and is logged; the pool goes
   on.
 
@@ -35,17 +38,34 @@ from stagewheel.server.senders.assign import Idle, View, Waiting, assign
 
 LOOK_AGAIN_MS = 60_000
 
+COUNTED = {RefusedForGood: "refused", Retry: "retries", Unknown: "unknown"}  # all else is delivered
+
 _log = logging.getLogger(__name__)
 
 
 class Task(Struct, gc=False):
-    """A rendered job. `number` is the caller's; past `expires_ms` (wall clock; 0: never) it is not begun."""
+    """A rendered job. `number` and `lane` are the caller's; past `expires_ms`, or from `closes_ms` on, it is
+    not begun (wall clock; 0: whenever).
+    """
 
     number: int
     content: Any
     delivery: Delivery
     expires_ms: int = 0
     group: str = ""
+    closes_ms: int = 0
+    lane: str = ""
+
+
+class NotBegun(Struct, frozen=True, gc=False):
+    """A job that was not begun: it is `expired`, `outside` of its hours, or `postponed` for at least
+    `delay_ms`, and better for some time within `spread_ms` longer.
+    """
+
+    outcome: str
+    reason: str = ""
+    delay_ms: int = 0
+    spread_ms: int = 0
 
 
 class Statistics(Struct, frozen=True):
@@ -61,6 +81,8 @@ class Statistics(Struct, frozen=True):
     refused: int
     retries: int
     unknown: int
+    postponed: int
+    expired: int
     opened: int
     closed: int
     breaker: str
@@ -107,7 +129,7 @@ class Pool:
         name: str,
         channel: Channel,
         settings: PoolSettings,
-        report: Callable[[Task, Outcome], None],
+        report: Callable[[Task, Outcome | NotBegun], None],
     ) -> None:
         self.name = name
         self._channel = channel
@@ -128,7 +150,7 @@ class Pool:
         self._hint = trio.Event()
         self._alarm_ms = 0  # when `_watch_moments` looks again
         self._counts = dict.fromkeys(
-            ("delivered", "refused", "retries", "unknown", "opened", "closed", "breaker_opened"), 0
+            (*COUNTED.values(), "delivered", "postponed", "expired", "opened", "closed", "breaker_opened"), 0
         )
         self._waiting_peak = 0
         self._busy_peak = 0
@@ -153,6 +175,8 @@ class Pool:
         if self._nursery is None or self._closing:
             return
         now_ms = _now_ms()
+        if self._waiting and breaker.state(self._breaker, now_ms) != breaker.CLOSED:
+            self._put_off(now_ms)
         tokens = rate.available(self._rate, now_ms)
         admitted = min(tokens, breaker.admitted(self._breaker, now_ms, tokens))
         view = View(
@@ -183,6 +207,15 @@ class Pool:
                 self._senders[sender].wake(None)
         if self._next_moment_ms() < self._alarm_ms:
             self._hint.set()
+
+    def _put_off(self, now_ms: int) -> None:
+        """The provider is down: all but the job that will be the probe wait elsewhere."""
+        kept = 0 if self._breaker.probing else 1
+        delay_ms, spread_ms = breaker.wait_ms(self._breaker, now_ms)
+        put_off = NotBegun("postponed", f"the circuit breaker of {self.name} is open", delay_ms, spread_ms)
+        for number in list(self._waiting)[kept:]:
+            self._counts["postponed"] += 1
+            self._report(self._waiting.pop(number), put_off)
 
     def _hand(self, task: Task, number: int) -> None:
         self._busy += 1
@@ -270,7 +303,7 @@ class Pool:
     async def _send(self, number: int, sender: _Sender) -> None:
         """The life of one sender."""
         while (task := await sender.next_order()) is not None:
-            outcome: Outcome = Unknown("the sender process was stopped")
+            outcome: Outcome | NotBegun = Unknown("the sender process was stopped")
             try:
                 outcome = await self._deliver(task, number)
             finally:
@@ -280,10 +313,14 @@ class Pool:
         self._unopened.append(number)
         self.pump()
 
-    async def _deliver(self, task: Task, number: int) -> Outcome:
+    async def _deliver(self, task: Task, number: int) -> Outcome | NotBegun:
         task.delivery.sender = number
-        if task.expires_ms and time.time() * 1000 > task.expires_ms:
-            return RefusedForGood("expired before it could be sent")
+        if task.expires_ms or task.closes_ms:
+            wall_ms = time.time() * 1000
+            if 0 < task.expires_ms < wall_ms:
+                return NotBegun("expired")
+            if 0 < task.closes_ms <= wall_ms:
+                return NotBegun("outside")
         try:
             with trio.move_on_after(self._settings.deadline_s):
                 return await self._channel.deliver(task.content, task.delivery)
@@ -292,7 +329,7 @@ class Pool:
             return Unknown(f"the channel failed in an unforeseen way: {type(error).__name__}")
         return Unknown(f"no outcome within {self._settings.deadline_s:g} s")
 
-    def _ended(self, task: Task, number: int, outcome: Outcome) -> None:
+    def _ended(self, task: Task, number: int, outcome: Outcome | NotBegun) -> None:
         self._busy -= 1
         now_ms = _now_ms()
         if task.group:
@@ -309,12 +346,13 @@ class Pool:
             self._quiet.set()
             self._quiet = trio.Event()
 
-    def _judge(self, outcome: Outcome, now_ms: int) -> None:
+    def _judge(self, outcome: Outcome | NotBegun, now_ms: int) -> None:
         """Count it, and tell the breaker."""
-        counted = {RefusedForGood: "refused", Retry: "retries", Unknown: "unknown"}.get(
-            type(outcome), "delivered"
-        )
-        self._counts[counted] += 1
+        if isinstance(outcome, NotBegun):
+            self._counts["expired" if outcome.outcome == "expired" else "postponed"] += 1
+            self._breaker = breaker.not_begun(self._breaker)
+            return
+        self._counts[COUNTED.get(type(outcome), "delivered")] += 1
         if isinstance(outcome, Unknown) or (isinstance(outcome, Retry) and outcome.provider):
             before = self._breaker
             self._breaker = breaker.failed(before, now_ms)

@@ -18,9 +18,10 @@ from stagewheel.server.core.effects import OutboxRow, decode_outbox_row
 from stagewheel.server.core.item import Item, decode_item
 from stagewheel.server.core.plan import Version
 from stagewheel.server.core.plan_actions import ChannelPlan
-from stagewheel.server.core.scope import Scope
+from stagewheel.server.core.scope import LinksMissing, Scope
 from stagewheel.server.core.suppressing import LEFT_OUT
 from stagewheel.server.limits import REASON_LENGTH_MAX
+from stagewheel.server.links import Links, Origin
 from stagewheel.server.senders.pool import Task
 
 
@@ -32,7 +33,7 @@ def read_row(job: Job) -> OutboxRow | RefusedForGood:
         return RefusedForGood(f"the outbox row can't be read: {error}")
 
 
-def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: bool) -> Task | RefusedForGood:
+def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: bool, links: Links | None = None) -> Task | RefusedForGood:
     """The job with its content. `wall`: the shard's clock is this machine's, so the moment of expiry can be
     read.
     """
@@ -43,7 +44,12 @@ def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: b
     if not isinstance(plan, ChannelPlan):
         return RefusedForGood(f"action {row.action} of version {row.version} is for no channel")
     try:
-        content = plan.document.render(scope_of(row, version))
+        scope = scope_of(row, version)
+        if links is not None:
+            scope.links = links.of(Origin(row.key, row.rule, row.first_step))
+        content = plan.document.render(scope)
+    except LinksMissing as error:
+        return RefusedForGood(str(error))
     except Exception as error:  # whatever a rule author's template does
         return RefusedForGood(f"template failed: {error}"[:REASON_LENGTH_MAX])
     delivery = Delivery(

@@ -46,11 +46,15 @@ from stagewheel.server.channels.base import (
     Unknown,
 )
 from stagewheel.server.core import backoff
+from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.effects import OutboxRow, is_once
+from stagewheel.server.core.lanes import channel_of, lane_of, provider_of
 from stagewheel.server.limits import REASON_LENGTH_MAX, SENDER_CAPACITY_MAX, SENDER_FRAME_BYTES_MAX
 from stagewheel.server.links import Links
+from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
+from stagewheel.server.senders.inviting import invited
 from stagewheel.server.senders.ledger import Ledger
 from stagewheel.server.senders.link import SILENCE_S, Link
 from stagewheel.server.senders.rendering import read_row, render
@@ -78,20 +82,24 @@ class SenderProcess:
     ) -> None:
         self._store_id = store_id
         self._links = links
-        self._settings: dict[str, PoolSettings] = {}
-        self._pools: dict[str, pool.Pool] = {}
+        self._bots = config.chat.bot
+        self._pools: dict[str, pool.Pool] = {}  # a provider each
+        self._lanes: dict[str, tuple[pool.Pool, PoolSettings]] = {}
+        capacities: dict[str, int] = {}
         for channel, settings in sections(config):
-            self._settings[channel] = settings.pool
-            report = _Reporter(self, channel)
-            self._pools[channel] = pool.Pool(channel, settings.open(store_id, links), settings.pool, report)
-        capacities = {
-            channel: min(SENDER_CAPACITY_MAX, settings.pool_size * settings.ahead)
-            for channel, settings in self._settings.items()
-        }
+            for provider, of_pool in settings.members.items():
+                lane = lane_of(channel, provider)
+                opened = settings.open_member(provider, store_id, links)
+                one = self._pools[lane] = pool.Pool(lane, opened, of_pool, self._ended)
+                self._lanes[lane] = one, of_pool
+                capacities[lane] = min(SENDER_CAPACITY_MAX, of_pool.pool_size * settings.ahead)
+            usual = lane_of(channel, settings.usual)
+            self._lanes[channel] = self._lanes[usual]
+            capacities[channel] = capacities.pop(usual) if usual == channel else capacities[usual]
         self._ledger = Ledger(capacities)
         self._versions = Versions(compile_version)
         self._link = Link(
-            shard_address, name, self, next(iter(self._pools)), SENDER_FRAME_BYTES_MAX, silence_s
+            shard_address, name, self, next(iter(self._lanes)), SENDER_FRAME_BYTES_MAX, silence_s
         )
         self._wall = False  # whether the shard's clock is this machine's
         self._closing = False
@@ -187,11 +195,26 @@ class SenderProcess:
         if version is None:
             self._versions.wait_for(row.version, job, row)
             return
-        task = render(row, job.number, version, self._store_id, self._wall)
+        lane = self._lanes.get(job.channel)
+        if lane is None:
+            channel, provider = channel_of(job.channel), provider_of(job.channel)
+            gone = f"channel {channel} has no provider {provider!r}; name it in the configuration"
+            self._report(job.channel, job.number, RefusedForGood(gone), row.attempt + 1)
+            return
+        task = render(row, job.number, version, self._store_id, self._wall, self._links)
+        if isinstance(task, pool.Task) and isinstance(task.content, InviteContent):
+            task = invited(task, task.content, row, self._bots, self._links)
         if isinstance(task, RefusedForGood):
             self._report(job.channel, job.number, task, row.attempt + 1)
         else:
-            self._pools[job.channel].submit(task)
+            task.lane = job.channel
+            self._pool_of(task, lane[0]).submit(task)
+
+    def _pool_of(self, task: pool.Task, usual: pool.Pool) -> pool.Pool:
+        """A message goes out where its chat is, whomever the lane is for."""
+        if not isinstance(task.content, ChatContent):
+            return usual
+        return self._pools.get(lane_of(CHAT, task.content.provider), usual)
 
     async def _version_arrived(self, reply: Reply) -> None:
         if not reply.rows:
@@ -226,7 +249,7 @@ class SenderProcess:
     def _forget_waiting(self) -> None:
         for one in self._pools.values():
             for task in one.drop_waiting():
-                self._ledger.drop(one.name, task.number)
+                self._ledger.drop(task.lane, task.number)
         for job, _ in self._versions.drop_waiting():
             self._ledger.drop(job.channel, job.number)
 
@@ -234,14 +257,18 @@ class SenderProcess:
         """Say what was not begun, since nobody else may have what leaves at most once before that."""
         for one in self._pools.values():
             for task in one.drop_waiting():
-                self._ledger.report(self._returned(one.name, task.number))
+                self._ledger.report(self._returned(task.lane, task.number))
         for job, _ in self._versions.drop_waiting():
             self._ledger.report(self._returned(job.channel, job.number))
 
     def _returned(self, channel: str, number: int) -> Report:
         return Report(channel, number, "returned", self._link.instance.hex())
 
-    def _report(self, channel: str, number: int, outcome: Outcome, attempt: int) -> None:
+    def _ended(self, task: pool.Task, outcome: Outcome | pool.NotBegun) -> None:
+        """What a pool calls with the end of a job."""
+        self._report(task.lane, task.number, outcome, task.delivery.attempt)
+
+    def _report(self, channel: str, number: int, outcome: Outcome | pool.NotBegun, attempt: int) -> None:
         report = Report(channel, number, "delivered")
         match outcome:
             case Delivered(detail):
@@ -253,6 +280,9 @@ class SenderProcess:
             case Retry(reason, after_ms):
                 report.outcome, report.reason = "retry", reason
                 report.delay_ms = max(after_ms or 0, self._draw(channel, attempt))
+            case pool.NotBegun(kind, reason, delay_ms, spread_ms):
+                report.outcome, report.reason = kind, reason
+                report.delay_ms = delay_ms + int(spread_ms * random.random())
             case Unknown(reason):
                 report.outcome, report.reason = "unknown", reason
                 report.delay_ms = self._draw(channel, attempt)
@@ -261,19 +291,9 @@ class SenderProcess:
         self._link.nudge()
 
     def _draw(self, channel: str, attempt: int) -> int:
-        base_ms = int(self._settings[channel].retry_base_s * 1000)
+        of_pool = self._lanes.get(channel) or self._lanes[channel_of(channel)]
+        base_ms = int(of_pool[1].retry_base_s * 1000)
         return backoff.draw(attempt, random.random(), base_ms)
-
-
-class _Reporter:
-    """What a pool calls with an outcome."""
-
-    def __init__(self, process: SenderProcess, channel: str) -> None:
-        self._process = process
-        self._channel = channel
-
-    def __call__(self, task: pool.Task, outcome: Outcome) -> None:
-        self._process._report(self._channel, task.number, outcome, task.delivery.attempt)
 
 
 def _now_ms() -> int:
