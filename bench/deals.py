@@ -78,6 +78,23 @@ def ruleset(delay: str = DELAY, rules: bool = True) -> dict[str, str]:
     return {"deals.yaml": text}
 
 
+def waiting_ruleset(delay: str = DELAY) -> dict[str, str]:
+    """One rule a stage, which waits for `delay` and then notes something; the stage LOST has none.
+
+    So a change to any other stage schedules a timer and nothing else, and one to LOST cancels it.
+    """
+    text = HEAD
+    for stage in STAGES:
+        text += f"      - id: {stage}\n"
+        if stage != STAGES[-1]:
+            text += (
+                "        rules:\n"
+                f"          - {{id: {stage}-later, run: {{after: {delay}}}, "
+                "action: {do: set_fields, fields: {city: Roma}}}\n"
+            )
+    return {"deals.yaml": text}
+
+
 def key(number: int) -> str:
     return f"deal:{number}"
 

@@ -41,6 +41,12 @@ class Served:
         """Where mails arrive when the settings name no mail server."""
         return self.folder / "data" / "spool" / "new"
 
+    @property
+    def pid(self) -> int:
+        """Of the supervisor, which is no child of itself."""
+        assert self._process is not None, "within the block"
+        return self._process.pid
+
     def cpu_s(self, name: str = "shard-0") -> float:
         """Seconds of processor time that one of its processes has used, in steps of the kernel's clock."""
         _, _, fields = Path(f"/proc/{self.pids[name]}/stat").read_text().rpartition(")")
