@@ -100,7 +100,9 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
         checklist=[m.Check("Ask", True)],
         fields={"priority": "high"},
     ),
-    "update_task": m.UpdateTask("lead:1", by=3, task=12, status="completed", spent_ms=60_000, check={1: True}),
+    "update_task": m.UpdateTask(
+        "lead:1", by=3, task=12, status="completed", spent_ms=60_000, check={1: True}
+    ),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {

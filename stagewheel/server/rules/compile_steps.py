@@ -51,7 +51,7 @@ from stagewheel.server.rules.waits import compile_pause, delay_of
 from stagewheel.server.rules.where import Where
 from stagewheel.server.rules.work import Work, without
 
-FRAME: Final = frozenset({"name", "when", "on_failure", "wait"})
+FRAME: Final = frozenset({"name", "when", "on_failure", "wait"})  # a key that the action has is its own
 SET: Final = "set"
 
 
@@ -138,8 +138,9 @@ class _Builder:
         return Where(place, self.names, self.pipeline, self.work, in_workflow=True)
 
     def _act(self, kind: str, raw: dict[str, Any], place: Place) -> None:
-        frame = read(StepFrame, {key: raw[key] for key in FRAME & raw.keys()}, place, self.work.log)
-        action = compile_action(without(raw, FRAME), self._where(place))
+        around = FRAME - set(ACTIONS[kind].__struct_encode_fields__) if kind in ACTIONS else FRAME
+        frame = read(StepFrame, {key: raw[key] for key in around & raw.keys()}, place, self.work.log)
+        action = compile_action(without(raw, around), self._where(place))
         if frame is None or action is None:
             return
         named = frame.name if frame.name and frame.name != SET else kind

@@ -38,7 +38,7 @@ def ruleset_schema() -> Schema:
             step["properties"]["branches"] = _list("ThreadDoc" if parallel else "BranchDoc")
     steps["wait_for"]["properties"] |= dict.fromkeys(sorted(SETTINGS), SETTING_SCHEMA)
     steps["wait_for"]["properties"]["event"] = {"enum": sorted(EVENTS)}
-    framed = {do: {**one, "properties": {**one["properties"], **frame}} for do, one in actions.items()}
+    framed = {do: {**one, "properties": {**frame, **one["properties"]}} for do, one in actions.items()}
     defs["Condition"] = _condition()
     defs["Action"] = _one_of(actions)
     defs["Step"] = _one_of({**framed, **steps})
