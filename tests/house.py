@@ -29,6 +29,7 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "ruamel": ("stagewheel/server/rules/", "stagewheel/cli/"),
     "sortedcontainers": ("stagewheel/server/",),
     "holidays": ("stagewheel/server/rules/",),
+    "icalendar": ("stagewheel/server/rules/",),
     "phonenumbers": ("stagewheel/server/rules/", "stagewheel/server/channels/numbers.py"),
     "trio": ("stagewheel/client/trio", "stagewheel/server/", "stagewheel/cli/"),
     "click": ("stagewheel/cli/",),

@@ -33,6 +33,9 @@ FAILED = {
     "too_many_tasks": "the item has as many open tasks as an item can have",
     "no_chat": "the client of the item has no chat, or none with this provider",
     "unknown_chat": "no item has this chat, and no ruleset makes one for it",
+    "unknown_activity": "the item has no activity with this number",
+    "too_many_activities": "the item has as many open activities as an item can have",
+    "room_taken": "another booking holds the room at this time",
 }
 
 REFUSED = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from stagewheel.protocol.activities import PutActivity as PutActivity, UpdateActivity as UpdateActivity
 from stagewheel.protocol.base import Command as Command
 from stagewheel.protocol.chat import ReceiveChat as ReceiveChat, SendChat as SendChat
 from stagewheel.protocol.files import (
@@ -305,4 +306,6 @@ AnyCommand = (
     | UpdateTask
     | SendChat
     | ReceiveChat
+    | PutActivity
+    | UpdateActivity
 )

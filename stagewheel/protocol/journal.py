@@ -42,6 +42,12 @@ from stagewheel.protocol.facts import (
     WorkflowStepped as WorkflowStepped,
     WorkflowWaits as WorkflowWaits,
 )
+from stagewheel.protocol.facts_activities import (
+    ActivityChanged as ActivityChanged,
+    ActivityPlanned as ActivityPlanned,
+    CalendarPut as CalendarPut,
+    CalendarTaken as CalendarTaken,
+)
 from stagewheel.protocol.facts_channels import DeliveryHeld as DeliveryHeld
 from stagewheel.protocol.facts_chat import (
     ChatBound as ChatBound,
@@ -104,6 +110,10 @@ Did = (
     | ChatReceived
     | ChatSent
     | ChatWritten
+    | ActivityPlanned
+    | ActivityChanged
+    | CalendarPut
+    | CalendarTaken
 )
 
 

@@ -14,6 +14,15 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from stagewheel.protocol.activities import (
+    ActivitiesQuery as ActivitiesQuery,
+    ActivityView as ActivityView,
+    CalendarEntry as CalendarEntry,
+    CalendarQuery as CalendarQuery,
+    Guest as Guest,
+    PutActivity as PutActivity,
+    UpdateActivity as UpdateActivity,
+)
 from stagewheel.protocol.chat import (
     ChatView as ChatView,
     ReceiveChat as ReceiveChat,
@@ -99,6 +108,7 @@ from stagewheel.protocol.records import (
 )
 from stagewheel.protocol.results import (
     Accepted as Accepted,
+    ActivityPut as ActivityPut,
     Applied as Applied,
     Candidate as Candidate,
     Failed as Failed,

@@ -4,6 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from stagewheel.protocol.activities import ActivitiesQuery, ActivityView, CalendarQuery
+from stagewheel.protocol.chat import ChatView
 from stagewheel.protocol.commands import Client, StageMove
 from stagewheel.protocol.files import FileQuery, FilesQuery
 from stagewheel.protocol.records import RecordCountsQuery, RecordsQuery
@@ -140,6 +142,8 @@ AnyQuery = (
     | FileQuery
     | TasksQuery
     | TaskQuery
+    | ActivitiesQuery
+    | CalendarQuery
 )
 
 
@@ -187,6 +191,8 @@ class ItemView(Struct):
     hold_by: str = ""  # who stopped it: an employee, a command, or a guard (`loop detected`)
     holds: dict[str, str] = {}  # what else is held that concerns it: a stage of it, its pipeline -> mode
     tasks: list[TaskView] = []  # those that are open, oldest first
+    activities: list[ActivityView] = []  # those that are open
+    chats: list[ChatView] = []  # the one in which it writes first
 
 
 class CapView(Struct):

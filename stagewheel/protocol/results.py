@@ -96,4 +96,14 @@ class FileProgress(Struct, array_like=True, tag=11, gc=False, frozen=True):
     done: bool = False
 
 
-Result = Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded | FileProgress
+
+class ActivityPut(Struct, array_like=True, tag=13, gc=False, frozen=True):
+    """Final: an activity of the item was planned under this number."""
+
+    entry: int
+    activity: int
+
+
+Result = (
+    Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded | FileProgress | ActivityPut
+)

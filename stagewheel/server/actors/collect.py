@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from stagewheel.server.actors.activities import keep_activity
 from stagewheel.server.actors.chats import bind_chat, keep_invitation, unbind_chat
 from stagewheel.server.actors.deliveries import park
 from stagewheel.server.actors.holds import keep_step
@@ -17,6 +18,7 @@ from stagewheel.server.core.effects import (
     CountGuard,
     Effect,
     ForgetEmployee,
+    KeepActivity,
     KeepDeadLetter,
     KeepInvitation,
     KeepRecord,
@@ -103,4 +105,5 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     BindChat: bind_chat,
     UnbindChat: unbind_chat,
     KeepInvitation: keep_invitation,
+    KeepActivity: keep_activity,
 }

@@ -13,6 +13,7 @@ import msgspec
 
 from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.protocol.messages import EnrolItem, EnrolPreview, EnrolPreviewQuery
+from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.enrolment import message_for, refuse, rows_of, walk_of
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.core.decide import decide
@@ -69,6 +70,7 @@ def _facts_with(engine: "Engine", reads: Reads, version: Version) -> Facts:
     facts.active = {**others, **dict.fromkeys(version.pipelines, version)}
     facts.suppressed = lookup_in(reads) if engine.any_suppressed else None
     facts.position, facts.outbox_next = engine.counters.position, engine.counters.outbox
+    facts.desk = TurnDesk(reads)
     return facts
 
 

@@ -11,7 +11,10 @@ import msgspec
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.messages import (
+    ActivitiesQuery,
     AnyQuery,
+    CalendarQuery,
+    ChatView,
     ClientQuery,
     DeadLettersQuery,
     DeadLetterView,
@@ -42,6 +45,7 @@ from stagewheel.protocol.messages import (
     VersionsQuery,
     WaitingView,
 )
+from stagewheel.server.actors.activity_queries import activities, calendar
 from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.files import file_part, files
@@ -59,6 +63,7 @@ from stagewheel.server.actors.version_queries import (
     stages,
     versions,
 )
+from stagewheel.server.core.activity_row import view_of
 from stagewheel.server.core.branches import awaited, path_of
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.held import holds_of, pause_of
@@ -137,6 +142,8 @@ def _item(engine: "Engine", reads: Reads, query: ItemQuery) -> Page:
         mailbox=engine.backlog.counts.get(key, 0),
         head=item.head,
         tasks=open_tasks(reads, more.tasks),
+        activities=[view_of(one) for one in more.activities],
+        chats=[ChatView(chat.channel, chat.id, chat.at_ms, chat.name) for chat in more.chats],
     )
     return [view], b""
 
@@ -294,4 +301,6 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     SuppressedQuery: suppressed,
     FilesQuery: files,
     FileQuery: file_part,
+    ActivitiesQuery: activities,
+    CalendarQuery: calendar,
 }

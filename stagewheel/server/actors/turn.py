@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import (
     EnrolItem,
     Failed,
     HoldItem,
+    PutActivity,
     PutClient,
     PutTask,
     RaiseEvent,
@@ -31,9 +32,11 @@ from stagewheel.protocol.messages import (
     SendChat,
     StartWorkflow,
     Submit,
+    UpdateActivity,
     UpdateItem,
     UpdateTask,
 )
+from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.awaiting import TIMED_OUT, timed_out
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import unpark
@@ -92,6 +95,8 @@ ItemCommand = (
     | PutTask
     | UpdateTask
     | SendChat
+    | PutActivity
+    | UpdateActivity
 )
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 NOBODY: Owed = (b"", 0, 0)
@@ -116,6 +121,7 @@ class Turn:
         self.facts = engine.reference.facts
         self.facts.tasks = {}
         self.facts.suppressed = lookup_in(transaction) if engine.any_suppressed else None
+        self.facts.desk = self.desk = TurnDesk(transaction)
         self.now_ms = now_ms
         self.backlog = engine.backlog.counts
         self.add_timer = engine.timers.add
@@ -386,6 +392,8 @@ class Turn:
         if self.rows:
             batch.puts[Table.ITEMS] = list(self.rows.items())
             self.rows = {}
+        if self.desk.unwritten:
+            self.desk.write(batch)
         if self.answers:
             batch.puts[Table.ANSWERS] += [(k, encode_payload(a)) for k, a in self.answers.items()]
             self.answers = {}

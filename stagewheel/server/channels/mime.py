@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from stagewheel.errors import RuleError
 from stagewheel.server.channels.base import Delivery
+from stagewheel.server.inbound.returning import Returns
 from stagewheel.server.limits import MAIL_RECIPIENTS_MAX
 
 LINE_BYTES_MAX = 900  # of a body sent as it is; RFC 5322 allows 998
@@ -51,6 +52,8 @@ class Content(Protocol):
     def text(self) -> str: ...
     @property
     def html(self) -> str: ...
+    @property
+    def calendar(self) -> str: ...
 
 
 class Mail(Struct, frozen=True, gc=False):
@@ -67,8 +70,15 @@ class Unsendable(RuleError):
     """The mail can never be sent as it was rendered; the message says why."""
 
 
-def build(content: Content, delivery: Delivery, default_from: str = "", domain: str = "") -> Mail:
+def build(
+    content: Content,
+    delivery: Delivery,
+    default_from: str = "",
+    domain: str = "",
+    returns: Returns | None = None,
+) -> Mail:
     """The mail that `content` describes. `domain` is that of the Message-ID; without one it is the sender's.
+    `returns` makes answers and bounces find back to the item.
 
     Raises `Unsendable`.
     """
@@ -87,21 +97,28 @@ def build(content: Content, delivery: Delivery, default_from: str = "", domain: 
     subject = content.subject.strip()
     if _CONTROL.search(subject):
         raise Unsendable("the subject holds a line break or another control character")
-    message_id = f"<{delivery.key}@{domain or sender.rpartition('@')[2]}>"
+    domain = domain or sender.rpartition("@")[2]
+    message_id, reply_to, return_path = f"<{delivery.key}@{domain}>", "", ""
+    if returns is not None:
+        first = recipients[0][1]
+        message_id = returns.message_id(delivery.key, delivery.item, delivery.rule, first, domain)
+        reply_to = returns.reply_to(delivery.item)
+        return_path = returns.return_path(delivery.item, delivery.rule, first)
     head = [
         f"From: {_written(from_name, sender)}\r\n",
         f"To: {(',' + _FOLD).join([_written(name, address) for name, address in recipients])}\r\n",
         f"Subject: {_unstructured(subject, 'Subject')}\r\n",
         f"Date: {format_datetime(datetime.fromtimestamp(delivery.at_ms / 1000, UTC))}\r\n",
         f"Message-ID: {message_id}\r\n",
+        *([f"Reply-To: {reply_to}\r\n"] if reply_to else []),
         f"X-Stagewheel-Item: {_ascii(delivery.item)}\r\n",
         f"X-Stagewheel-Rule: {_ascii(delivery.rule)}\r\n",
         "MIME-Version: 1.0\r\n",
     ]
     addresses = tuple(address for _, address in recipients)
     utf8 = not (sender + "".join(addresses)).isascii()
-    data = "".join(head).encode("utf-8") + _body(content.text, content.html, delivery.key)
-    return Mail(sender, addresses, message_id, data, utf8)
+    data = "".join(head).encode("utf-8") + _body(content.text, content.html, delivery.key, content.calendar)
+    return Mail(return_path or sender, addresses, message_id, data, utf8)
 
 
 def mailbox(written: str, what: str) -> tuple[str, str]:
@@ -168,18 +185,19 @@ def _ascii(value: str) -> str:
     return value if _PLAIN.fullmatch(value) else quote(value, safe=" !#$&'()*+,/:;=?@[]_.~-")[:200]
 
 
-def _body(text: str, html: str, key: str) -> bytes:
-    if not html:
+def _body(text: str, html: str, key: str, calendar: str = "") -> bytes:
+    if not html and not calendar:
         return _part(text, "plain", key)
     if not text:
         return _part(html, "html", key)
+    other = _part(calendar, "calendar; method=REQUEST", key) if calendar else _part(html, "html", key)
     boundary = f"=_{key}"
     opening = (
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
     )
     between = f"\r\n--{boundary}\r\n".encode()
     closing = f"\r\n--{boundary}--\r\n".encode()
-    return opening + _part(text, "plain", key) + between + _part(html, "html", key) + closing
+    return opening + _part(text, "plain", key) + between + other + closing
 
 
 def _part(text: str, subtype: str, key: str) -> bytes:

@@ -11,6 +11,8 @@ from typing import Any
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.acting import FAILED, Acted, Asked
+from stagewheel.server.core.activity_actions import plan_activity
+from stagewheel.server.core.activity_plans import ActivityPlan
 from stagewheel.server.core.chatting import invite, write_hidden
 from stagewheel.server.core.create_actions import create_client, create_from
 from stagewheel.server.core.deciding import Deciding
@@ -70,4 +72,5 @@ HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     CompleteTasksPlan: complete_tasks,
     InvitePlan: invite,
     HiddenChatPlan: write_hidden,
+    ActivityPlan: plan_activity,
 }

@@ -10,6 +10,7 @@ from stagewheel.protocol.journal import ItemDeleted, Record, StepEnded
 from stagewheel.protocol.messages import Applied, DeleteItem, Result
 from stagewheel.server.core import workflow
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
+from stagewheel.server.core.activities import cancel_all
 from stagewheel.server.core.chatting import leave_chats
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import Decision, Effect, OutboxRow, RemoveFromOutbox, WithdrawAll
@@ -33,6 +34,7 @@ def end_item(d: Deciding, rule: str) -> None:
     leave_stage(d, DELETED)
     workflow.cancel_all(d, DELETED)
     orphan(d)
+    cancel_all(d)
     d.did.append(ItemDeleted(rule))
     if d.more.chats:
         leave_chats(d)

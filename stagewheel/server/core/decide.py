@@ -19,6 +19,7 @@ from stagewheel.protocol.messages import (
     EnrolItem,
     Failed,
     HoldItem,
+    PutActivity,
     PutClient,
     PutTask,
     RaiseEvent,
@@ -28,10 +29,13 @@ from stagewheel.protocol.messages import (
     StartWorkflow,
     Suppress,
     Unsuppress,
+    UpdateActivity,
     UpdateItem,
     UpdateTask,
 )
 from stagewheel.server.core import deadlines, workflow
+from stagewheel.server.core.activities import became_overdue
+from stagewheel.server.core.activity_commands import put_activity, update_activity
 from stagewheel.server.core.again import act_again
 from stagewheel.server.core.between import CapAnswered, CapAsked, ChatArrived, ClientChanged, ItemLinked
 from stagewheel.server.core.birth import NO_ITEM, create
@@ -273,7 +277,10 @@ def _employee_changed(d: Deciding, m: EmployeeChanged) -> Result:
 
 
 # What a deadline of the item does, by kind (deadlines.py): called with the number of the task or activity.
-DEADLINES: dict[str, Callable[[Deciding, int], None]] = {deadlines.TASK: overdue}
+DEADLINES: dict[str, Callable[[Deciding, int], None]] = {
+    deadlines.TASK: overdue,
+    deadlines.ACTIVITY: became_overdue,
+}
 
 HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     CreateItem: lambda d, m: Failed("item_exists", "an item with this key exists already"),
@@ -304,4 +311,6 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     Unsuppress: suppression_told,
     SendChat: write_chat,
     ChatArrived: arrived,
+    PutActivity: put_activity,
+    UpdateActivity: update_activity,
 }

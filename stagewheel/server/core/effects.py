@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import CreateItem, RaiseEvent, Result, UpdateItem
+from stagewheel.server.core.activity_row import Activity
 from stagewheel.server.core.between import Between
 from stagewheel.server.core.client_row import Link
 from stagewheel.server.core.item import Item
@@ -173,6 +174,15 @@ class KeepTask(Struct, array_like=True, gc=False):
     before: Task | None = None
 
 
+class KeepActivity(Struct, array_like=True, gc=False):
+    """Store an activity as it is now; `before` is what it was, None of a new one. Calendars and rooms
+    follow from it.
+    """
+
+    activity: Activity
+    before: Activity | None = None
+
+
 class TakeTurn(Struct, array_like=True, gc=False):
     """The counter of a round robin now stands at `taken`."""
 
@@ -237,6 +247,7 @@ Effect = (
     | BindChat
     | UnbindChat
     | KeepInvitation
+    | KeepActivity
 )
 
 

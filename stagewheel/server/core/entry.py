@@ -26,6 +26,7 @@ from stagewheel.server.core.acting import (
     Asked,
 )
 from stagewheel.server.core.actions import perform
+from stagewheel.server.core.activities import complete_on_leave
 from stagewheel.server.core.deciding import Deciding, Finished
 from stagewheel.server.core.effects import WithdrawAction
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
@@ -81,6 +82,8 @@ def begin_entry(
         d.look_back(False)
     if more is not None and more.instances:
         end_with_stage(d)
+    if more is not None and d.more.activities:
+        complete_on_leave(d)
     if more is not None or payload:
         _carry_on(d, dict(payload))
     if automatic:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from stagewheel.protocol.messages import Employee
 from stagewheel.server.core.client_row import Known, Link
+from stagewheel.server.core.desk import EMPTY_DESK, Desk
 from stagewheel.server.core.held import HoldRow
 from stagewheel.server.core.plan import PipelinePlan, Version
 from stagewheel.server.core.task_row import Task
@@ -32,6 +33,7 @@ class Facts(Struct):
     suppressed: Callable[[str, str], str] | None = None  # (channel, address) -> kind; None: no address is
     tasks: dict[int, Task] = {}  # of the items that were loaded, those in their `More.tasks`
     task: Task | None = None  # the one that the message names
+    desk: Desk = EMPTY_DESK  # what bookings and commands about closed activities ask
 
     def newest(self, pipeline: str) -> PipelinePlan | None:
         """The newest plan of a pipeline; None if no active ruleset has it."""

@@ -16,6 +16,7 @@ from stagewheel.protocol.messages import (
     DeleteItem,
     EnrolItem,
     HoldItem,
+    PutActivity,
     PutClient,
     PutTask,
     RaiseEvent,
@@ -24,6 +25,7 @@ from stagewheel.protocol.messages import (
     StartWorkflow,
     Suppress,
     Unsuppress,
+    UpdateActivity,
     UpdateItem,
     UpdateTask,
 )
@@ -131,6 +133,8 @@ ItemMessage = (
     | PutTask
     | UpdateTask
     | SendChat
+    | PutActivity
+    | UpdateActivity
 )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Client
+from stagewheel.server.core.activity_row import Activity
 from stagewheel.server.core.chat import Chat
 from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
 from stagewheel.server.core.lineage import Lineage
@@ -100,6 +101,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     deadlines: dict[int, str] = {}  # timer's step -> "task:12": they outlive entries (deadlines.py)
     tasks: list[int] = []  # numbers of its open tasks, and of the latest closed ones (tasks.py)
     chats: list[Chat] = []  # the one in which it writes first (chat.py)
+    activities: list[Activity] = []  # those that are open, by number
 
 
 NOTHING_MORE = More()

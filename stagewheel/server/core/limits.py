@@ -39,6 +39,11 @@ CHAT_ITEMS_MAX: Final = 20  # of one chat, likewise
 CHAT_ID_BYTES_MAX: Final = 128  # of a chat's id, and of a provider's name
 CHAT_NAME_CHARS_MAX: Final = 200  # of who wrote, of a file's name, of a message's number
 CHAT_FILES_MAX: Final = 20  # of one message
+ACTIVITIES_OPEN_MAX: Final = 32  # of one item: they stand in its row
+ACTIVITY_TEXT_BYTES_MAX: Final = 8_192
+ACTIVITY_LINE_BYTES_MAX: Final = 200  # of its room, and so of a key of the store; of address and link
+ACTIVITY_PEOPLE_MAX: Final = 100
+ACTIVITY_FILES_MAX: Final = 20
 
 assert STEPS_WITHOUT_WAIT_MAX <= STEPS_A_DECISION_MAX, "one workflow alone must come through its own share"
 assert CHAIN_ENTRIES_MAX <= ITEM_ENTRIES_MAX, "a single chain stops before the count of the day does"

@@ -9,16 +9,34 @@ given field changed from None.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from stagewheel.errors import RuleError
 from stagewheel.protocol.messages import Client, Employee
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.task_row import NO_TASKS, Task, task_view
 
 EMPTY: Mapping[str, Any] = {}
+
+NO_LINKS = "there are no links into the edge: set [edge] public_url in the server's configuration"
+
+
+class LinksMissing(RuleError):
+    """A message asks for links that nobody here can make."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_LINKS)
+
+
+class LinkMaker(Protocol):
+    """Signed addresses of the edge for one action; a sender has it, a decision does not."""
+
+    def click(self, url: str) -> str: ...
+    def open(self) -> str: ...
+    def unsubscribe(self, channel: str, address: str) -> str: ...
 
 
 class Scope(msgspec.Struct, gc=False):
@@ -36,7 +54,10 @@ class Scope(msgspec.Struct, gc=False):
     vars: Mapping[str, Any] = EMPTY
     previous: Mapping[str, Any] = EMPTY
     was: Mapping[str, Any] = EMPTY
+    links: LinkMaker | None = None  # in a sender; None: a decision, or there are none
+    to: tuple[str, str] = ("", "")  # in a sender: channel, and address of whom the message goes to
     left_out: tuple[str, ...] = ()  # of an outbox row: recipients who are suppressed (8.8)
+    meeting: Mapping[str, Any] = EMPTY  # of an invitation that goes out (activity_actions.py)
     version: int = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
     tasks: Mapping[int, Task] = NO_TASKS  # of the item, as far as its decisions know them
     spoken_of: Mapping[str, Any] | None = None  # the task of the event that is looked at, or of an outbox row

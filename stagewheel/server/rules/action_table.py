@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from stagewheel.server.core.plan_actions import ActionPlan
 from stagewheel.server.rules import (
+    activities,
     compile_actions as items,
     compile_creating as creating,
     compile_records as records,
@@ -35,6 +36,7 @@ from stagewheel.server.rules.document_actions import (
     SetFieldsDoc,
     WebhookDoc,
 )
+from stagewheel.server.rules.document_activities import CallActivityDoc, MeetingDoc, PlanActivityDoc
 from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
 from stagewheel.server.rules.document_tasks import CompleteTasksDoc, CreateTaskDoc
 from stagewheel.server.rules.email import send_email
@@ -67,12 +69,17 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
     "run_workflow": RunWorkflowDoc,
     "create_task": CreateTaskDoc,
     "complete_tasks": CompleteTasksDoc,
+    "plan_activity": PlanActivityDoc,
+    "schedule_call": CallActivityDoc,
+    "schedule_meeting": MeetingDoc,
 }
 ACTIONS_LATER = frozenset(
     {
         *("create_document", "create_qr"),
         *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
         *("schedule_meeting", "ad_audience", "app"),
+        *("create_task", "complete_tasks"),
+        *("send_chat", "invite", "ad_audience", "app"),
     }
 )
 
@@ -98,6 +105,9 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     RunWorkflowDoc: items.run_workflow,
     CreateTaskDoc: tasks.create_task,
     CompleteTasksDoc: tasks.complete_tasks,
+    PlanActivityDoc: activities.plan_activity,
+    CallActivityDoc: activities.schedule_call,
+    MeetingDoc: activities.schedule_meeting,
 }
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from stagewheel.protocol.messages import Address
 from stagewheel.server.core.plan_actions import People, Text, Value
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.tracking import Track, links_of, tracked_html, tracked_text, unsubscribe_url
 
 AUTO = "auto"
 
@@ -28,6 +29,7 @@ class EmailContent(Struct, frozen=True):
     subject: str
     text: str
     html: str
+    calendar: str = ""  # an iCalendar request, beside the text
 
 
 class WebhookContent(Struct, frozen=True):
@@ -50,6 +52,11 @@ class Recipient(Struct, frozen=True):
     upwards: bool = (
         False  # the supervisor is among the people, so a sender needs the line above the responsible
     )
+
+    @property
+    def outside(self) -> bool:
+        """Does it go to anybody but employees?"""
+        return self.client or bool(self.literal)
 
     def addresses(self, scope: Scope) -> list[str]:
         """The addresses, in order, each once."""
@@ -122,6 +129,8 @@ class EmailDocument(Struct, frozen=True):
     subject: Text
     text: Text | None
     html: Text | None
+    track: Track = Track()
+    unsubscribes: bool = False  # it has the headers by which mail programs unsubscribe (RFC 8058)
 
     def lacks(self, scope: Scope) -> str:
         """Why it can't be sent, or "". The channel's default sender is known to the sender process alone."""
@@ -133,14 +142,33 @@ class EmailDocument(Struct, frozen=True):
 
     def render(self, scope: Scope) -> EmailContent:
         """The e-mail. Raises TemplateFailed."""
+        to = tuple(self.to.addresses(scope))
+        outside, _ = self.to.reached(scope)
+        scope.to = ("email", next((one for one in outside if one in to), ""))
         subject = " ".join(self.subject(scope).split())  # a header is one line, whatever a field holds
         return EmailContent(
             from_=self._from(scope),
-            to=tuple(self.to.addresses(scope)),
+            to=to,
             subject=subject,
-            text=self.text(scope) if self.text is not None else "",
-            html=self.html(scope) if self.html is not None else "",
+            text=self._text(scope),
+            html=self._html(scope),
+            unsubscribe=self._unsubscribe(scope, to),
         )
+
+    def _text(self, scope: Scope) -> str:
+        text = self.text(scope) if self.text is not None else ""
+        return tracked_text(text, self.track, links_of(scope)) if self.track.clicks else text
+
+    def _html(self, scope: Scope) -> str:
+        html = self.html(scope) if self.html is not None else ""
+        return tracked_html(html, self.track, links_of(scope)) if html and self.track != Track() else html
+
+    def _unsubscribe(self, scope: Scope, to: tuple[str, ...]) -> str:
+        """The address behind the button of mail programs; "" if the mail goes to others as well, who would
+        unsubscribe somebody else.
+        """
+        wanted = self.unsubscribes and scope.links is not None and to == (scope.to[1],)
+        return unsubscribe_url(scope) if wanted else ""
 
     def _from(self, scope: Scope) -> str:
         if self.sender is not None:

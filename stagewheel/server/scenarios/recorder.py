@@ -185,7 +185,8 @@ def _content(content: Any) -> dict[str, Any]:
     """A rendered action as a mapping."""
     if isinstance(content, EmailContent):
         body = content.text or content.html
-        return {"from": content.from_, "to": list(content.to), "subject": content.subject, "body": body}
+        values = {"from": content.from_, "to": list(content.to), "subject": content.subject, "body": body}
+        return {**values, "calendar": content.calendar} if content.calendar else values
     if isinstance(content, WebhookContent):
         return _request(content)
     if isinstance(content, CallContent):

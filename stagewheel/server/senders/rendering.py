@@ -33,7 +33,9 @@ def read_row(job: Job) -> OutboxRow | RefusedForGood:
         return RefusedForGood(f"the outbox row can't be read: {error}")
 
 
-def render(row: OutboxRow, number: int, version: Version, store_id: str, wall: bool, links: Links | None = None) -> Task | RefusedForGood:
+def render(
+    row: OutboxRow, number: int, version: Version, store_id: str, wall: bool, links: Links | None = None
+) -> Task | RefusedForGood:
     """The job with its content. `wall`: the shard's clock is this machine's, so the moment of expiry can be
     read.
     """
@@ -77,6 +79,7 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
         previous=roots.get("previous") or {},
         spoken_of=roots.get("task"),
         left_out=tuple(roots.get(LEFT_OUT) or ()),
+        meeting=roots.get("meeting") or {},
     )
 
 

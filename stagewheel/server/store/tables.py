@@ -57,6 +57,8 @@ class Table(enum.IntEnum):
     CHATS = 42  # u16 length, provider, id of a chat ‖ the items it was bound to, the last one first
     INVITATIONS = 43  # u64 outbox number of its dispatch ‖ the item that the client was invited to, and when
     TASKS = 36  # a byte for the way, what is asked for, u64 number ‖ a task, or nothing (actors/tasks.py)
+    ACTIVITIES = 37  # "a", item, number ‖ an activity; "e" and "c": by responsible, and in calendars
+    ROOMS = 38  # u16 length, room, u64 start_ms, u16 length, item, u64 number ‖ u64 end_ms: it is taken
 
 
 FORMAT_KEY: Final = b"format"
