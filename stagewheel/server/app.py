@@ -17,7 +17,7 @@ from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.child import run_child, say
-from stagewheel.server.config import ServerConfig, shard_address, shard_folder
+from stagewheel.server.config import ServerConfig, channels_of, shard_address, shard_folder
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
@@ -119,7 +119,7 @@ def _work(arguments: list[str], role: Role) -> None:
         say({"ready": role.name})
         own = shard_address(role.config)
         links = open_links(role.config.edge)
-        run_sender(own, role.config.channels, role.store_id, role.name, links=links)
+        run_sender(own, channels_of(role.config), role.store_id, role.name, links=links)
 
 
 def main(arguments: list[str]) -> int:

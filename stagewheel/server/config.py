@@ -16,7 +16,12 @@ from msgspec import Struct
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.edge.config import EdgeConfig, check as check_edge
-from stagewheel.server.inbound.config import InboundConfig, check as check_inbound
+from stagewheel.server.inbound.config import (
+    InboundConfig,
+    ReturnSettings,
+    check as check_inbound,
+    return_settings,
+)
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig, check as check_channels
 
@@ -90,6 +95,15 @@ def _check(config: ServerConfig) -> None:
         check_edge(config.edge)
     if config.inbound is not None:
         check_inbound(config.inbound)
+
+
+def channels_of(config: ServerConfig) -> ChannelsConfig:
+    """The channels as a sender process opens them: mails go out with the addresses of `[inbound]`."""
+    email = config.channels.email
+    if config.inbound is None or email.returns != ReturnSettings():
+        return config.channels
+    email = msgspec.structs.replace(email, returns=return_settings(config.inbound))
+    return msgspec.structs.replace(config.channels, email=email)
 
 
 def check_address(address: str) -> None:

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import Channel, PoolSettings
+from stagewheel.server.inbound.config import ReturnSettings
 from stagewheel.server.links import Links
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -36,6 +37,7 @@ class EmailSettings(PoolSettings, frozen=True, kw_only=True):
     default_from: str = ""  # sender where neither the rule nor the responsible person gives one
     message_id_domain: str = ""  # empty: the sender's domain
     spool: str = "spool"
+    returns: ReturnSettings = ReturnSettings()  # where answers and bounces go; else as [inbound] says
 
     @property
     def pool(self) -> PoolSettings:
@@ -56,6 +58,7 @@ class EmailSettings(PoolSettings, frozen=True, kw_only=True):
         if self.ca_file and not os.path.isfile(self.ca_file):
             raise OperatorError(f"channels.email: ca_file {self.ca_file} is not a file")
         self.secret()
+        self.returns.open()
 
     def open(self, store_id: str, links: Links | None = None) -> Channel:
         """An SMTP or a Maildir channel. The modules are imported here, so that a shard that only reads
@@ -65,7 +68,9 @@ class EmailSettings(PoolSettings, frozen=True, kw_only=True):
         if not self.host:
             from stagewheel.server.channels.spool import SpoolChannel
 
-            return SpoolChannel(Path(self.spool), self.default_from, self.message_id_domain)
+            return SpoolChannel(
+                Path(self.spool), self.default_from, self.message_id_domain, self.returns.open()
+            )
         from stagewheel.server.channels.smtp import SmtpChannel
 
         return SmtpChannel(self, self.port or _PORTS[self.tls], self.secret())

@@ -56,6 +56,7 @@ class SmtpChannel:
 
     def __init__(self, settings: EmailSettings, port: int, password: str) -> None:
         self._settings = settings
+        self._returns = settings.returns.open()
         self._island = _Island(settings, port, password)
 
     def group(self, content: Any) -> str:
@@ -66,7 +67,11 @@ class SmtpChannel:
         """Send one mail over the sender's connection."""
         try:
             mail = mime.build(
-                content, delivery, self._settings.default_from, self._settings.message_id_domain
+                content,
+                delivery,
+                self._settings.default_from,
+                self._settings.message_id_domain,
+                self._returns,
             )
         except mime.Unsendable as error:
             return RefusedForGood(str(error))

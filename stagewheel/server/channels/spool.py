@@ -22,6 +22,7 @@ import trio
 
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.inbound.returning import Returns
 from stagewheel.server.limits import SPOOL_BATCH_MAX, SPOOL_THREADS_MAX
 
 
@@ -42,10 +43,13 @@ class _Written:
 class SpoolChannel:
     """A Maildir at `folder`, which is made when the first mail comes."""
 
-    def __init__(self, folder: Path, default_from: str = "", domain: str = "") -> None:
+    def __init__(
+        self, folder: Path, default_from: str = "", domain: str = "", returns: Returns | None = None
+    ) -> None:
         self._folder = folder
         self._default_from = default_from
         self._domain = domain
+        self._returns = returns
         self._waiting: list[_Written] = []
         self._writing = False
         self._made = False
@@ -57,7 +61,7 @@ class SpoolChannel:
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
         """Write one mail; it is flushed together with those that come meanwhile."""
         try:
-            mail = mime.build(content, delivery, self._default_from, self._domain)
+            mail = mime.build(content, delivery, self._default_from, self._domain, self._returns)
         except mime.Unsendable as error:
             return RefusedForGood(str(error))
         detail = {"message_id": mail.message_id, "address": mail.recipients[0]}

@@ -69,6 +69,34 @@ class InboundConfig(Struct, frozen=True, forbid_unknown_fields=True):
     answer_timeout_s: Annotated[float, Meta(ge=0.1, le=120)] = 30.0  # of the shard
 
 
+class ReturnSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """[channels.email.returns]: where what comes back to our mails goes. Only needed where mail in is
+    another server's; else `[inbound]` says it.
+    """
+
+    reply_address: str = ""
+    bounce_address: str = ""
+    signing_key_env: str = ""
+    signing_key_file: str = ""
+
+    def open(self) -> Returns | None:
+        """What makes the addresses; None where nothing is set. Raises OperatorError for a key that can't be
+        read.
+        """
+        if not self.reply_address and not self.bounce_address:
+            return None
+        env, file = self.signing_key_env, self.signing_key_file
+        key = read_secret("inbound", "signing_key", env, file, KEY_BYTES_MIN)
+        return Returns(key, self.reply_address, self.bounce_address)
+
+
+def return_settings(config: InboundConfig) -> ReturnSettings:
+    """What the e-mail channel is to know of mail in."""
+    return ReturnSettings(
+        config.reply_address, config.bounce_address, config.signing_key_env, config.signing_key_file
+    )
+
+
 class Secrets(Struct, frozen=True):
     """What the settings lead to. It lives in the processes that need it."""
 
@@ -98,16 +126,6 @@ def check(config: InboundConfig) -> Secrets:
         )
     _check_addresses(config)
     return Secrets(_signing_key(config), _password(config))
-
-
-def returns_of(config: InboundConfig | None) -> Returns | None:
-    """What outgoing mails carry so that answers and bounces find back; None where nothing is configured.
-    Raises OperatorError for a key that can't be read.
-    """
-    if config is None:
-        return None
-    key = _signing_key(config)
-    return Returns(key, config.reply_address, config.bounce_address) if key else None
 
 
 def listen_address(listen: str) -> tuple[str, int]:
