@@ -88,6 +88,7 @@ class CreateItem(Command, tag=1):
     company: Client | None = None  # besides the contact in `client` (7.8)
     imported: bool = False  # moments of this entry that have passed skip their rules by default (1.12)
     repeat: dict[str, tuple[int, int]] = {}  # import: rule id -> (how often it acted, when last in ms) (1.9)
+    tasks: list[PutTask] = []  # import: those that it brings along; nothing hears of them (1.12)
 
 
 class UpdateItem(Command, tag=2):

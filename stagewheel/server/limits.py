@@ -83,6 +83,13 @@ QUERIES_WAITING_MAX: Final = 1000
 SUBSCRIPTIONS_MAX: Final = 256
 SUBSCRIPTION_CREDIT_MAX: Final = 100_000
 
+# ---- chats ----
+
+INVITATION_KEPT_MS: Final = 90 * 24 * 3600 * 1000  # in which a link to a chat leads to its item
+INVITATIONS_TRIMMED_MAX: Final = 4  # old ones looked at with each new one
+CHAT_PARTS_MAX: Final = 10  # of a long message, each as long as a provider takes
+CHATS_UNDER_WAY_MAX: Final = 1_024  # messages of which a sender knows that a part is out
+
 # ---- storage (promise R6) ----
 
 FREE_BYTES_MIN: Final = 256 * MIB
@@ -170,6 +177,7 @@ FILE_UPLOAD_KEPT_MS: Final = 24 * 3600 * 1000  # after its last chunk
 FILE_CACHE_BYTES_MAX: Final = 64 * MIB  # of files that a sender process keeps
 FILE_WAITS_MAX: Final = 1_024  # files that a sender process is asking for
 FILE_STORES_MAX: Final = 64  # and that it is storing
+ATTACHMENTS_MAX: Final = 20  # of one message
 
 assert FILE_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX // 2, "a chunk fits into one frame with its command"
 assert FILE_BYTES_MAX <= FILE_CACHE_BYTES_MAX, "a sender process can hold any file"

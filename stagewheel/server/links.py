@@ -8,24 +8,24 @@ up.
 Laws: they are made in a sender process, out of `[edge] public_url` and `[edge] signing_key…`; a decision
 never sees the key, and no link is stored anywhere. The same action makes the same links at every attempt, so
 a link has no end of its own: a mail is clicked after years. What was signed for one route is not taken by
-another. Without `public_url` there are no links, and what needs one says so (`NO_LINKS`).
+another. Without `public_url` there are no links, and what needs one fails with that reason.
 
 Another kind of link is one line more in `Links`, with a letter for its route.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from stagewheel.errors import CallerError
+from stagewheel.server import invitations
 from stagewheel.server.edge.config import EdgeConfig, read_signing_key
 from stagewheel.server.edge.signing import BadSignature, read_signed, sign
 
 CLICK: Final = "c"
 OPEN: Final = "o"
 UNSUBSCRIBE: Final = "u"
-NO_LINKS: Final = "there are no links into the edge: set [edge] public_url in the server's configuration"
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -83,15 +83,49 @@ class Links:
         """The address of the page on which this address ends its subscription of the channel."""
         return self.link(UNSUBSCRIBE, Unsubscribing(origin, channel, address))
 
+    def invitation(self, bot: str, number: int) -> str:
+        """The link by which a client comes into a chat with a bot."""
+        return invitations.link(self._key, bot, number)
+
     def link(self, route: str, content: Any) -> str:
         """The address `/ROUTE/SIGNED` whose value is `content`: what can be written as JSON. Raises
         CallerError for one that is too long.
         """
         return f"{self.public_url}/{route}/{self.signed(purpose_of(route), content)}"
 
+    def of(self, origin: Origin) -> "ActionLinks":
+        """The links of one action."""
+        return ActionLinks(self, origin)
+
     def signed(self, purpose: str, content: Any) -> str:
         """A signed value alone, without an end."""
         return sign(self._key, purpose, _encode(content).decode(), 0)
+
+
+class ActionLinks:
+    """The links of one action, as its texts ask for them (`core.scope.LinkMaker`)."""
+
+    def __init__(self, links: Links, origin: Origin) -> None:
+        self._links, self._origin = links, origin
+
+    def click(self, url: str) -> str:
+        """The address that tells of a click and leads on. One of the edge itself, and one that is too long to
+        be signed, stay as they are.
+        """
+        if url.startswith(f"{self._links.public_url}/"):
+            return url
+        try:
+            return self._links.click(self._origin, url)
+        except CallerError:
+            return url
+
+    def open(self) -> str:
+        """The address of the picture that tells that a mail was opened."""
+        return self._links.open(self._origin)
+
+    def unsubscribe(self, channel: str, address: str) -> str:
+        """The address of the page on which this address ends its subscription."""
+        return self._links.unsubscribe(self._origin, channel, address)
 
 
 def purpose_of(route: str) -> str:
@@ -115,8 +149,3 @@ def open_links(config: EdgeConfig | None) -> Links | None:
     if config is None or not config.public_url:
         return None
     return Links(config.public_url, read_signing_key(config))
-
-
-def missing(links: Links | None, needed: Sequence[str]) -> str:
-    """Why a message can't leave that needs links for these, or ""."""
-    return "" if links is not None or not needed else f"{', '.join(needed)}: {NO_LINKS}"

@@ -67,7 +67,7 @@ def _parked(turn: "Turn", number: bytes) -> PendingRow | None:
         return None
     row = decode_outbox_row(parked)
     version = turn.engine.reference.need(turn.transaction, row.version)
-    plan = version.actions[row.action]
+    plan = version.action(row.action)
     assert isinstance(plan, ChannelPlan), "only what goes to a channel is parked"
     return PendingRow(plan.lane, row.number, 0, 0, {}, row)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.journal import Did, HistoryAdded, Notified, StreamPosted
+from stagewheel.protocol.journal import ChatWritten, Did, HistoryAdded, Notified, StreamPosted
 from stagewheel.protocol.messages import (
     RecordCounts,
     RecordCountsQuery,
@@ -29,7 +29,11 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
-FACTS: Final[dict[str, type]] = {HISTORY: HistoryAdded, NOTIFICATION: Notified, STREAM: StreamPosted}
+FACTS: Final[dict[str, tuple[type, ...]]] = {
+    HISTORY: (HistoryAdded,),
+    NOTIFICATION: (Notified,),
+    STREAM: (StreamPosted, ChatWritten),
+}
 GROUPS: Final = ("", "rule", "author", "responsible", "stage", "item")
 
 

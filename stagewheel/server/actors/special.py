@@ -23,6 +23,7 @@ from stagewheel.protocol.messages import (
     PutEmployee,
     PutFileChunk,
     PutRuleset,
+    ReceiveChat,
     ReplyStream,
     Result,
     RetryDeadLetter,
@@ -31,6 +32,7 @@ from stagewheel.protocol.messages import (
     Suppress,
     Unsuppress,
 )
+from stagewheel.server.actors.chats import receive_chat
 from stagewheel.server.actors.completing import complete_delivery
 from stagewheel.server.actors.files import begin_file, drop_file, put_file_chunk
 from stagewheel.server.actors.holds import do_hold
@@ -142,10 +144,11 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     Hold: do_hold,
     SettlePoison: settle_poison,
     ReplyStream: reply_stream,
+    Suppress: suppress,
+    Unsuppress: unsuppress,
     BeginFile: begin_file,
     PutFileChunk: put_file_chunk,
     DropFile: drop_file,
-    Suppress: suppress,
-    Unsuppress: unsuppress,
     CompleteDelivery: complete_delivery,
+    ReceiveChat: receive_chat,
 }

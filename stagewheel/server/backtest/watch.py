@@ -201,5 +201,6 @@ PASSED_OVER: Final = frozenset(
         *(j.FieldsChanged, j.StepWaits, j.Dispatched, j.DeliveryTried, j.Notified, j.HistoryAdded),
         *(j.WorkflowStepped, j.WorkflowWaits, j.NothingChanged, j.StreamPosted, j.EmployeeChosen),
         j.DeliveryAwaited,
+        *(j.ChatBound, j.ChatReceived, j.ChatSent, j.ChatWritten),
     }
 )

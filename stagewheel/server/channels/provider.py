@@ -12,15 +12,16 @@ from msgspec import Struct
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import Delivery, Outcome, PoolSettings
 from stagewheel.server.limits import REASON_LENGTH_MAX
+from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-Content = SmsContent | CallContent
+Content = SmsContent | CallContent | ChatContent
 
 
 class Provider(Protocol):
-    """Who takes text messages or calls. Numbers are in E.164 when they come here."""
+    """Who takes text messages, calls or messages of chats. Numbers are in E.164 when they come here."""
 
     async def send(self, content: Content, delivery: Delivery) -> Outcome:
         """Hand it over once."""

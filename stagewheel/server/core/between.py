@@ -55,4 +55,15 @@ class CapAnswered(Struct, array_like=True, tag=124, tag_field="tag", gc=False):
     until_ms: int = 0
 
 
-Between = ItemLinked | ClientChanged | CapAsked | CapAnswered
+class ChatArrived(Struct, array_like=True, tag=143, tag_field="tag", gc=False):
+    """To an item that was made for a message in a chat: here is the message. It is no event any more."""
+
+    channel: str
+    chat: str
+    text: str
+    name: str = ""
+    message: str = ""
+    files: list[str] = []
+
+
+Between = ItemLinked | ClientChanged | CapAsked | CapAnswered | ChatArrived

@@ -207,7 +207,7 @@ def reached_client(d: Deciding, row: OutboxRow) -> None:
     version = d.facts.versions.get(row.version)
     if version is None or not version.tells_contact:
         return
-    action = version.actions[row.action]
+    action = version.action(row.action)
     if isinstance(action, ChannelPlan) and action.to_client and d.more.last_contact_ms < d.now_ms:
         d.set_more(last_contact_ms=d.now_ms)
         _rearm(d, ("last_contact_at",))

@@ -13,7 +13,14 @@ from msgspec.structs import force_setattr
 
 from stagewheel.server.core.events import Setting
 from stagewheel.server.core.lineage import Guards
-from stagewheel.server.core.plan_actions import ActionPlan, Condition, RunWorkflowPlan, StepsPlan, Text
+from stagewheel.server.core.plan_actions import (
+    ActionPlan,
+    ChannelPlan,
+    Condition,
+    RunWorkflowPlan,
+    StepsPlan,
+    Text,
+)
 from stagewheel.server.core.plan_steps import Wait, WorkflowPlan
 from stagewheel.server.core.working import Week, WorkingTime
 
@@ -165,10 +172,6 @@ class Version(Struct, frozen=True):
     tells_contact: bool = False  # does any of its files name last_contact_at?
     guards: Guards = Guards()
     steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow is called
-
-    def program(self, id_: str) -> WorkflowPlan:
-        """A workflow, or the steps of a rule, as an instance names it."""
-        return self.workflows.get(id_) or self.steps[id_]
     files: frozenset[str] = frozenset()  # ids of stored files that its actions name
     reply: ChannelPlan | None = None  # what an employee writes in a chat; behind all actions
 
@@ -177,3 +180,7 @@ class Version(Struct, frozen=True):
         if number == len(self.actions) and self.reply is not None:
             return self.reply
         return self.actions[number]
+
+    def program(self, id_: str) -> WorkflowPlan:
+        """A workflow, or the steps of a rule, as an instance names it."""
+        return self.workflows.get(id_) or self.steps[id_]

@@ -212,3 +212,18 @@ class ChannelPlan(ActionPlan):
 
     def __post_init__(self) -> None:
         self.lane = lane_of(self.channel, self.provider)
+
+
+class InvitePlan(ChannelPlan):
+    """H5: a text message with a link; whoever opens it has his chat bound to the item."""
+
+
+class HiddenChatPlan(ActionPlan):
+    """H4, `hidden`: a message in the chat that only employees see. `files` are names of fields, `stored` ids
+    of stored files.
+    """
+
+    to: Recipients
+    text: Text
+    files: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()

@@ -15,10 +15,12 @@ import msgspec
 from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import EventForwarded, SentToItem
 from stagewheel.protocol.messages import Client, CreateItem, Failed, Forwarded, RaiseEvent, Result
+from stagewheel.server.core.between import ChatArrived
+from stagewheel.server.core.chat import CHAT_MESSAGE, Said, said
 from stagewheel.server.core.client_desk import Desk
 from stagewheel.server.core.client_row import Link, Spread, cursor_of
-from stagewheel.server.core.effects import PutLink, SendToItem
-from stagewheel.server.core.events import hears, named
+from stagewheel.server.core.effects import BindChat, PutLink, SendToItem
+from stagewheel.server.core.events import by_machine, hears, named
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, LINKS_MAX, LINKS_SLICE, SPREADS_MAX
@@ -64,7 +66,7 @@ def client_event(desk: Desk, m: RaiseEvent) -> Result:
     m = named(m)
     row, source = desk.row, source_of(desk.facts, m)
     links = [link for link in desk.facts.links if has_trigger(desk.facts, link, m)]
-    if not links and source is not None and source.create:
+    if not links and source is not None and source.create and not by_machine(m):
         return _make_item(desk, source, m)
     if source is None or not source.to_all:
         return forward(desk, [max(links, key=_recency)] if links else [], m)
@@ -87,6 +89,8 @@ def forward(desk: Desk, links: list[Link], m: RaiseEvent, *, more: bool = False)
         event = RaiseEvent(link.item, m.by, m.at_ms, type=m.type, code=m.code, payload=m.payload)
         desk.effects.append(SendToItem(link.item, event, desk.lineage))
         desk.effects.append(PutLink(msgspec.structs.replace(link, reached_ms=desk.now_ms)))
+        if m.type == CHAT_MESSAGE:
+            _bind_chat(desk, link.item, m)
     items = [link.item for link in links]
     desk.did.append(EventForwarded(m.type, m.code, items))
     return Forwarded(items, more)
@@ -118,7 +122,19 @@ def _make_item(desk: Desk, source: SourcePlan, m: RaiseEvent) -> Result:
     link = Link(key, True, source.pipeline, desk.now_ms, desk.facts.position, desk.now_ms)
     desk.effects += [SendToItem(key, made, desk.lineage), PutLink(link)]
     desk.did += [EventForwarded(m.type, m.code, [], key), SentToItem(key, "CreateItem")]
+    told = _bind_chat(desk, key, m) if m.type == CHAT_MESSAGE else None
+    if told is not None:
+        first = ChatArrived(told.channel, told.chat, told.text, told.name, told.message, told.files)
+        desk.effects.append(SendToItem(key, first, desk.lineage))
     return Forwarded([], created=key)
+
+
+def _bind_chat(desk: Desk, key: str, m: RaiseEvent) -> Said | None:
+    """The chat's next message finds the item without asking here, also before the item has heard of it."""
+    told = said(m.payload, m.code)
+    if told is not None:
+        desk.effects.append(BindChat(key, told.channel, told.chat))
+    return told
 
 
 def _title(desk: Desk, source: SourcePlan, plan: PipelinePlan, m: RaiseEvent) -> str:

@@ -24,6 +24,7 @@ FORM_EVENTS: Final = ("form_submitted", "callback_form")
 RAISABLE: Final = tuple(name for name in EVENTS if name not in (FIELD_CHANGED, RESPONSIBLE_CHANGED))
 KINDS: Final = ("text", "number", "boolean")
 VISIT: Final = "visit"  # what an item's or contact's key is signed for in a link
+CHAT_PARTS: Final = ("chat", "text", "sender", "message", "files", "start")
 CLIENT_PARTS: Final = ("name", "email", "phone")
 
 
@@ -52,6 +53,30 @@ class FormConfig(Struct, frozen=True, forbid_unknown_fields=True):
     required: tuple[str, ...] = ()  # posted fields that must not be empty
     honeypot: str = ""  # a field that people don't see; what fills it is a program
     redirect: str = ""  # where a browser goes afterwards
+
+
+class TelegramConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.telegram.NAME]: `POST /telegram/NAME`, the webhook of a bot; the secret is the one it was set
+    with.
+    """
+
+    secret_env: str = ""
+    secret_file: str = ""
+
+
+class ChatConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """[edge.chats.NAME]: `POST /chats/NAME`, messages of another provider of chats, and where their parts
+    stand.
+    """
+
+    token_env: str = ""
+    token_file: str = ""
+    chat: str = "body.chat"
+    text: str = "body.text"
+    sender: str = "body.from"
+    message: str = "body.message"
+    files: str = "body.files"
+    start: str = "body.start"
 
 
 class EventsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +114,8 @@ class EdgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     metrics_token_file: str = ""
     hooks: dict[Name, HookConfig] = {}
     forms: dict[Name, FormConfig] = {}
+    telegram: dict[Name, TelegramConfig] = {}
+    chats: dict[Name, ChatConfig] = {}
     events: EventsConfig | None = None
     visits: VisitsConfig | None = None
 
@@ -100,6 +127,8 @@ class Secrets(Struct, frozen=True):
     metrics_token: bytes
     events_token: bytes
     hooks: Mapping[str, bytes]
+    telegram: Mapping[str, bytes] = {}
+    chats: Mapping[str, bytes] = {}
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -127,11 +156,19 @@ def check(config: EdgeConfig) -> Secrets:
             ipaddress.ip_address(address)
         except ValueError:
             raise OperatorError(f"edge.trusted_proxies: {address!r} is no IP address") from None
-    for name, count in (("hooks", len(config.hooks)), ("forms", len(config.forms))):
+    for name, count in (
+        ("hooks", len(config.hooks)),
+        ("forms", len(config.forms)),
+        ("telegram", len(config.telegram)),
+        ("chats", len(config.chats)),
+    ):
         if count > EDGE_ROUTES_MAX:
             raise OperatorError(f"edge.{name}: at most {EDGE_ROUTES_MAX}")
     for name, hook in config.hooks.items():
         _check_hook(f"edge.hooks.{name}", hook)
+    for name, chat in config.chats.items():
+        paths = {part: getattr(chat, part) for part in CHAT_PARTS}
+        _check_picks(f"edge.chats.{name}", {part: at for part, at in paths.items() if at or part == "chat"})
     for name, form in config.forms.items():
         _check_form(f"edge.forms.{name}", form)
     if config.events is not None:
@@ -155,7 +192,15 @@ def _secrets(config: EdgeConfig) -> Secrets:
         name: read_secret(f"edge.hooks.{name}", "token", hook.token_env, hook.token_file)
         for name, hook in config.hooks.items()
     }
-    return Secrets(key, metrics, events, hooks)
+    telegram = {
+        name: read_secret(f"edge.telegram.{name}", "secret", one.secret_env, one.secret_file)
+        for name, one in config.telegram.items()
+    }
+    chats = {
+        name: read_secret(f"edge.chats.{name}", "token", one.token_env, one.token_file)
+        for name, one in config.chats.items()
+    }
+    return Secrets(key, metrics, events, hooks, telegram, chats)
 
 
 def read_signing_key(config: EdgeConfig) -> bytes:
@@ -178,10 +223,11 @@ def _check_public_url(url: str) -> None:
 
 def _check_hook(where: str, hook: HookConfig) -> None:
     _check_types(f"{where}.on", [hook.on], RAISABLE)
-    for setting, path in (
-        ("item", hook.item),
-        *((f"payload.{name}", at) for name, at in hook.payload.items()),
-    ):
+    _check_picks(where, {"item": hook.item} | {f"payload.{name}": at for name, at in hook.payload.items()})
+
+
+def _check_picks(where: str, paths: Mapping[str, str]) -> None:
+    for setting, path in paths.items():
         try:
             read_pick(path)
         except ValueError as error:

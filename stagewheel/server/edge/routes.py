@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stagewheel.server.edge.answers import Refusal
+from stagewheel.server.edge.chats import Chats, Telegram
 from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.forms import Forms
 from stagewheel.server.edge.health import Health
@@ -34,6 +35,12 @@ def application(edge: Edge) -> Starlette:
         routes.append(Route("/forms/{name}", edge.endpoint("forms", forms.post), methods=["POST"]))
         preflight = edge.endpoint("forms", forms.preflight)
         routes.append(Route("/forms/{name}", preflight, methods=["OPTIONS"]))
+    if config.telegram:
+        post = edge.endpoint("telegram", Telegram(edge).post, has_token=True)
+        routes.append(Route("/telegram/{name}", post, methods=["POST"]))
+    if config.chats:
+        post = edge.endpoint("chats", Chats(edge).post, has_token=True)
+        routes.append(Route("/chats/{name}", post, methods=["POST"]))
     if config.events is not None:
         post = edge.endpoint("events", Events(edge).post, has_token=True)
         routes.append(Route("/events", post, methods=["POST"]))

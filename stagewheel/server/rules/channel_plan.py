@@ -6,6 +6,7 @@ from typing import Final
 
 from stagewheel.server.core.plan_actions import ChannelPlan, People
 from stagewheel.server.rules.channels_doc import ChannelDocument
+from stagewheel.server.rules.chat_doc import ChatDocument, InviteDocument
 from stagewheel.server.rules.document import Hours
 from stagewheel.server.rules.phone_doc import CallDocument, SmsDocument
 from stagewheel.server.rules.templates import carried
@@ -21,7 +22,7 @@ EXPIRES_ELSE: Final = "3d"
 
 def channel_plan(
     channel: str,
-    document: ChannelDocument | SmsDocument | CallDocument,
+    document: ChannelDocument | SmsDocument | CallDocument | ChatDocument | InviteDocument,
     roots: Iterable[str],
     where: Where,
     *,

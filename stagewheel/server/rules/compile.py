@@ -14,6 +14,7 @@ from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.calendars import compile_times
 from stagewheel.server.rules.caps import NO_CAPS, Caps, compile_caps
+from stagewheel.server.rules.chat import reply_plan
 from stagewheel.server.rules.check import warn
 from stagewheel.server.rules.compile_stages import Ids, compile_stages, compile_triggers
 from stagewheel.server.rules.compile_workflows import Start, called, compile_workflow
@@ -76,7 +77,9 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         pipelines=pipelines,
         workflows={plan.id: plan for plan, _ in workflows},
         actions=tuple(work.actions),
+        reply=reply_plan(len(work.actions)),
         steps=work.steps,
+        files=frozenset(work.files),
         fallback_user=merged.fallback_user,
         guards=merged.guards,
         generated=dates.generated(),

@@ -50,7 +50,14 @@ from stagewheel.server.scenarios.written_suppressions import (
     suppress,
     unsuppress,
 )
-from stagewheel.server.scenarios.written_tasks import PutTaskDoc, UpdateTaskDoc, put_task, update_task
+from stagewheel.server.scenarios.written_tasks import (
+    PutTaskDoc,
+    TaskDoc,
+    UpdateTaskDoc,
+    put_task,
+    task_of,
+    update_task,
+)
 
 
 class CommandDoc(Doc):
@@ -87,6 +94,7 @@ class CreateDoc(CommandDoc, kw_only=True):
     company: ClientDoc | None = None
     imported: bool = False
     repeat: dict[str, RepeatedDoc] = field(default_factory=dict)
+    tasks: list[TaskDoc] = field(default_factory=list)
 
 
 class UpdateDoc(CommandDoc, kw_only=True):
@@ -263,6 +271,7 @@ def _create(doc: CreateDoc, zone: ZoneInfo) -> CreateItem:
         company=client_of(doc.company),
         imported=doc.imported,
         repeat={rule: (one.times, parse_datetime(one.last, zone)) for rule, one in doc.repeat.items()},
+        tasks=[task_of(one, doc.item, zone) for one in doc.tasks],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from stagewheel.server.channels.base import Settings
+from stagewheel.server.channels.chat import ChatSettings
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.channels.phone import CallSettings, SmsSettings
 from stagewheel.server.channels.webhook import WebhookSettings
@@ -23,6 +24,7 @@ class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     webhook: WebhookSettings = WebhookSettings()
     sms: SmsSettings = SmsSettings()
     call: CallSettings = CallSettings()
+    chat: ChatSettings = ChatSettings()
 
 
 def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:

@@ -54,6 +54,7 @@ from stagewheel.server.links import Links
 from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
+from stagewheel.server.senders.files import FIRST_ID, Files
 from stagewheel.server.senders.inviting import invited
 from stagewheel.server.senders.ledger import Ledger
 from stagewheel.server.senders.link import SILENCE_S, Link
@@ -101,6 +102,7 @@ class SenderProcess:
         self._link = Link(
             shard_address, name, self, next(iter(self._lanes)), SENDER_FRAME_BYTES_MAX, silence_s
         )
+        self._files = Files(self._link.nudge)
         self._wall = False  # whether the shard's clock is this machine's
         self._closing = False
         self._all_taken = trio.Event()
@@ -137,6 +139,7 @@ class SenderProcess:
         self._wall = welcome.clock == "system"
         for message in self._ledger.begin_session(_now_ms()):
             self._link.send(message)
+        self._files.session_began()
         _log.info("session %d with the shard", welcome.session)
 
     def lost(self) -> None:
@@ -152,6 +155,8 @@ class SenderProcess:
         for number in self._versions.to_ask(now_ms):
             # The version's number is the query's id: there is one question a version at a time.
             self._link.send(Query(number, SourceQuery(number)))
+        for asked in self._files.due(now_ms):
+            self._link.send(asked)
 
     async def received(self, message: Message) -> None:
         """Jobs, the commit of reports, texts of versions."""
@@ -162,8 +167,12 @@ class SenderProcess:
                 self._ledger.taken(message.id)
                 if not self._ledger.untaken:
                     self._all_taken.set()
+            case Reply(id=number) if number >= FIRST_ID:
+                self._files.replied(message)
             case Reply():
                 await self._version_arrived(message)
+            case Refused(query=number) if number >= FIRST_ID:
+                self._files.refused(message)
             case Refused(query=number) if number >= 0:
                 self._version_missing(
                     number, f"{message.code}: {message.message}", message.code != "bad_query"
@@ -207,7 +216,7 @@ class SenderProcess:
         if isinstance(task, RefusedForGood):
             self._report(job.channel, job.number, task, row.attempt + 1)
         else:
-            task.lane = job.channel
+            task.lane, task.delivery.files = job.channel, self._files
             self._pool_of(task, lane[0]).submit(task)
 
     def _pool_of(self, task: pool.Task, usual: pool.Pool) -> pool.Pool:
