@@ -9,6 +9,7 @@
     fields: {amount: sum, tags: labels}    # field: column
     client: {key: "c:{id}", name: "{contact}", emails: [{from: mail, type: work}], phones: [mobile]}
     repeat: {thanks: "{thanked on}"}       # a rule that acted already, and when
+    tasks: [{name: "{to do}", deadline: "{until}", status: "{done}", statuses: {"yes": completed}}]
 
 Laws: without a mapping the columns (or the members of a JSON object) are the words of `create` themselves,
 with dots for what is inside: `fields.amount`, `client.name`, `client.email`. An empty value is no value.
@@ -38,6 +39,10 @@ COLUMN: Final = re.compile(r"\{([^{}]+)\}")
 YES, NO = frozenset({"true", "yes", "y", "1", "on"}), frozenset({"false", "no", "n", "0", "off"})
 SINGLE: Final = {"email": "emails", "phone": "phones"}  # a column for the first of a list
 ADDRESSES: Final = ("emails", "phones")
+OF_TASKS: Final = (
+    *("name", "ref", "description", "status", "deadline", "created_at", "responsible"),
+    *("workgroup", "rule", "stage"),
+)
 
 
 class AddressDoc(Doc):
@@ -60,6 +65,23 @@ class PersonDoc(Doc):
     fields: dict[Name, str] = field(default_factory=dict)
 
 
+class ImportTaskDoc(Doc):
+    """A task that an item brings along; there is none in a row that has no name for it."""
+
+    what: ClassVar[str] = "a task"
+    name: str
+    ref: str = ""
+    description: str = ""
+    status: str = ""
+    statuses: dict[str, str] = field(default_factory=dict)
+    deadline: str = ""
+    created_at: str = ""
+    responsible: str = ""
+    workgroup: str = ""
+    rule: str = ""
+    stage: str = ""
+
+
 class ImportDoc(Doc):
     """The mapping of an import."""
 
@@ -78,6 +100,7 @@ class ImportDoc(Doc):
     client: PersonDoc | None = None
     company: PersonDoc | None = None
     repeat: dict[Id, str] = field(default_factory=dict)
+    tasks: list[ImportTaskDoc] = field(default_factory=list)
     delimiter: str = ","
     separator: str = "|"  # between the values of a multiple field
 
@@ -104,6 +127,10 @@ class ImportMapping:
         yield from ((place / "fields" / name, column) for name, column in doc.fields.items())
         for rule, text in doc.repeat.items():
             yield from ((place / "repeat" / rule, name) for name in COLUMN.findall(text))
+        for number, one in enumerate(doc.tasks):
+            for key in OF_TASKS:
+                at = place / "tasks" / number / key
+                yield from ((at, name) for name in COLUMN.findall(getattr(one, key)))
         for kind in ("client", "company"):
             yield from _columns_of_person(getattr(doc, kind), place / kind)
 
@@ -126,8 +153,21 @@ class ImportMapping:
             "client": _person(doc.client, row),
             "company": _person(doc.company, row),
             "repeat": {rule: _filled(text, row) for rule, text in doc.repeat.items()},
+            "tasks": [task for one in doc.tasks if (task := self._task(one, row))],
         }
-        return {name: value for name, value in words.items() if value not in ("", None, {})}
+        return {name: value for name, value in words.items() if value not in ("", None, {}, [])}
+
+    def _task(self, doc: ImportTaskDoc, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A task as `create` has it; empty where the row has none."""
+        words: dict[str, Any] = {key: text for key in OF_TASKS if (text := _filled(getattr(doc, key), row))}
+        if "name" not in words:
+            return {}
+        if "status" in words:
+            words["status"] = doc.statuses.get(words["status"], words["status"])
+        if "responsible" in words:
+            whom = self.doc.employees.get(words["responsible"], words["responsible"])
+            words["responsible"] = int(whom) if str(whom).isdecimal() else whom
+        return words
 
     def command(
         self,

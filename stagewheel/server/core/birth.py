@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import Applied, CreateItem, Failed
@@ -19,6 +20,7 @@ from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, REPEATS_MAX
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.linking import place_at_birth, tell_clients
 from stagewheel.server.core.settle import end_list, settle, start_workflows
+from stagewheel.server.core.task_commands import bring
 
 TOLD = tuple(sorted(BUILT_IN_WRITABLE - {"title", "source"}))  # the fact says these two by themselves
 NO_ITEM = Failed("unknown_item", "no item has this key; create it first")
@@ -76,6 +78,8 @@ def create(
     values = _told(given, own)
     d.did.append(ItemCreated(plan.id, born.title, born.source, values, m.automation, m.entered_at_ms))
     stage = m.stage or plan.first
+    if m.tasks and (refused := bring(d, [replace(one, stage=one.stage or stage) for one in m.tasks])):
+        return Decision(None, None, refused, [], None)
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")

@@ -46,6 +46,19 @@ def put_task(d: Deciding, m: PutTask) -> Result:
     return Applied(d.item.entry) if m.quiet else _told(d, after, was)
 
 
+def bring(d: Deciding, brought: list[PutTask]) -> Failed | None:
+    """Tasks that an item brings along as it is created (1.12): nothing hears of their status."""
+    for m in brought:
+        task = _of_command(d, m, None)
+        wrong = _refuse(task)
+        if wrong is not None:
+            return wrong
+        if task.is_open and not tasks.has_room(d):
+            return Failed("too_many_tasks", tasks.TOO_MANY)
+        tasks.put(d, replace(task, responsible=_there(d, task.responsible)), None, task.rule, m.by)
+    return None
+
+
 def _of_command(d: Deciding, m: PutTask, before: Task | None) -> Task:
     """All that the command says; what a task keeps for good is that of the one it replaces."""
     item, at_ms = d.item, m.created_ms or d.now_ms

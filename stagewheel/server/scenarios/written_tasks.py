@@ -5,6 +5,7 @@
 from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import field
 
 from stagewheel.protocol.journal import TaskChanged, TaskPut
@@ -25,16 +26,12 @@ class CheckDoc(Doc):
     done: bool = False
 
 
-class PutTaskDoc(Doc):
-    """`put_task: {item: "deal:1", name: Call back, deadline: 2026-03-05T17:00}`; `task` is the number of one
-    that is replaced.
-    """
+class TaskDoc(Doc):
+    """A task as a person has it, or as an item brings it along."""
 
-    what: ClassVar[str] = "put_task"
+    what: ClassVar[str] = "a task"
     moment: ClassVar[str] = "deadline"
-    item: str
     name: str
-    task: int = 0
     ref: str = ""
     description: str = ""
     status: str = "new"
@@ -49,11 +46,22 @@ class PutTaskDoc(Doc):
     tags: list[str] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     result: str = ""
+    created_at: str | int = 0
     stage: str = ""
     pipeline: str = ""
     rule: str = ""
-    quiet: bool = False
     by: int = 0
+
+
+class PutTaskDoc(TaskDoc, kw_only=True):
+    """`put_task: {item: "deal:1", name: Call back, deadline: 2026-03-05T17:00}`; `task` is the number of one
+    that is replaced.
+    """
+
+    what: ClassVar[str] = "put_task"
+    item: str
+    task: int = 0
+    quiet: bool = False
     dedupe_key: str = ""
 
 
@@ -90,11 +98,15 @@ class UpdateTaskDoc(Doc):
 
 def put_task(doc: PutTaskDoc, zone: ZoneInfo) -> PutTask:
     """The command. ValueError: the deadline is no moment."""
+    made = task_of(doc, doc.item, zone)
+    return msgspec.structs.replace(made, task=doc.task, quiet=doc.quiet, dedupe_key=doc.dedupe_key)
+
+
+def task_of(doc: TaskDoc, item: str, zone: ZoneInfo) -> PutTask:
+    """A task of an item. ValueError: its deadline is no moment."""
     return PutTask(
-        doc.item,
+        item,
         doc.by,
-        dedupe_key=doc.dedupe_key,
-        task=doc.task,
         ref=doc.ref,
         name=doc.name,
         description=doc.description,
@@ -113,7 +125,7 @@ def put_task(doc: PutTaskDoc, zone: ZoneInfo) -> PutTask:
         stage=doc.stage,
         pipeline=doc.pipeline,
         rule=doc.rule,
-        quiet=doc.quiet,
+        created_ms=parse_datetime(doc.created_at, zone),
     )
 
 
