@@ -35,6 +35,9 @@ class Kind(IntEnum):
     JOBS = 14
     REPORTS = 15
     REPORTS_TAKEN = 16
+    REGISTER = 22
+    REGISTERED = 23
+    ACTION_JOBS = 24
     STORE_FILE = 17
 
 
@@ -56,6 +59,9 @@ Message = (
     | m.Jobs
     | m.Reports
     | m.ReportsTaken
+    | m.Register
+    | m.Registered
+    | m.ActionJobs
     | m.StoreFile
 )
 
@@ -76,6 +82,9 @@ TYPE_OF_KIND: Final[Mapping[Kind, type[Message]]] = {
     Kind.JOBS: m.Jobs,
     Kind.REPORTS: m.Reports,
     Kind.REPORTS_TAKEN: m.ReportsTaken,
+    Kind.REGISTER: m.Register,
+    Kind.REGISTERED: m.Registered,
+    Kind.ACTION_JOBS: m.ActionJobs,
     Kind.STORE_FILE: m.StoreFile,
 }
 KIND_OF_TYPE: Final[Mapping[type[Any], Kind]] = {

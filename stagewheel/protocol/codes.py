@@ -19,6 +19,7 @@ FAILED = {
     "internal": "deciding it failed with a bug; it is kept as poison under the number in the message",
     "deleted": "the item was deleted",
     "unknown_version": "the ruleset has no such version; it is not kept any more, or never was",
+    "unknown_action": "no application action is registered under this name",
     "unknown_delivery": "nothing of the item was dispatched under this number",
     "delivery_over": "the end of this delivery is known already: it was told, or it did not come in time",
     "unknown_message": "the item has no message of the activity stream with this number",

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from stagewheel.protocol.actions import DropAction as DropAction, RegisterAction as RegisterAction
 from stagewheel.protocol.activities import PutActivity as PutActivity, UpdateActivity as UpdateActivity
 from stagewheel.protocol.base import Command as Command
 from stagewheel.protocol.chat import ReceiveChat as ReceiveChat, SendChat as SendChat
@@ -300,6 +301,8 @@ AnyCommand = (
     | Suppress
     | Unsuppress
     | CompleteDelivery
+    | RegisterAction
+    | DropAction
     | BeginFile
     | PutFileChunk
     | DropFile

@@ -14,6 +14,18 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from stagewheel.protocol.actions import (
+    ActionJob as ActionJob,
+    ActionJobs as ActionJobs,
+    ActionSpec as ActionSpec,
+    ActionsQuery as ActionsQuery,
+    ActionView as ActionView,
+    DropAction as DropAction,
+    Register as Register,
+    RegisterAction as RegisterAction,
+    Registered as Registered,
+    ValueSpec as ValueSpec,
+)
 from stagewheel.protocol.activities import (
     ActivitiesQuery as ActivitiesQuery,
     ActivityView as ActivityView,
@@ -149,7 +161,7 @@ class Hello(Struct, array_like=True):
     version_max: int
     producer: bytes
     software: str = ""
-    role: str = "feed"  # feed | read | admin | sender
+    role: str = "feed"  # feed | read | admin | sender | worker
     instance: bytes = b""  # 16 random bytes of the client object: tells two processes with one name apart
     epoch: int = 0  # the epoch of this client object's last session; 0: it had none
 
@@ -279,11 +291,12 @@ class Pull(Struct, array_like=True):
 
 
 class Job(Struct, array_like=True, gc=False):
-    """One action to deliver: the outbox row and its number."""
+    """One action to deliver: the outbox row and its number; `handler`: how an application action is done."""
 
     channel: str
     number: int
     row: Raw
+    handler: ActionSpec | None = None
 
 
 class Jobs(Struct, array_like=True):

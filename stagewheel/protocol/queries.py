@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from stagewheel.protocol.actions import ActionsQuery as ActionsQuery, ActionView as ActionView
 from stagewheel.protocol.activities import ActivitiesQuery, ActivityView, CalendarQuery
 from stagewheel.protocol.chat import ChatView
 from stagewheel.protocol.commands import Client, StageMove
@@ -121,6 +122,7 @@ class HoldsQuery(Struct, array_like=True, tag=26):
 
 AnyQuery = (
     ItemQuery
+    | ActionsQuery
     | TimelineQuery
     | StageQuery
     | DeadLettersQuery

@@ -69,6 +69,16 @@ OUTBOX_ROWS_MAX: Final = 5_000_000  # beyond, admission answers `busy`
 SENDER_CREDIT_MAX: Final = 10_000  # rows that one sender session may have in hand, a channel
 JOBS_FRAME_MAX: Final = 256  # jobs in one frame to a sender
 
+# ---- application actions ----
+
+ACTIONS_MAX: Final = 1_000  # that are registered
+ACTION_VALUES_MAX: Final = 50  # parameters of one, and results
+ACTION_BYTES_MAX: Final = 32 * KIB  # of all that one registration says
+ACTION_TIMEOUT_MS_MAX: Final = 24 * 3600 * 1000
+WORKERS_MAX: Final = 1_000  # sessions of action workers
+HEARTBEAT_MS_MIN: Final = 100
+HEARTBEAT_MS_MAX: Final = 60_000
+
 # ---- holds ----
 
 HOLDS_MAX: Final = 1_000  # rules and pipelines that are stopped or paused

@@ -18,7 +18,8 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
 
-TIMED_OUT: Final = 1  # the step number in a timer's key that tells a time-out from a parked delivery
+TIMED_OUT: Final = 1  # the step number in a timer's key that tells a time-out from a parked delivery …
+EXPIRES: Final = 2  # … and one that nobody took
 
 
 def await_end(turn: "Turn", report: Report, row: OutboxRow) -> None:

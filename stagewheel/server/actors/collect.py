@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stagewheel.server.actors.activities import keep_activity
+from stagewheel.server.actors.awaiting import EXPIRES
 from stagewheel.server.actors.chats import bind_chat, keep_invitation, unbind_chat
 from stagewheel.server.actors.deliveries import park
 from stagewheel.server.actors.holds import keep_step
@@ -17,6 +18,7 @@ from stagewheel.server.core.effects import (
     BindChat,
     CountGuard,
     Effect,
+    ExpireDelivery,
     ForgetEmployee,
     KeepActivity,
     KeepDeadLetter,
@@ -38,7 +40,7 @@ from stagewheel.server.core.effects import (
     encode_dead_letter,
 )
 from stagewheel.server.core.inbox import MailboxRow
-from stagewheel.server.store.keys import u64
+from stagewheel.server.store.keys import timer_key, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -57,6 +59,13 @@ def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
     park(turn, effect.channel, effect.row, effect.due_ms)
     if effect.row.attempt:
         turn.engine.tally.retries += 1
+
+
+def _expire_delivery(turn: "Turn", key: bytes, effect: ExpireDelivery) -> None:
+    number = u64(effect.number)
+    row_key, value = timer_key(effect.due_ms, b"\x00" + number, EXPIRES), number + effect.channel.encode()
+    turn.batch.put(Table.TIMERS, row_key, value)
+    turn.engine.timers.add(effect.due_ms, row_key, value)
 
 
 def _keep_dead_letter(turn: "Turn", key: bytes, effect: KeepDeadLetter) -> None:
@@ -88,6 +97,7 @@ def _take_turn(turn: "Turn", key: bytes, effect: TakeTurn) -> None:
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveFromOutbox: _remove_from_outbox,
     ParkDelivery: _park_delivery,
+    ExpireDelivery: _expire_delivery,
     KeepDeadLetter: _keep_dead_letter,
     RemoveDeadLetter: _remove_dead_letter,
     SendToItem: _send_to_item,

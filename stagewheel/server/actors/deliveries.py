@@ -94,6 +94,16 @@ def _take_back(turn: "Turn", report: Report) -> None:
         handout.give_back(report.channel, report.number)
 
 
+def expire(turn: "Turn", value: bytes) -> None:
+    """The time of an action is over: it ends, unless somebody has it."""
+    turn.flush()
+    number, lane = read_u64(value), value[8:].decode()
+    moved = turn.transaction.get(Table.MOVED, u64(number))
+    present = read_u64(moved) if moved is not None else number
+    if not turn.engine.handout.has_taken(lane, present):
+        take_reports(turn, [Report(lane, present, "refused", "expired: nobody took it")])
+
+
 def unpark(turn: "Turn", value: bytes) -> None:
     """A delivery has waited: back to the end of its lane, unless its time is over or its hours are."""
     turn.flush()  # a driven clock may have parked it in this very turn

@@ -18,8 +18,18 @@ from stagewheel.errors import StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS, encode as encode_frame
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.messages import AnyCommand, Failed, Hello, Refused, Report, Result, StoreFile, Submit
-from stagewheel.server.actors import counters as counters_row, taking
+from stagewheel.protocol.messages import (
+    AnyCommand,
+    Failed,
+    Hello,
+    Refused,
+    Register,
+    Report,
+    Result,
+    StoreFile,
+    Submit,
+)
+from stagewheel.server.actors import counters as counters_row, registered, taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.files import Files, store_files
@@ -32,6 +42,7 @@ from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
+from stagewheel.server.actors.workers import Workers
 from stagewheel.server.core.inbox import ItemMessage
 from stagewheel.server.ingress.admission import (
     AdmissionLimits,
@@ -66,7 +77,12 @@ class Inbound(Struct, gc=False):
     hellos: list[tuple[bytes, Hello]] = []
     submits: list[tuple[bytes, Submit, int]] = []  # route, message, bytes of its payload
     reports: list[Report] = []
+    registers: list[tuple[bytes, Register]] = []
     files: list[tuple[bytes, StoreFile]] = []  # route, what a sender process stores
+
+    def is_empty(self) -> bool:
+        """Did nothing come in?"""
+        return not (self.hellos or self.submits or self.reports or self.registers or self.files)
 
 
 class Outbound(Struct, gc=False):
@@ -102,6 +118,7 @@ class Engine:
         self.admission = AdmissionLimits()
         self.backlog = Backlog()
         self.handout = HandOut()
+        self.workers = Workers()
         self.housekeeping = Housekeeping()
         self.background = Background(self.reference)
         self.files = Files()
@@ -124,6 +141,8 @@ class Engine:
             self.counters = counters_row.load(snapshot)
             self.reference.load(snapshot)
             self.reference.facts.record_next = self.counters.record
+            self.reference.facts.app_actions = registered.load(snapshot)
+            registered.hand_out_by(self)
             self.backlog.load(snapshot)
             self.background.load(snapshot)
             self.any_suppressed = any_in(snapshot)
@@ -150,6 +169,8 @@ class Engine:
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
         due_ms, later_ms = self.timers.next_due_ms(), self.background.due_ms(self.clock.now_ms())
+        if self.workers.sessions and (lost_ms := self.workers.next_ms()) is not None:
+            due_ms = lost_ms if due_ms is None else min(due_ms, lost_ms)
         if self.awaited.owners:
             due_ms = self.awaited.until_ms if due_ms is None else min(due_ms, self.awaited.until_ms)
         return due_ms if later_ms is None or (due_ms is not None and due_ms < later_ms) else later_ms
@@ -197,6 +218,10 @@ class Engine:
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
             take_reports(turn, inbound.reports)
+        if self.workers.sessions or inbound.registers:
+            self.workers.look(turn)
+            for route, register in inbound.registers:
+                turn.frames.append((route, *encode_frame(self.workers.register(turn, route, register))))
         if self.awaited.owners:
             taking.end_awaited(turn)
         turn.timers(due)
@@ -266,7 +291,8 @@ class Engine:
         key = producer_bytes(hello.producer)
         row = turn.transaction.get(Table.PRODUCERS, key)
         state = decode_producer(row) if row is not None else None
-        self.handout.lose(route)
+        if hello.role != "worker":
+            self.handout.lose(route)
         answer = self.sessions.hello(route, hello, state, turn.now_ms, self.shards, self.clock_name)
         if isinstance(answer, Refused):
             turn.frames.append((route, *encode_frame(answer)))
@@ -274,6 +300,8 @@ class Engine:
         welcome, after = answer
         if hello.role == "sender":
             taking.sender_came(turn, route, hello)
+        elif hello.role == "worker":
+            self.workers.came(turn, route, hello)
         if after is not None:
             turn.batch.put(Table.PRODUCERS, key, encode_producer(after))
             turn.flush()

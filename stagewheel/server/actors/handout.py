@@ -21,6 +21,8 @@ from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.store.base import Reads
 
+WORKERS = "app/"  # lanes that only action workers are given
+
 
 class Lane(Struct):
     """A lane's outbox as the hand-out sees it (`core/lanes.py`)."""
@@ -50,6 +52,11 @@ class HandOut:
         self.fresh: list[
             tuple[bytes, str, int]
         ] = []  # rows bound by the last `choose`: route, channel, number
+        self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
+        self.workers_apart = True  # False where one session plays all parts
+        self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
+        self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
+        self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
         self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
         self._going: list[Gone] = []
         self._back: list[tuple[str, int]] = []  # what senders give back without having begun it
@@ -67,6 +74,12 @@ class HandOut:
     def owner(self, route: bytes) -> bytes:
         """The sender process behind a route."""
         return self.owners.get(route, route)
+
+    def move(self, route: bytes, to: bytes) -> None:
+        """A session goes on over another route, with all that it has."""
+        for lane in self.lanes.values():
+            lane.credit.pop(route, None)
+            lane.taken.update((number, to) for number, owner in lane.taken.items() if owner == route)
 
     def lose(self, route: bytes) -> None:
         """A sender's session is over: what it had is handed out again."""
@@ -130,6 +143,8 @@ class HandOut:
         for name, lane in self.lanes.items():
             credits = self._credits(name, lane)
             for route, credit in list(credits.items()):
+                if name in self.at_once:
+                    credit = min(credit, self.at_once[name] - len(lane.taken))
                 if credit <= 0:
                     continue
                 owner = self.owner(route)
@@ -149,7 +164,9 @@ class HandOut:
         """Who takes how much of a lane. One of a provider that no sender knows is handed out with the
         channel's own, since a sender then says what is wrong; otherwise it would wait in silence.
         """
-        if lane.credit or BETWEEN not in name:
+        if name in self.to_channel:
+            lane = self.lanes[channel_of(name)]
+        if lane.credit or BETWEEN not in name or (self.workers_apart and name.startswith(WORKERS)):
             return lane.credit
         channel = self.lanes.get(channel_of(name))
         return channel.credit if channel is not None else lane.credit

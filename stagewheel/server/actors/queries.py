@@ -11,6 +11,7 @@ import msgspec
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.messages import (
+    ActionsQuery,
     ActivitiesQuery,
     AnyQuery,
     CalendarQuery,
@@ -51,6 +52,7 @@ from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.files import file_part, files
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
+from stagewheel.server.actors.registered import views
 from stagewheel.server.actors.suppression_queries import suppressed
 from stagewheel.server.actors.task_queries import one_task, open_tasks, tasks_that_fit
 from stagewheel.server.actors.version_queries import (
@@ -280,6 +282,7 @@ def _holds(engine: "Engine", reads: Reads, query: HoldsQuery) -> Page:
 
 ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     ItemQuery: _item,
+    ActionsQuery: views,
     TimelineQuery: _timeline,
     StageQuery: items_of_stage,
     DeadLettersQuery: _dead_letters,

@@ -16,6 +16,7 @@ from stagewheel.protocol.messages import (
     Applied,
     BeginFile,
     CompleteDelivery,
+    DropAction,
     DropDeadLetter,
     DropFile,
     Failed,
@@ -24,6 +25,7 @@ from stagewheel.protocol.messages import (
     PutFileChunk,
     PutRuleset,
     ReceiveChat,
+    RegisterAction,
     ReplyStream,
     Result,
     RetryDeadLetter,
@@ -39,6 +41,7 @@ from stagewheel.server.actors.holds import do_hold
 from stagewheel.server.actors.poison import settle_poison
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.actors.records import reply_stream
+from stagewheel.server.actors.registered import drop_action, register_action
 from stagewheel.server.actors.suppressions import suppress, unsuppress
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.hours import differs
@@ -150,5 +153,7 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     PutFileChunk: put_file_chunk,
     DropFile: drop_file,
     CompleteDelivery: complete_delivery,
+    RegisterAction: register_action,
+    DropAction: drop_action,
     ReceiveChat: receive_chat,
 }

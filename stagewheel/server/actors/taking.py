@@ -20,6 +20,7 @@ from msgspec import Struct
 from stagewheel.errors import StoreFull
 from stagewheel.protocol.messages import Hello, Job, Report
 from stagewheel.server.actors.deliveries import take_reports
+from stagewheel.server.core.lanes import provider_of
 from stagewheel.server.store.base import Batch, Reads
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
@@ -69,6 +70,8 @@ def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
         given = handout.choose(snapshot)
     finally:
         snapshot.close()
+    if handout.to_channel:
+        _tell_handlers(engine, given)
     if not handout.fresh or _committed(engine):
         return given
     kept = {(channel, number) for _, channel, number in handout.fresh}
@@ -80,6 +83,15 @@ def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
         for route, jobs in given
         if (left := [job for job in jobs if (job.channel, job.number) not in kept])
     ]
+
+
+def _tell_handlers(engine: "Engine", given: list[tuple[bytes, list[Job]]]) -> None:
+    """A sender is told with the job how an application action is done now (H8)."""
+    actions = engine.reference.facts.app_actions
+    for _, jobs in given:
+        for job in jobs:
+            if job.channel in engine.handout.to_channel:
+                job.handler = actions.get(provider_of(job.channel))
 
 
 def _committed(engine: "Engine") -> bool:

@@ -37,9 +37,9 @@ from stagewheel.protocol.messages import (
     UpdateTask,
 )
 from stagewheel.server.actors.activities import TurnDesk
-from stagewheel.server.actors.awaiting import TIMED_OUT, timed_out
+from stagewheel.server.actors.awaiting import EXPIRES, TIMED_OUT, timed_out
 from stagewheel.server.actors.collect import COLLECT
-from stagewheel.server.actors.deliveries import unpark
+from stagewheel.server.actors.deliveries import expire, unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.suppressions import lookup_in
@@ -302,6 +302,8 @@ class Turn:
             if row_key[8] == PARKED_LEAD:
                 if row_key[-1] == TIMED_OUT:
                     timed_out(self, value, due_ms)
+                elif row_key[-1] == EXPIRES:
+                    expire(self, value)
                 else:
                     unpark(self, value)
                 continue

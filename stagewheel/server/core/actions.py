@@ -13,6 +13,7 @@ from stagewheel.errors import RuleError
 from stagewheel.server.core.acting import FAILED, Acted, Asked
 from stagewheel.server.core.activity_actions import plan_activity
 from stagewheel.server.core.activity_plans import ActivityPlan
+from stagewheel.server.core.app_actions import call_app
 from stagewheel.server.core.chatting import invite, write_hidden
 from stagewheel.server.core.create_actions import create_client, create_from
 from stagewheel.server.core.deciding import Deciding
@@ -41,6 +42,7 @@ from stagewheel.server.core.plan_actions import (
     SetVarsPlan,
     StreamPlan,
 )
+from stagewheel.server.core.plan_app import AppPlan
 from stagewheel.server.core.plan_tasks import CompleteTasksPlan, CreateTaskPlan
 from stagewheel.server.core.record_actions import add_history, notify, post_stream
 from stagewheel.server.core.sending import send
@@ -57,6 +59,7 @@ def perform(d: Deciding, action: ActionPlan, asked: Asked) -> Acted:
 
 HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     ChannelPlan: send,
+    AppPlan: call_app,
     ChangeStagePlan: change_stage,
     DeleteItemPlan: delete_item,
     ChangeResponsiblePlan: change_responsible,

@@ -8,11 +8,13 @@ import msgspec
 
 from stagewheel.protocol.journal import DeadLettered, DeliveryTried
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, Acted
+from stagewheel.server.core.app_actions import APP, answered, attempts_of
 from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.chatting import sent as chat_sent
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
     DeadLetter,
+    ExpireDelivery,
     KeepDeadLetter,
     OutboxRow,
     ParkDelivery,
@@ -60,7 +62,8 @@ def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str
     """(`done` | `failed` | `retry`, reason): what a channel's answer comes to, by policy (8.2)."""
     row, outcome, reason = report.row, report.outcome, report.reason
     if outcome == "delivered":
-        return DONE, ""
+        wrong = answered(facts, report) if report.channel.startswith(APP) else ""
+        return (FAILED, wrong) if wrong else (DONE, "")
     if outcome == "refused":
         return FAILED, reason
     if outcome == EXPIRED:
@@ -70,7 +73,7 @@ def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str
     channel = plan if isinstance(plan, ChannelPlan) else None
     if outcome == "unknown" and channel is not None and not channel.unknown_retries:
         return FAILED, f"outcome unknown: {reason}"
-    attempts_max = channel.attempts_max if channel is not None else 10
+    attempts_max = attempts_of(facts, report) or (channel.attempts_max if channel is not None else 10)
     if row.attempt + 1 >= attempts_max:
         return FAILED, f"gave up after {row.attempt + 1} attempts: {reason}"
     if now_ms + max(0, report.delay_ms) > row.expires_ms:
@@ -133,6 +136,8 @@ def retried(d: Deciding, message: DeadLetterRetried) -> None:
     expires_ms = d.now_ms + plan.expires_ms
     row = msgspec.structs.replace(old, step=step, attempt=0, expires_ms=expires_ms, number=number)
     d.effects.append(RemoveDeadLetter(message.number))
+    if plan.channel == APP:
+        d.effects.append(ExpireDelivery(expires_ms + 1, plan.lane, number))
     d.did.append(DeliveryTried(old.rule, step, 0, "dead letter retried", d.now_ms))
     wrong = put_out(d, plan, row)
     if wrong:

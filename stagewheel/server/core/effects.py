@@ -99,6 +99,14 @@ encode_dead_letter = msgspec.msgpack.Encoder().encode
 decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode
 
 
+class ExpireDelivery(Struct, array_like=True, gc=False):
+    """At `due_ms` the action ends, unless somebody has taken it: nobody did in time."""
+
+    due_ms: int
+    channel: str
+    number: int
+
+
 class KeepDeadLetter(Struct, array_like=True, gc=False):
     """Store a dead letter under the number of its outbox row."""
 
@@ -230,6 +238,7 @@ Effect = (
     | DispatchAction
     | RemoveFromOutbox
     | ParkDelivery
+    | ExpireDelivery
     | KeepDeadLetter
     | RemoveDeadLetter
     | SendToItem

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from stagewheel.protocol.messages import Employee
+from stagewheel.protocol.messages import ActionSpec, Employee
 from stagewheel.server.core.client_row import Known, Link
 from stagewheel.server.core.desk import EMPTY_DESK, Desk
 from stagewheel.server.core.held import HoldRow
@@ -27,6 +27,7 @@ class Facts(Struct):
     clients: dict[str, Known] = {}  # of those that the message names, what this shard knows
     links: list[Link] = []  # for a client's decision: its links, as far as the message needs them
     links_left: bool = False  # there are more behind these
+    app_actions: dict[str, ActionSpec] = {}  # that are registered, by name (H8)
     record_next: int = 1  # of what is stored for people (kept.py)
     turns: dict[str, int] = {}  # round robins: "ruleset/rule" -> how many turns were taken
     holds: dict[str, HoldRow] = {}  # rules and pipelines that are stopped or paused, by `held.hold_key`

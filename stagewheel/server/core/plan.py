@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from stagewheel.protocol.messages import ActionSpec
 from stagewheel.server.core.events import Setting
 from stagewheel.server.core.lineage import Guards
 from stagewheel.server.core.plan_actions import (
@@ -169,6 +170,7 @@ class Version(Struct, frozen=True):
     fallback_user: int = 0
     generated: dict[str, str] = {}  # files that belong to the version besides those it was made of
     sources: tuple[SourcePlan, ...] = ()
+    app_actions: tuple[ActionSpec, ...] = ()  # that the ruleset declares (H8)
     tells_contact: bool = False  # does any of its files name last_contact_at?
     guards: Guards = Guards()
     steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow is called

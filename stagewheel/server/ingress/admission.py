@@ -30,7 +30,7 @@ from stagewheel.server import limits
 if TYPE_CHECKING:
     from stagewheel.server.ingress.sessions import Session
 
-ROLES: Final = frozenset({"feed", "read", "admin", "sender"})
+ROLES: Final = frozenset({"feed", "read", "admin", "sender", "worker"})
 SUBMITTING_ROLES: Final = frozenset({"feed", "admin"})
 
 

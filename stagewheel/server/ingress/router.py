@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import (
     Pull,
     Query,
     Refused,
+    Register,
     Reports,
     ReportsTaken,
     StoreFile,
@@ -94,7 +95,7 @@ class Router:
         for frame in self._frames:
             self.socket.send_nowait(*frame)
         self._frames.clear()
-        if inbound.hellos or inbound.submits or inbound.reports or inbound.files or is_due:
+        if is_due or not inbound.is_empty():
             self._turn(inbound)
         self._hand_out()
         self._between_turns()
@@ -115,7 +116,7 @@ class Router:
 
     def _drain(self) -> Inbound:
         """Take frames until a turn's worth of commands is together, with those that the last turn left."""
-        inbound = Inbound([], self._left, [])
+        inbound = Inbound([], self._left, [], registers=[])
         self._left = []
         frames = size = 0
         commands = sum(len(submit.commands) for _, submit, _ in inbound.submits)
@@ -145,7 +146,7 @@ class Router:
             self._query(route, message)
         elif isinstance(message, Subscribe | Credit | Unsubscribe):
             self._subscription(route, message)
-        elif isinstance(message, Pull | Reports):
+        elif isinstance(message, Pull | Reports | Register):
             self._sender(inbound, route, message)
         elif isinstance(message, StoreFile):
             self._store_file(inbound, route, message)
@@ -185,9 +186,13 @@ class Router:
         elif (refused := self.subscriptions.credit(route, message)) is not None:
             self._refuse(route, refused)
 
-    def _sender(self, inbound: Inbound, route: bytes, message: Pull | Reports) -> None:
+    def _sender(self, inbound: Inbound, route: bytes, message: Pull | Reports | Register) -> None:
         session = self.engine.sessions.get(route, self.engine.now_ms())
-        if session is None or self.senders.get(session.producer) != route:
+        if session is not None and session.role == "worker":
+            self._worker(inbound, route, message)
+        elif isinstance(message, Register):
+            self._refuse(route, Refused("hello_first", "say Hello as a worker first"))
+        elif session is None or self.senders.get(session.producer) != route:
             self._refuse(route, Refused("hello_first", "say Hello as a sender first"))
         elif isinstance(message, Pull) and not is_lane(message.channel):
             self._refuse(route, Refused("malformed", f"there is no channel {message.channel!r}"))
@@ -203,6 +208,20 @@ class Router:
             self._refuse(route, Refused("hello_first", "say Hello as a sender first", query=message.id))
         else:
             inbound.files.append((route, message))
+
+    def _worker(self, inbound: Inbound, route: bytes, message: Pull | Reports | Register) -> None:
+        worker = self.engine.workers.heard(route, self.engine.now_ms())
+        if isinstance(message, Register):
+            inbound.registers.append((route, message))
+        elif worker is None:
+            self._refuse(route, Refused("hello_first", "say Hello and Register first"))
+        elif isinstance(message, Reports):
+            inbound.reports += self.engine.workers.take(worker, message.reports)
+            self._taken.append((route, ReportsTaken(message.id)))
+        elif message.channel in worker.lanes:
+            self.engine.handout.pull(route, message.channel, message.credit)
+        else:
+            self._refuse(route, Refused("malformed", f"{message.channel!r} is no lane that was registered"))
 
     # ---------------------------------------------------------------- giving
 
@@ -232,8 +251,15 @@ class Router:
         if not handout.wants():
             return
         for route, jobs in hand_out(self.engine):
-            if not all(self.socket.send_nowait(route, *encode(Jobs(part))) for part in _frames_of(jobs)):
+            if route in self.engine.workers.sessions:
+                self._hand_to_worker(route, jobs)
+            elif not all(self.socket.send_nowait(route, *encode(Jobs(part))) for part in _frames_of(jobs)):
                 handout.lose(route)
+
+    def _hand_to_worker(self, route: bytes, jobs: list[Job]) -> None:
+        workers = self.engine.workers
+        if not self.socket.send_nowait(route, *encode(workers.jobs(self.engine, route, jobs))):
+            workers.unreachable(route)
 
     def _lagging(self) -> bool:
         return len(self.subscriptions) > 0 and self.subscriptions.lagging(self.engine.counters.position - 1)

@@ -15,6 +15,7 @@ from stagewheel.server.rules import (
     compile_records as records,
     tasks,
 )
+from stagewheel.server.rules.app import app
 from stagewheel.server.rules.chat import invite, send_chat
 from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.document_actions import (
@@ -37,6 +38,7 @@ from stagewheel.server.rules.document_actions import (
     WebhookDoc,
 )
 from stagewheel.server.rules.document_activities import CallActivityDoc, MeetingDoc, PlanActivityDoc
+from stagewheel.server.rules.document_app import AppDoc
 from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
 from stagewheel.server.rules.document_tasks import CompleteTasksDoc, CreateTaskDoc
 from stagewheel.server.rules.email import send_email
@@ -72,14 +74,15 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
     "plan_activity": PlanActivityDoc,
     "schedule_call": CallActivityDoc,
     "schedule_meeting": MeetingDoc,
+    "app": AppDoc,
 }
 ACTIONS_LATER = frozenset(
     {
         *("create_document", "create_qr"),
         *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
-        *("schedule_meeting", "ad_audience", "app"),
+        *("schedule_meeting", "ad_audience"),
         *("create_task", "complete_tasks"),
-        *("send_chat", "invite", "ad_audience", "app"),
+        *("send_chat", "invite", "ad_audience"),
     }
 )
 
@@ -108,6 +111,7 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     PlanActivityDoc: activities.plan_activity,
     CallActivityDoc: activities.schedule_call,
     MeetingDoc: activities.schedule_meeting,
+    AppDoc: app,
 }
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
+from stagewheel.server.rules.app import declared
 from stagewheel.server.rules.calendars import compile_times
 from stagewheel.server.rules.caps import NO_CAPS, Caps, compile_caps
 from stagewheel.server.rules.chat import reply_plan
@@ -44,6 +45,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     work.employees = frozenset(merged.employees) if merged.employees is not None else None
     work.providers = merged.providers
     work.link = merged.link
+    work.app_actions = declared(merged, log)
     zone = _zone(merged.timezone, merged.timezone_place, log)
     zones = {
         id_: _zone(one.doc.timezone, one.place / "timezone", log) if one.doc.timezone else zone
@@ -84,6 +86,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
         guards=merged.guards,
         generated=dates.generated(),
         sources=sources,
+        app_actions=tuple(work.app_actions.values()),
         tells_contact=any("last_contact_at" in text for text in files.values()),
     )
     return version, log.warnings

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import msgspec
+
 from stagewheel.server.core.events import RESPONSIBLE_CHANGED
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
 from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan, StepsPlan
 from stagewheel.server.rules.action_table import compile_action
+from stagewheel.server.rules.app import kinds_of_results
 from stagewheel.server.rules.caps import compile_caps
 from stagewheel.server.rules.changes import asked_of
 from stagewheel.server.rules.compile_workflows import compile_rule_steps
@@ -59,10 +62,21 @@ def _rules(stage: StageDoc, where: Where, ids: Ids) -> list[RulePlan]:
         ids.take("rule", doc.id, doc.place_ / "id")
         below = stage.rules[number + 1] if number + 1 < len(stage.rules) else None
         chained = below is not None and below.after_previous
-        plan = _rule(doc, len(plans), chained, where)
+        plan = _rule(doc, len(plans), chained, _behind(stage, number, where))
         if plan is not None:
             plans.append(plan)
     return plans
+
+
+def _behind(stage: StageDoc, number: int, where: Where) -> Where:
+    """The place of a rule: behind an application action it knows the results by name and type (H8)."""
+    action = stage.rules[number - 1].action if number and stage.rules[number].after_previous else None
+    named = action.get("action") if isinstance(action, dict) and action.get("do") == "app" else None
+    spec = where.work.app_actions.get(named) if isinstance(named, str) else None
+    if spec is None:
+        return where
+    names = msgspec.structs.replace(where.names, previous=kinds_of_results(spec))
+    return Where(where.place, names, where.pipeline, where.work, in_workflow=False)
 
 
 def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | None:

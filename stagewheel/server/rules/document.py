@@ -251,6 +251,7 @@ class RulesetDoc(Doc):
     entities: dict[Name, EntityDoc] = {}
     pipelines: dict[Id, PipelineDoc] = {}
     workflows: dict[Id, WorkflowDoc] = {}
+    actions: dict[Id, Any] = {}  # application actions; document_app.py
     sources: dict[Id, Any] = {}  # SourceDoc plus the setting of its event
     calendar: CalendarDoc | None = None
     quiet_hours: QuietDoc | None = None

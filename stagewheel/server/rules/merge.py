@@ -44,6 +44,7 @@ class Merged(Struct):
     pipelines: dict[str, Placed] = {}
     workflows: dict[str, Placed] = {}
     sources: dict[str, Placed] = {}
+    actions: dict[str, Placed] = {}
     caps: Placed | None = None
     timezone_place: Place = Place("")
     calendar: Placed | None = None
@@ -54,7 +55,7 @@ class Merged(Struct):
 
 def merge(files: Mapping[str, str], log: Log) -> Merged:
     """All documents among the files, in the order of their names, as one."""
-    merged = Merged(entities={}, pipelines={}, workflows={}, sources={})
+    merged = Merged(entities={}, pipelines={}, workflows={}, sources={}, actions={})
     written = [text for file, text in files.items() if file != GENERATED]
     if len(written) > RULESET_FILES_MAX or sum(map(len, written)) > RULESET_CHARS_MAX:
         log.mistake_at(
@@ -127,6 +128,7 @@ def _add(merged: Merged, value: Any, place: Place, said: dict[str, tuple[Any, Pl
         ("pipelines", doc.pipelines, merged.pipelines),
         ("workflows", doc.workflows, merged.workflows),
         ("sources", doc.sources, merged.sources),
+        ("actions", doc.actions, merged.actions),
     )
     for kind, docs, into in parts:
         for id_, part in docs.items():

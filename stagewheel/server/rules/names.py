@@ -105,6 +105,7 @@ class Names(Struct, frozen=True):
     employee: Mapping[str, Kind] = EMPLOYEE_KINDS
     employee_extra: bool = False
     variables: Mapping[str, Kind] | None = None
+    previous: Mapping[str, Kind] | None = None  # results of the action before, where they are declared
     contact: Mapping[str, Kind] = CLIENT_KINDS
     contact_extra: bool = False
     company: Mapping[str, Kind] = CLIENT_KINDS
@@ -127,6 +128,10 @@ class Names(Struct, frozen=True):
     def of_root(self, root: str, name: str) -> Kind:
         """The type of `root.name`, however deep; Unknown."""
         first, _, rest = name.partition(".")
+        if root == "previous" and self.previous is not None:
+            ask = "declare it under 'results:' of the action"
+            kind = _known(first, self.previous, extra=False, what="result of the action before", ask=ask)
+            return _below(f"previous.{first}", kind, rest)
         if root in ("trigger", "previous"):
             return ANY
         if root == "vars":

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.protocol.messages import ActionSpec
 from stagewheel.server.core.plan import EntityPlan, TimePlan
 from stagewheel.server.core.plan_actions import ActionPlan, CapPlan, Text
 from stagewheel.server.core.plan_steps import WorkflowPlan
@@ -53,6 +54,7 @@ class Work:
         self.times: Mapping[str, TimePlan] = {}  # by pipeline
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
+        self.app_actions: Mapping[str, ActionSpec] = {}  # that the ruleset declares
         self.link: Placed | None = None  # template of an item's address
         self._links: dict[str, Text] = {}  # by entity
         self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel

@@ -27,6 +27,7 @@ from stagewheel.server.actors.engine import Engine
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.channels.base import RefusedForGood
+from stagewheel.server.core.app_actions import PARAMETERS
 from stagewheel.server.core.calendar import DAY_MS, parse_duration
 from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.effects import OutboxRow
@@ -102,6 +103,7 @@ class Recorder:
     def deliver(self, engine: Engine) -> list[Report]:
         """Take what the engine would hand to senders, and report on it."""
         handout = engine.handout
+        handout.workers_apart = False
         for channel in OUTBOX_TABLES:
             if not self._of(channel).hold:
                 handout.pull(ROUTE, channel, SENDER_CREDIT_MAX)
@@ -131,6 +133,8 @@ class Recorder:
         if isinstance(task, Task) and isinstance(task.content, InviteContent):
             task.content = task.content.filled(INVITATION)
         values: dict[str, Any] = {} if isinstance(task, RefusedForGood) else _content(task.content)
+        if PARAMETERS in row.roots:
+            values[PARAMETERS] = row.roots[PARAMETERS]
         values |= {"item": row.key, "rule": row.rule, "attempt": row.attempt + 1}
         values |= {"outcome": report.outcome, "reason": report.reason}
         effect = self._open.pop((job.channel, row.number), None)

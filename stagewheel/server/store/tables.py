@@ -53,6 +53,7 @@ class Table(enum.IntEnum):
     SUPPRESSED = 40  # channel, 0, address as it is compared ‖ what was said of it, by kind
     OUTBOX_PROVIDERS = 41  # lane, NUL, u64 number ‖ as OUTBOX_EMAIL, for a provider that its rule names
     FILES = 39  # 0 and file id ‖ a stored file; 1 and u64 upload ‖ an upload that is not at its end
+    ACTIONS = 45  # name ‖ a registered application action
     PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
     CHATS = 42  # u16 length, provider, id of a chat ‖ the items it was bound to, the last one first
     INVITATIONS = 43  # u64 outbox number of its dispatch ‖ the item that the client was invited to, and when
