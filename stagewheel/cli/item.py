@@ -7,8 +7,10 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from stagewheel.cli.activities import COLUMNS, row
 from stagewheel.cli.connection import connected, server_options
 from stagewheel.cli.output import console, emit, json_option, moment, span, table
+from stagewheel.cli.task_table import task_table
 from stagewheel.errors import CallerError
 from stagewheel.protocol.messages import Address, ClientView, ItemView, LinkView, WaitingView
 
@@ -49,6 +51,12 @@ def show(out: Console, view: ItemView, now_ms: int) -> None:
         out.print(table(["waiting", "until", "in"], rows))
     else:
         out.print("\nnothing waits")
+    if view.activities:
+        out.print()
+        out.print(table(COLUMNS, [row(one) for one in view.activities], right="number"))
+    if view.tasks:
+        out.print()
+        out.print(task_table(view.tasks, now_ms))
 
 
 def _values(view: ItemView) -> list[tuple[str, str]]:

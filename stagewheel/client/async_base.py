@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from stagewheel.client import files, questions
+from stagewheel.client.activity_verbs import ActivityVerbs
 from stagewheel.client.async_streams import Rows, Subscription
 from stagewheel.client.core import ClientCore
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
 from stagewheel.client.outstanding import Feed
-from stagewheel.client.questions import EVERYTHING, Question
-from stagewheel.client.verbs import Verbs
+from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
 from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
@@ -53,7 +53,7 @@ class AsyncTicket:
         return self._ticket.outcome()
 
 
-class AsyncClient(Verbs[Awaitable[m.Result]]):
+class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
     """A client of one server; made by `open_client` of the two shells."""
 
     def __init__(
@@ -152,6 +152,16 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
         """Employees by id."""
         return self.ask(questions.employees())
 
+    def activities(
+        self, item: str = "", employee: int = 0, status: str = ""
+    ) -> AsyncIterator[m.ActivityView]:
+        """Activities of an item, or those for which an employee is responsible; `status` may be "open"."""
+        return self.ask(questions.activities(item, employee, status))
+
+    def calendar(self, employee: int, from_ms: int = 0, to_ms: int = 0) -> AsyncIterator[m.CalendarEntry]:
+        """What stands in the calendar of an employee, by its beginning."""
+        return self.ask(questions.calendar(employee, from_ms, to_ms))
+
     def records(self, kind: str, where: m.RecordFilter = EVERYTHING) -> AsyncIterator[m.RecordView]:
         """What is stored for people (history | notification | stream), newest first."""
         return self.ask(questions.records(kind, where))
@@ -161,6 +171,18 @@ class AsyncClient(Verbs[Awaitable[m.Result]]):
     ) -> dict[str, int]:
         """How many of them there are, by rule, author, responsible, stage or item; "" is all together."""
         return questions.added_up([row async for row in self.ask(questions.record_counts(kind, where, by))])
+
+    def tasks(self, where: m.TaskFilter = ALL_TASKS) -> AsyncIterator[m.TaskView]:
+        """Tasks, newest first."""
+        return self.ask(questions.tasks(where))
+
+    async def task(self, number: int) -> m.TaskView | None:
+        """A task by its number."""
+        return await self._first(questions.task(number))
+
+    async def task_by_ref(self, item: str, ref: str) -> m.TaskView | None:
+        """A task of an item by what the CRM calls it."""
+        return await self._first(questions.task_by_ref(item, ref))
 
     async def statistics(self) -> dict[str, Any]:
         """What the server has done."""

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
 from stagewheel.client import files, questions
+from stagewheel.client.activity_verbs import ActivityVerbs
 from stagewheel.client.core import ClientCore
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
-from stagewheel.client.questions import EVERYTHING, Question
-from stagewheel.client.verbs import Verbs
+from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
 from stagewheel.client.wire import Wire
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
@@ -48,7 +48,7 @@ class Ticket:
         return self._ticket.outcome()
 
 
-class Client(Verbs[m.Result]):
+class Client(ActivityVerbs[m.Result]):
     """A client of one server. `name` makes it exactly-once over restarts of its own; `timeout_s` bounds
     each wait.
     """
@@ -130,6 +130,14 @@ class Client(Verbs[m.Result]):
         """Employees by id."""
         return self.ask(questions.employees())
 
+    def activities(self, item: str = "", employee: int = 0, status: str = "") -> Iterator[m.ActivityView]:
+        """Activities of an item, or those for which an employee is responsible; `status` may be "open"."""
+        return self.ask(questions.activities(item, employee, status))
+
+    def calendar(self, employee: int, from_ms: int = 0, to_ms: int = 0) -> Iterator[m.CalendarEntry]:
+        """What stands in the calendar of an employee, by its beginning."""
+        return self.ask(questions.calendar(employee, from_ms, to_ms))
+
     def records(self, kind: str, where: m.RecordFilter = EVERYTHING) -> Iterator[m.RecordView]:
         """What is stored for people (history | notification | stream), newest first."""
         return self.ask(questions.records(kind, where))
@@ -137,6 +145,18 @@ class Client(Verbs[m.Result]):
     def record_counts(self, kind: str, where: m.RecordFilter = EVERYTHING, by: str = "") -> dict[str, int]:
         """How many of them there are, by rule, author, responsible, stage or item; "" is all together."""
         return questions.added_up(self.ask(questions.record_counts(kind, where, by)))
+
+    def tasks(self, where: m.TaskFilter = ALL_TASKS) -> Iterator[m.TaskView]:
+        """Tasks, newest first."""
+        return self.ask(questions.tasks(where))
+
+    def task(self, number: int) -> m.TaskView | None:
+        """A task by its number."""
+        return next(self.ask(questions.task(number)), None)
+
+    def task_by_ref(self, item: str, ref: str) -> m.TaskView | None:
+        """A task of an item by what the CRM calls it."""
+        return next(self.ask(questions.task_by_ref(item, ref)), None)
 
     def statistics(self) -> dict[str, Any]:
         """What the server has done."""

@@ -17,6 +17,7 @@ from stagewheel.protocol.journal import Record
 T = TypeVar("T")
 
 EVERYTHING = m.RecordFilter()
+ALL_TASKS = m.TaskFilter()
 PAGE_ROWS = 500  # a server may give fewer
 
 
@@ -141,12 +142,49 @@ def record_counts(kind: str, where: m.RecordFilter, by: str = "") -> Question[m.
     return Question(m.RecordCountsQuery(kind, where, by), m.RecordCounts, older)
 
 
+def tasks(where: m.TaskFilter) -> Question[m.TaskView]:
+    """Tasks, newest first."""
+
+    def older(_: m.TaskView | None, cursor: bytes) -> m.AnyQuery:
+        return m.TasksQuery(where, cursor, PAGE_ROWS)
+
+    return Question(m.TasksQuery(where, b"", PAGE_ROWS), m.TaskView, older)
+
+
+def task(number: int) -> Question[m.TaskView]:
+    """One task, or no row."""
+    return Question(m.TaskQuery(number), m.TaskView)
+
+
+def task_by_ref(item: str, ref: str) -> Question[m.TaskView]:
+    """One task by what the CRM calls it, or no row."""
+    return Question(m.TaskQuery(0, item, ref), m.TaskView)
+
+
 def added_up(pages: Iterable[m.RecordCounts]) -> dict[str, int]:
     """The counts of all pages, the largest first."""
     found: Counter[str] = Counter()
     for page in pages:
         found.update(page.counts)
     return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+
+def activities(item: str = "", employee: int = 0, status: str = "") -> Question[m.ActivityView]:
+    """Activities of an item, or those for which an employee is responsible; `status` may be "open"."""
+
+    def further(_: m.ActivityView | None, cursor: bytes) -> m.AnyQuery:
+        return m.ActivitiesQuery(item, employee, status, cursor, PAGE_ROWS)
+
+    return Question(m.ActivitiesQuery(item, employee, status, b"", PAGE_ROWS), m.ActivityView, further)
+
+
+def calendar(employee: int, from_ms: int = 0, to_ms: int = 0) -> Question[m.CalendarEntry]:
+    """What stands in the calendar of an employee, by its beginning."""
+
+    def further(_: m.CalendarEntry | None, cursor: bytes) -> m.AnyQuery:
+        return m.CalendarQuery(employee, from_ms, to_ms, cursor, PAGE_ROWS)
+
+    return Question(m.CalendarQuery(employee, from_ms, to_ms, b"", PAGE_ROWS), m.CalendarEntry, further)
 
 
 def statistics() -> Question[dict[str, Any]]:

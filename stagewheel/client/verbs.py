@@ -6,19 +6,12 @@ many uses `submit` or `send` with the commands themselves, where `Failed` is a v
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 
+from stagewheel.client.said import Common as Common, TaskChanges, TaskValues
 from stagewheel.protocol import messages as m
 
 R = TypeVar("R", covariant=True)
-
-
-class Common(TypedDict, total=False):
-    """What every command may say: on whose behalf, when it happened, and a key against doing it twice."""
-
-    by: int
-    at_ms: int
-    dedupe_key: str
 
 
 class Verbs(Generic[R]):
@@ -180,15 +173,24 @@ class Verbs(Generic[R]):
         """Write nothing of a channel to this address any more: unsubscribed | complained | bounced. `item` is
         where that was said.
         """
-        return self.do(
-            m.Suppress(item, **common, channel=channel, address=address, kind=kind, reason=reason)
-        )
+        return self.do(m.Suppress(item, **common, channel=channel, address=address, kind=kind, reason=reason))
 
     def unsuppress(
         self, channel: str, address: str, kind: str = "", *, item: str = "", **common: Unpack[Common]
     ) -> R:
         """The address may be written to again; with `kind`, only that one is taken back."""
         return self.do(m.Unsuppress(item, **common, channel=channel, address=address, kind=kind))
+
+    def put_task(self, key: str, name: str, *, task: int = 0, **values: Unpack[TaskValues]) -> R:
+        """Create a task of an item; or replace the one that `task` (its number) or `ref` names."""
+        return self.do(m.PutTask(key, task=task, name=name, **values))
+
+    def update_task(self, key: str, task: int | str, **changes: Unpack[TaskChanges]) -> R:
+        """Change a task of an item, named by its number, or by its ref. A new status is an event of the item;
+        the result says whether it moved (`Moved`, `NotMoved`).
+        """
+        number, ref = (task, "") if isinstance(task, int) else (0, task)
+        return self.do(m.UpdateTask(key, task=number, ref=ref, **changes))
 
     def settle_poison(self, number: int, *, retry: bool = False, **common: Unpack[Common]) -> R:
         """Decide a message once more that was put aside as poison, or forget it."""

@@ -19,8 +19,8 @@ stage: "{stage}"
 timezone: Europe/Rome
 employees: {Rosa Lind: 9}
 tasks:
-  - {name: "{to do}", ref: "t-{id}", deadline: "{until}", status: "{done}", statuses: {"yes": completed, "no": new},
-     responsible: "{who}"}
+  - {name: "{to do}", ref: "t-{id}", deadline: "{until}", responsible: "{who}", status: "{done}",
+     statuses: {"yes": completed, "no": new}}
   - {name: "{other}"}
 """
 
