@@ -26,6 +26,7 @@ class Content(Struct, frozen=True):
     subject: str = "Thank you"
     text: str = "Hello Ada,\n.\n..two dots\nYours"
     html: str = ""
+    unsubscribe: str = ""
     from_: str = "Sales <sales@example.com>"
 
 

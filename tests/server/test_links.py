@@ -5,7 +5,7 @@ import pytest
 from stagewheel.errors import CallerError, OperatorError
 from stagewheel.server.edge.config import EdgeConfig
 from stagewheel.server.edge.signing import BadSignature
-from stagewheel.server.links import CLICK, NO_LINKS, Clicked, Links, Origin, missing, open_links, read_link
+from stagewheel.server.links import CLICK, Clicked, Links, Origin, open_links, read_link
 
 KEY = b"k" * 32
 LINKS = Links("https://edge.shop.example/", KEY)
@@ -35,13 +35,10 @@ def test_a_link_that_could_not_be_read_is_not_made() -> None:
         LINKS.click(ORIGIN, "https://shop.example/" + "x" * 4_000)
 
 
-def test_without_a_public_address_there_are_no_links_and_the_reason_names_the_setting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_public_address_there_are_no_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_KEY", KEY.decode())
     assert open_links(None) is None
     assert open_links(EdgeConfig()) is None
-    assert missing(None, ["track"]) == f"track: {NO_LINKS}"
     links = open_links(EdgeConfig(public_url="https://edge.shop.example", signing_key_env="EDGE_KEY"))
     assert links is not None
     assert links.open(ORIGIN) == LINKS.open(ORIGIN)

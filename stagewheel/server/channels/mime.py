@@ -53,6 +53,8 @@ class Content(Protocol):
     @property
     def html(self) -> str: ...
     @property
+    def unsubscribe(self) -> str: ...
+    @property
     def calendar(self) -> str: ...
 
 
@@ -113,6 +115,7 @@ def build(
         *([f"Reply-To: {reply_to}\r\n"] if reply_to else []),
         f"X-Stagewheel-Item: {_ascii(delivery.item)}\r\n",
         f"X-Stagewheel-Rule: {_ascii(delivery.rule)}\r\n",
+        _unsubscribing(content.unsubscribe),
         "MIME-Version: 1.0\r\n",
     ]
     addresses = tuple(address for _, address in recipients)
@@ -150,6 +153,16 @@ def domain_of(content: Content) -> str:
 
 
 _FOLD = "\r\n "
+
+
+def _unsubscribing(url: str) -> str:
+    """The headers by which a mail program unsubscribes (RFC 2369), with one click where it is https (RFC
+    8058).
+    """
+    if not url:
+        return ""
+    one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if url.startswith("https://") else ""
+    return f"List-Unsubscribe:{_FOLD}<{url}>\r\n{one_click}"
 
 
 def _listed(to: Any) -> list[str]:

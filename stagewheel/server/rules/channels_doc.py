@@ -29,6 +29,7 @@ class EmailContent(Struct, frozen=True):
     subject: str
     text: str
     html: str
+    unsubscribe: str = ""  # the address by which a mail program unsubscribes the recipient
     calendar: str = ""  # an iCalendar request, beside the text
 
 

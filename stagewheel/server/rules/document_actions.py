@@ -159,16 +159,23 @@ class AddHistoryDoc(Doc):
     created_by: str = ""
 
 
+class TrackDoc(Doc):
+    """What is noticed of an e-mail: clicks on its links (G10), that it is opened (G9)."""
+
+    what: ClassVar[str] = "'track'"
+    clicks: bool = False
+    opens: bool = False
+
+
 class SendEmailDoc(Doc):
-    """H1, without attachments and tracking."""
+    """H1, without attachments."""
 
     what: ClassVar[str] = "send_email"
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"attachments", "track"}
-    )
+    later: ClassVar[frozenset[str]] = frozenset({"attachments", "track"})
     do: str
     subject: str
     body: str
+    track: TrackDoc | None = None
     transactional: bool = False
     sender: str = field(name="from", default="auto")
     to: RecipientDoc | int | str | list[int | str] | None = None

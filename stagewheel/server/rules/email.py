@@ -3,10 +3,11 @@
 from stagewheel.server.core.plan_actions import ActionPlan
 from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.channels_doc import EmailDocument, Recipient
-from stagewheel.server.rules.document_actions import RecipientDoc, SendEmailDoc
+from stagewheel.server.rules.document_actions import RecipientDoc, SendEmailDoc, TrackDoc
 from stagewheel.server.rules.people import RESPONSIBLE, SUPERVISOR, compile_people
 from stagewheel.server.rules.reader import shown
 from stagewheel.server.rules.templates import Made
+from stagewheel.server.rules.tracking import Track
 from stagewheel.server.rules.where import Where
 
 CLIENT = "client"
@@ -33,6 +34,8 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         subject=subject.text,
         text=None if html else body.text,
         html=body.text if html else None,
+        track=_track(doc.track, html, where),
+        unsubscribes=to.outside and not doc.transactional,
     )
     return channel_plan(
         "email",
@@ -47,6 +50,17 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         hours=doc.hours,
         provider=doc.provider,
     )
+
+
+def _track(doc: TrackDoc | None, html: bool, where: Where) -> Track:
+    if doc is None:
+        return Track()
+    if doc.opens and not html:
+        where.work.log.mistake(
+            where.place / "track" / "opens",
+            "opening is noticed by a picture, which only an HTML body has (a template NAME.html.j2)",
+        )
+    return Track(doc.clicks, doc.opens)
 
 
 def sent(source: str, key: str, where: Where, roots: set[str]) -> Made:

@@ -21,6 +21,7 @@ from jinja2.runtime import Context
 from markupsafe import escape as markup_of
 
 from stagewheel.server.core.calendar import parse_date, parse_datetime
+from stagewheel.server.core.scope import LinksMissing
 from stagewheel.server.limits import SENDER_TEXT_CHARS_MAX
 from stagewheel.server.rules.compare import EMPTY_VALUES, money as money_of, number
 
@@ -28,6 +29,9 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE: Final = "%Y-%m-%d"
 TIME: Final = "%H:%M"
 FORMAT_CHARS_MAX: Final = 100
+
+LINKS: Final = "_links"  # what makes links, as the context has it; no template can name it
+SENDER_FILTERS: Final = frozenset({"tracked"})  # of messages that a sender renders
 
 
 def _nothing(value: Any) -> bool:
@@ -205,6 +209,20 @@ def escape(value: Any) -> str:
     return "" if _nothing(value) else markup_of(value)
 
 
+@pass_context
+def tracked(context: Context, value: Any) -> str:
+    """An address that tells of the click and leads on to this one."""
+    if _nothing(value):
+        return ""
+    links = context[LINKS]
+    if links is None:
+        raise LinksMissing
+    url = _text(value).strip()
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"tracked: {url!r} is no web address")
+    return str(links.click(url))
+
+
 def _list(value: Any) -> Iterable[Any]:
     if _nothing(value):
         return []
@@ -243,6 +261,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "last": last,
     "urlencode": urlencode,
     "escape": escape,
+    "tracked": tracked,
 }
 TESTS: Final[dict[str, Callable[..., bool]]] = {
     "defined": lambda value: not _nothing(value),

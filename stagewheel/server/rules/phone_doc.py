@@ -83,7 +83,9 @@ class SmsDocument(Struct, frozen=True):
 
     def render(self, scope: Scope) -> SmsContent:
         """The message. Raises TemplateFailed."""
-        return SmsContent(self.provider, self.to.number(scope), self.text(scope).strip())
+        number = self.to.number(scope)
+        scope.to = ("sms", number)
+        return SmsContent(self.provider, number, self.text(scope).strip())
 
 
 class CallDocument(Struct, frozen=True):

@@ -27,11 +27,11 @@ from stagewheel.server.limits import (
     TEMPLATE_RANGE_MAX,
     TEMPLATE_ROUNDS_MAX,
 )
-from stagewheel.server.rules.filters import FILTERS, TESTS, empty
+from stagewheel.server.rules.filters import FILTERS, SENDER_FILTERS, TESTS, empty
 
 TEMPLATE_ROOTS: Final = (
     *("item", "client", "contact", "company", "responsible", "vars", "trigger", "task", "previous"),
-    *("now", "timezone"),
+    *("now", "timezone", "unsubscribe_url"),
 )
 JINJA_NAMES: Final = frozenset({"self", "super", "caller", "varargs", "kwargs"})
 DIGITS_MAX: Final = 10**30
@@ -153,6 +153,8 @@ def _complaint(node: nodes.Node, permitted: tuple[type[nodes.Node], ...]) -> str
         return f"'{node.name}' can't be given another value"
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         return f"there is no filter '{node.name}'; filters are {', '.join(sorted(FILTERS))}"
+    if isinstance(node, nodes.Filter) and node.name in SENDER_FILTERS and permitted is IN_TURN:
+        return f"the filter '{node.name}' makes links, which only a message that is sent has; it is not part"
     if isinstance(node, nodes.Test) and node.name not in TESTS:
         return f"there is no test '{node.name}'; tests are {', '.join(sorted(TESTS))}"
     if isinstance(node, nodes.For) and node.recursive:

@@ -11,11 +11,14 @@ from typing import Any, Final, NamedTuple
 from jinja2 import nodes
 
 from stagewheel.server.core.scope import BUILT_IN, Scope, client_view, employee_view
+from stagewheel.server.rules.filters import LINKS
 from stagewheel.server.rules.mistakes import listed, nearest
 from stagewheel.server.rules.names import ITEM_ATTRIBUTES, ITEM_KINDS, RECORD, SUPERVISOR, Names, Unknown
 from stagewheel.server.rules.sandbox import ABOVE, CALLABLES, ROUNDS, TEMPLATE_ROOTS, Rounds
+from stagewheel.server.rules.tracking import unsubscribe_url
 
-SIMPLE_ROOTS: Final = ("now", "timezone")
+SENDER_ROOTS: Final = ("unsubscribe_url",)  # of messages that a sender renders
+SIMPLE_ROOTS: Final = ("now", "timezone", *SENDER_ROOTS)
 VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
     "client": lambda scope: client_view(scope.client),
     "contact": lambda scope: client_view(scope.contact),
@@ -26,6 +29,7 @@ VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
     "task": lambda scope: scope.task,
     "previous": lambda scope: scope.previous,
     "now": lambda scope: scope.now_ms,
+    "unsubscribe_url": unsubscribe_url,
 }
 
 
@@ -49,6 +53,7 @@ def context_of(used: Used) -> Callable[[Scope], dict[str, Any]]:
             made[ABOVE] = employee_view(scope.supervisor)
         made["timezone"] = scope.zone.key
         made[ROUNDS] = Rounds()
+        made[LINKS] = scope.links
         if item:
             made["item"] = {name: read(scope) for name, read in item.items()}
         return made

@@ -15,7 +15,7 @@ from jinja2.meta import find_undeclared_variables
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.plan_actions import Text, Value
-from stagewheel.server.core.scope import Scope
+from stagewheel.server.core.scope import LinksMissing, Scope
 from stagewheel.server.limits import (
     SENDER_TEXT_CHARS_MAX,
     TEMPLATE_FILE_CHARS_MAX,
@@ -25,7 +25,7 @@ from stagewheel.server.limits import (
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.names import CARRIED, Names
 from stagewheel.server.rules.sandbox import Nothing, Sandbox, allowed
-from stagewheel.server.rules.template_names import Used, complaints_of, context_of
+from stagewheel.server.rules.template_names import SENDER_ROOTS, Used, complaints_of, context_of
 from stagewheel.server.rules.template_types import Types
 
 WHOLE_MAX: Final = 2**63 - 1
@@ -163,6 +163,8 @@ class Templates:
         good = True
         complaints = list(complaints_of(tree, undeclared, names, used))
         if strict:
+            links = sorted(used.roots.intersection(SENDER_ROOTS))
+            complaints += [(1, f"'{root}' is a link, which only what is sent has") for root in links]
             Types(names, lambda line, complaint: complaints.append((line, complaint))).look(tree)
         for line, complaint in complaints:
             self._complain(place, line, complaint)
@@ -225,7 +227,7 @@ class Templates:
                     chars += len(part)
                     if chars > chars_max:
                         raise TemplateFailed(f"{label}: the text has more than {chars_max} characters")
-            except TemplateFailed:
+            except (TemplateFailed, LinksMissing):
                 raise
             except Exception as error:  # whatever a template meets is between it and its author
                 raise _failed(label, error) from error
