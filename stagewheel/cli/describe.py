@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stagewheel.cli.abouts import About, Abouts, Versions, trigger_of
+from stagewheel.cli.describe_activities import SENTENCES as OF_ACTIVITIES
 from stagewheel.cli.describe_channels import SENTENCES as OF_CHANNELS
 from stagewheel.cli.describe_chat import SENTENCES as OF_CHATS
 from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
@@ -281,6 +282,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.StreamPosted: _posted,
         **OF_SUPPRESSIONS,
         **OF_TASKS,
+        **OF_ACTIVITIES,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"
         ),

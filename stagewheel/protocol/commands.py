@@ -90,6 +90,7 @@ class CreateItem(Command, tag=1):
     imported: bool = False  # moments of this entry that have passed skip their rules by default (1.12)
     repeat: dict[str, tuple[int, int]] = {}  # import: rule id -> (how often it acted, when last in ms) (1.9)
     tasks: list[PutTask] = []  # import: those that it brings along; nothing hears of them (1.12)
+    activities: list[PutActivity] = []  # import: those that it brings along (1.12)
 
 
 class UpdateItem(Command, tag=2):

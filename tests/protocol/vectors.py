@@ -103,6 +103,10 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "update_task": m.UpdateTask(
         "lead:1", by=3, task=12, status="completed", spent_ms=60_000, check={1: True}
     ),
+    "put_activity": m.PutActivity(
+        "lead:1", by=7, kind="meeting", text="Look at the roof", deadline_ms=1_790_000_000_000, room="Blue"
+    ),
+    "update_activity": m.UpdateActivity("lead:1", by=7, activity=3, status="completed", result="They buy"),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {
@@ -115,6 +119,7 @@ RESULTS: Final[Mapping[str, m.Result]] = {
         [m.Candidate("t1", "WON", "condition", [m.Test("amount", "gt", 100, 5, False)])],
     ),
     "published": m.Published("sales", 12, ["main.yaml:3: no timezone"], 4),
+    "activity_put": m.ActivityPut(3, 12),
     "forwarded": m.Forwarded(["lead:1"], True, "lead:2"),
 }
 
@@ -139,6 +144,8 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "links": m.LinksQuery("contact:17", b"\x01", 10),
     "tasks": m.TasksQuery(m.TaskFilter(responsible=7, status="open"), b"\x01", 50),
     "task": m.TaskQuery(12),
+    "activities": m.ActivitiesQuery(employee=7, status="open"),
+    "calendar": m.CalendarQuery(7, 1_790_000_000_000, 1_790_003_600_000),
 }
 
 RECORD: Final = journal.Record(
@@ -187,6 +194,10 @@ RECORD: Final = journal.Record(
         journal.TaskPut("r9", 14, {"name": "Call back", "status": "new", "responsible": 7}),
         journal.TaskChanged(14, {"status": "overdue"}, "new", why="deadline"),
         journal.TasksClosed("r10", [14]),
+        journal.ActivityPlanned("r11", 3, {"kind": "call", "text": "Call", "status": "planned"}, 7),
+        journal.ActivityChanged(3, {"status": "completed"}, "planned", why="left stage"),
+        journal.CalendarPut(3, [7, 9], 1_790_000_000_000, 1_790_003_600_000, "Call", "yellow", "", "Blue"),
+        journal.CalendarTaken(3, [9]),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
     ],

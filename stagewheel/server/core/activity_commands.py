@@ -78,7 +78,7 @@ def put_activity(d: Deciding, m: PutActivity) -> Result:
     refused = _refused(d, one, {"responsible", "invited"})
     if refused is not None:
         return refused
-    put(d, one, m.rule, m.by)
+    put(d, one, "", m.by)
     return ActivityPut(item.entry, one.number)
 
 

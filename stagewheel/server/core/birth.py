@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import Applied, CreateItem, Failed
+from stagewheel.server.core.activity_commands import put_activity
 from stagewheel.server.core.burial import bury
 from stagewheel.server.core.calendar import MOMENT_MS_MAX
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, begin
@@ -80,6 +81,10 @@ def create(
     stage = m.stage or plan.first
     if m.tasks and (refused := bring(d, [replace(one, stage=one.stage or stage) for one in m.tasks])):
         return Decision(None, None, refused, [], None)
+    for one in m.activities:
+        planned = put_activity(d, replace(one, stage=one.stage or stage))
+        if isinstance(planned, Failed):
+            return Decision(None, None, planned, [], None)
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")

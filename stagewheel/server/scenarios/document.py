@@ -41,6 +41,7 @@ from stagewheel.server.scenarios.steps import (
     Wait,
 )
 from stagewheel.server.scenarios.written import WORDS, read_command
+from stagewheel.server.scenarios.written_activities import ACTIVITY, CALENDAR
 from stagewheel.server.scenarios.written_people import EmployeeDoc, employee_of
 from stagewheel.server.scenarios.written_tasks import TASK
 
@@ -278,7 +279,7 @@ class _Reader:
         return ExpectDeadLetters(letters)
 
 
-EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream", TASK)
+EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream", TASK, ACTIVITY, CALENDAR)
 OTHER_WORDS: Final = (
     "wait",
     "channels",

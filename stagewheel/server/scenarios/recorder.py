@@ -12,6 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.journal import (
+    ActivityChanged,
+    ActivityPlanned,
+    CalendarPut,
+    CalendarTaken,
     ChatWritten,
     Dispatched,
     HistoryAdded,
@@ -37,6 +41,12 @@ from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 from stagewheel.server.scenarios.steps import ChannelDoc
+from stagewheel.server.scenarios.written_activities import (
+    ACTIVITY,
+    CALENDAR,
+    told_activity,
+    told_calendar,
+)
 from stagewheel.server.scenarios.written_tasks import TASK, told_task
 from stagewheel.server.senders.pool import Task
 from stagewheel.server.senders.rendering import read_row, render
@@ -87,6 +97,12 @@ class Recorder:
                     effect = Effect(channel_of(fact.channel), at_ms=record.at_ms)
                     self._open[fact.channel, fact.number] = effect
                     self._effects.append(effect)
+                elif isinstance(fact, ActivityPlanned | ActivityChanged):
+                    if (planned := told_activity(fact)) is not None:
+                        self._effects.append(Effect(ACTIVITY, planned | {"item": record.item}, record.at_ms))
+                elif isinstance(fact, CalendarPut | CalendarTaken):
+                    entry = told_calendar(fact) | {"item": record.item}
+                    self._effects.append(Effect(CALENDAR, entry, record.at_ms))
                 elif isinstance(fact, TaskPut | TaskChanged):
                     if (told := told_task(fact)) is not None:
                         self._effects.append(Effect(TASK, told | {"item": record.item}, record.at_ms))

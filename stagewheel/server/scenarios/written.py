@@ -35,6 +35,14 @@ from stagewheel.server.rules.document import Doc
 from stagewheel.server.rules.events import EVENTS, FURTHER, SETTINGS
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.reader import read
+from stagewheel.server.scenarios.written_activities import (
+    ActivityDoc,
+    PutActivityDoc,
+    UpdateActivityDoc,
+    activity_of,
+    put_activity,
+    update_activity,
+)
 from stagewheel.server.scenarios.written_chat import ChatDoc, WriteChatDoc, chat_of, write_chat_of
 from stagewheel.server.scenarios.written_people import (
     AddressDoc,
@@ -95,6 +103,7 @@ class CreateDoc(CommandDoc, kw_only=True):
     imported: bool = False
     repeat: dict[str, RepeatedDoc] = field(default_factory=dict)
     tasks: list[TaskDoc] = field(default_factory=list)
+    activities: list[ActivityDoc] = field(default_factory=list)
 
 
 class UpdateDoc(CommandDoc, kw_only=True):
@@ -272,6 +281,7 @@ def _create(doc: CreateDoc, zone: ZoneInfo) -> CreateItem:
         imported=doc.imported,
         repeat={rule: (one.times, parse_datetime(one.last, zone)) for rule, one in doc.repeat.items()},
         tasks=[task_of(one, doc.item, zone) for one in doc.tasks],
+        activities=[activity_of(one, doc.item, zone) for one in doc.activities],
     )
 
 
@@ -365,6 +375,8 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
         "unsuppress": Written(UnsuppressDoc, lambda d, _: unsuppress(d)),
         "put_task": Written(PutTaskDoc, put_task),
         "task": Written(UpdateTaskDoc, update_task),
+        "put_activity": Written(PutActivityDoc, put_activity),
+        "activity": Written(UpdateActivityDoc, update_activity),
         "employee": Written(EmployeeDoc, lambda d, _: PutEmployee("", employee=employee_of(d))),
         "put_client": Written(PutClientDoc, _put_client),
         "retry": Written(LetterDoc, lambda d, _: RetryDeadLetter("", d.by, number=d.letter)),
