@@ -1,4 +1,4 @@
-"""A server with mail in that all tests of a module share, and mails of people who write to it."""
+"""A server with mail in that all tests share, and mails of people who write to it."""
 
 import smtplib
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ CONFIG = InboundConfig(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that takes mails, with the rules above."""
     with pytest.MonkeyPatch.context() as environment:
@@ -75,14 +75,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(served: Served) -> Iterator[Client]:
     """To look at what became of a mail."""
     with served.client() as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def numbers() -> Iterator[int]:
     """Numbers of mails."""
     return count(1)
@@ -111,6 +111,7 @@ def send(
     post: smtplib.SMTP, content: EmailMessage | bytes, *to: str, sender: str = "ada@example.com"
 ) -> tuple[int, bytes]:
     """Give a mail to the server; the answer to its last line, or to what was refused first."""
+    post.ehlo_or_helo_if_needed()
     code, answer = post.mail(sender)
     if code != 250:
         return code, answer

@@ -156,7 +156,7 @@ def _content(message: Message, chars_max: int) -> tuple[str, list[Attachment]]:
             attachments.append(Attachment(name or type_.replace("/", "."), type_, part))
     text = plain or text_of(html)
     text = _TEXT_CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return valid(text).strip()[:chars_max], attachments
+    return valid(text).strip()[:chars_max].rstrip(), attachments
 
 
 def _disposition(part: Message) -> str:
