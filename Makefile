@@ -13,7 +13,7 @@ help:
 	@echo "make check      format, lint, types, and the laws of the house"
 	@echo "make format     put the code into the one format, and mend what lint can mend"
 	@echo "make crash      SIGKILL a loaded server 36 times and look whether every promise was kept"
-	@echo "make bench      every benchmark"
+	@echo "make bench      every benchmark, and a report with pictures in bench/results"
 	@echo "make install    the environment in .venv, with all the tools"
 	@echo "make clean      remove .venv and what tools left behind"
 
@@ -49,6 +49,7 @@ crash: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	@$(BIN)/python -m bench all
+	@$(BIN)/python -m bench report
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

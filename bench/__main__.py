@@ -2,7 +2,8 @@
 
 A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the
 one that was asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means
-by default. `all` runs every one with its defaults and keeps each result under `bench/results/`.
+by default. `all` runs every one with its defaults and keeps each result under `bench/results/`. `compare A B`
+shows two kept results side by side, `report` writes one page with pictures of all that are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     name = first.parse_known_args(argv[:1])[0].name
     if name not in known:
         asked = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-        asked.add_argument("name", choices=[*known, "all"])
+        asked.add_argument("name", choices=[*known, "all", "compare", "report"])
         asked.parse_args(argv[:1])
     benchmark = cast(Benchmark, importlib.import_module(f"bench.{name}"))
     parser = argparse.ArgumentParser(prog=f"python -m bench {benchmark.NAME}", description=benchmark.__doc__)
@@ -62,14 +63,36 @@ def run_all() -> int:
     results.mkdir(exist_ok=True)
     failed = 0
     for name in names():
+        if hasattr(importlib.import_module(f"bench.{name}"), "NEEDS"):
+            continue  # it measures what only a user can name
         print(f"{name} …", file=sys.stderr)
         failed += main([name, "--json", str(results / f"{name}.json")])
     return failed
 
 
+def run_compare(first: str, second: str) -> int:
+    """Two results side by side."""
+    from bench import compare
+
+    try:
+        for line in compare.lines(compare.read(first), compare.read(second)):
+            print(line)
+    except report.Failed as failed:
+        print(f"compare: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def main(argv: list[str]) -> int:
     if argv == ["all"]:
         return run_all()
+    if argv[:1] == ["compare"] and len(argv) == 3:
+        return run_compare(argv[1], argv[2])
+    if argv == ["report"]:
+        from bench import pages
+
+        print(pages.write())
+        return 0
     benchmark, args = parse(argv)
     try:
         result = benchmark.run(args)

@@ -1,0 +1,132 @@
+"""One report of all results that are kept: a Markdown page, and a picture where people would rather look.
+
+`python -m bench report` reads `bench/results/*.json` and writes `REPORT.md` and PNG files beside them.
+Nothing is measured and no figure is typed: what the page says stands in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench import compare
+
+RESULTS: Final = Path(__file__).parent / "results"
+SIZE: Final = (8.0, 4.5)
+DPI: Final = 110
+
+
+def write(folder: Path = RESULTS) -> Path:
+    """Draw and write all of it; the page."""
+    results = {}
+    for path in sorted(folder.glob("*.json")):
+        result = msgspec.json.decode(path.read_bytes())
+        results[result["benchmark"]] = result
+    page = folder / "REPORT.md"
+    text = ["# What was measured", ""]
+    for name, result in results.items():
+        text += [f"## {name}", ""]
+        picture = _picture(name, result, folder)
+        if picture is not None:
+            text += [f"![{name}]({picture.name})", ""]
+        text += [*_table(result), "", _made_on(result.get("machine", {})), ""]
+    page.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+    return page
+
+
+def _table(result: Mapping[str, Any]) -> Iterator[str]:
+    yield "| figure | value |"
+    yield "|---|---:|"
+    for name, value in compare.figures(result):
+        yield f"| {name} | {value:,.6g} |"
+
+
+def _made_on(told: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in told.get("versions", {}).items())
+    return (
+        f"Measured on {told.get('processor', '?')}, {told.get('cores', '?')} cores, a flush of 4 KiB in "
+        f"{told.get('fdatasync_4k_us', '?')} µs; {versions}."
+    )
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def _picture(name: str, result: Mapping[str, Any], folder: Path) -> Path | None:
+    draw = PICTURES.get(name)
+    if draw is None:
+        return None
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+    draw(figure.add_subplot(), result)
+    path = folder / f"{name}.png"
+    figure.savefig(path, metadata={"Software": "stagewheel bench"})
+    return path
+
+
+def _latency(axes: Any, result: Mapping[str, Any]) -> None:
+    for rate, told in result["at_events_per_s"].items():
+        points = [(100 / (100 - rank), ms) for rank, ms in told["curve"] if rank < 100]
+        held = "" if told["held"] else " (not held)"
+        axes.plot(*zip(*points, strict=True), label=f"{float(rate):,.0f} events/s{held}")
+    axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="ms", title="From due to answered")
+    axes.set_xticks([1, 10, 100, 1000, 10000], ["0", "90", "99", "99.9", "99.99"])
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend()
+
+
+def _storm(axes: Any, result: Mapping[str, Any]) -> None:
+    for key, label in (
+        ("new_events_before_ms", "new events before"),
+        ("new_events_meanwhile_ms", "new events meanwhile"),
+        ("late_ms", "lateness of timers"),
+    ):
+        points = [(100 / (100 - rank), ms) for rank, ms in result[key]["curve"] if rank < 100]
+        axes.plot(*zip(*points, strict=True), label=label)
+    axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="ms", title="A storm of timers")
+    axes.set_xticks([1, 10, 100, 1000, 10000], ["0", "90", "99", "99.9", "99.99"])
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend()
+
+
+def _growth(axes: Any, result: Mapping[str, Any]) -> None:
+    counts = [case["items"] for case in result["cases"]]
+    axes.plot(counts, [case["us_per_event"] for case in result["cases"]], "o-", label="stagewheel")
+    axes.plot(counts, [case["ceiling_us_per_event"] for case in result["cases"]], "o-", label="null pipeline")
+    axes.set(xscale="log", ylim=(0, None), xlabel="items stored", ylabel="µs", title="Time an event")
+    axes.grid(True, alpha=0.3)
+    axes.legend()
+
+
+def _memory(axes: Any, result: Mapping[str, Any]) -> None:
+    axes.plot(result["anonymous_mb_over_time"], "o-")
+    axes.set(
+        ylim=(0, None), xlabel="look", ylabel="MB", title="Anonymous memory of all processes, under load"
+    )
+    axes.grid(True, alpha=0.3)
+
+
+def _client(axes: Any, result: Mapping[str, Any]) -> None:
+    for shell, sizes in result["events_per_s"].items():
+        axes.plot([int(size) for size in sizes], list(sizes.values()), "o-", label=shell)
+    axes.set(
+        xscale="log", ylim=(0, None), xlabel="commands a batch", ylabel="events/s", title="Client library"
+    )
+    axes.grid(True, alpha=0.3)
+    axes.legend()
+
+
+PICTURES: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
+    "latency": _latency,
+    "timer_storm": _storm,
+    "growth": _growth,
+    "memory": _memory,
+    "client": _client,
+}
