@@ -47,6 +47,11 @@ class ChatSettings(PoolSettings, frozen=True, kw_only=True):
         return members_of(self, self.providers)
 
     @property
+    def serves(self) -> bool:
+        """Not without a provider."""
+        return bool(self.providers)
+
+    @property
     def usual(self) -> str:
         """The provider of an invitation that names none; "" if that is not said."""
         return usual_of(self.provider, self.providers)

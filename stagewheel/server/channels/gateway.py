@@ -16,6 +16,7 @@ from jinja2 import Template, TemplateError
 from msgspec import field
 
 from stagewheel.errors import OperatorError
+from stagewheel.server.channels.attachments import fetch
 from stagewheel.server.channels.base import (
     Delivered,
     Delivery,
@@ -25,6 +26,7 @@ from stagewheel.server.channels.base import (
     Retry,
     Unknown,
 )
+from stagewheel.server.channels.file_store import File
 from stagewheel.server.channels.provider import (
     Answer,
     Content,
@@ -35,6 +37,7 @@ from stagewheel.server.channels.provider import (
 )
 from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.limits import CHAT_FILES_BYTES_MAX
 from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import SmsContent
 from stagewheel.server.rules.sandbox import Sandbox, allowed
@@ -51,6 +54,7 @@ class GatewaySettings(
     body: str = ""  # a template; or one of these two, whose texts are templates:
     json: dict[str, Any] = field(default_factory=dict)
     form: dict[str, str] = field(default_factory=dict)
+    file_field: str = ""  # of chats: the field of `form` that carries each attachment
     key_header: str = ""  # the header that carries the idempotency key
     secret_env: str = ""
     secret_file: str = ""
@@ -68,6 +72,8 @@ class GatewaySettings(
         check_url(where, "url", self.url.partition("{{")[0])
         if sum(map(bool, (self.body, self.json, self.form))) > 1:
             raise OperatorError(f"{where}: one of body, json and form")
+        if self.file_field and not self.form:
+            raise OperatorError(f"{where}: file_field goes with form: files are fields of a form")
         if bool(self.state) != bool(self.states):
             raise OperatorError(f"{where}: state and states belong together")
         self.templates(where)
@@ -104,16 +110,25 @@ class Gateway:
         self._name, self._settings, self._made, self._secret = name, settings, made, secret
         # Loaded here, so that a process that only reads settings loads no HTTP library.
         from stagewheel.server.channels.connections import Connections
+        from stagewheel.server.channels.multipart import multipart
 
-        self._connections = Connections(name, pool)
+        self._connections, self._multipart = Connections(name, pool), multipart
 
     async def send(self, content: Content, delivery: Delivery) -> Outcome:
         """One request."""
         settings, values = self._settings, self._values(content, delivery)
+        files: list[File] = []
+        if isinstance(content, ChatContent) and content.files:
+            if not settings.file_field:
+                return RefusedForGood(f"{self._name} takes no files: its section has no file_field")
+            found = await fetch(content.files, delivery.files, CHAT_FILES_BYTES_MAX)
+            if not isinstance(found, list):
+                return found
+            files = found
         try:
             url = self._text(settings.url, _quoted(values))
             headers = {name: " ".join(self._text(v, values).split()) for name, v in settings.headers.items()}
-            body = self._body(headers, values)
+            body = self._body(headers, values, files)
         except Exception:  # whatever a template of the configuration meets
             return RefusedForGood(f"a template of {self._name} fails on this message")
         if settings.key_header:
@@ -137,8 +152,12 @@ class Gateway:
         text = content.say.text if content.say is not None else ""
         return values | {"from": origin, "say": say, "play": content.play, "text": text}
 
-    def _body(self, headers: dict[str, str], values: Mapping[str, Any]) -> bytes:
+    def _body(self, headers: dict[str, str], values: Mapping[str, Any], files: list[File]) -> bytes:
         settings = self._settings
+        if files:
+            fields = {name: self._text(v, values) for name, v in settings.form.items()}
+            headers["Content-Type"], body = self._multipart(fields, settings.file_field, files)
+            return body
         if settings.json:
             headers.setdefault("Content-Type", "application/json")
             return msgspec.json.encode(self._filled(settings.json, values))

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.errors import OperatorError
+from stagewheel.server.channels.attachments import fetch
 from stagewheel.server.channels.base import (
     Delivered,
     Delivery,
@@ -28,17 +29,18 @@ from stagewheel.server.channels.base import (
     Retry,
     Unknown,
 )
+from stagewheel.server.channels.file_store import File
 from stagewheel.server.channels.provider import Answer, Content, Provider, check_url, reason
 from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
-from stagewheel.server.limits import CHAT_PARTS_MAX, CHATS_UNDER_WAY_MAX
+from stagewheel.server.limits import CHAT_FILES_BYTES_MAX, CHAT_PARTS_MAX, CHATS_UNDER_WAY_MAX
 from stagewheel.server.rules.chat_doc import ChatContent
 
 TEXT_MAX: Final = 4_096  # UTF-16 units, as Telegram's clients count
 TOKEN: Final = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{30,100}")
 USERNAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{3,31}")
 BOT: Final = frozenset({401, 404})
-HEADERS: Final = {"Accept": "application/json", "Content-Type": "application/json"}
+CAPTION_MAX: Final = 1_024
 AFTER_MS_MAX: Final = 86_400_000
 
 
@@ -79,6 +81,7 @@ class Part(Struct, frozen=True):
 
     method: str
     fields: dict[str, Any]
+    file: File | None = None
 
 
 class Telegram:
@@ -90,14 +93,18 @@ class Telegram:
         self._out: OrderedDict[str, list[str]] = OrderedDict()  # key -> message ids of the parts that are out
         # Loaded here, so that a process that only reads settings loads no HTTP library.
         from stagewheel.server.channels.connections import Connections
+        from stagewheel.server.channels.multipart import multipart
 
-        self._connections = Connections(name, pool)
+        self._connections, self._multipart = Connections(name, pool), multipart
 
     async def send(self, content: Content, delivery: Delivery) -> Outcome:
         """Send what is not out yet of a message."""
         if not isinstance(content, ChatContent):
             return RefusedForGood(f"{self._name} takes messages of chats only")
-        parts = self._parts(content)
+        files = await fetch(content.files, delivery.files, CHAT_FILES_BYTES_MAX)
+        if not isinstance(files, list):
+            return files
+        parts = self._parts(content, files)
         if isinstance(parts, RefusedForGood):
             return parts
         out = self._out.pop(delivery.key, [])
@@ -108,15 +115,22 @@ class Telegram:
                 return outcome
             out.append(outcome)
         detail: dict[str, Any] = {"address": content.to, "provider": self._name, "status": "sent"}
-        return Delivered(detail | {"message_id": out[-1], "messages": out})
+        names = [one.view.name for one in files]
+        return Delivered(detail | {"message_id": out[-1], "messages": out, "files": names})
 
     async def _ask(self, part: Part) -> str | Outcome:
         """The id of the message, or why there is none."""
-        body = msgspec.json.encode(part.fields)
-        answer = await self._connections.ask("POST", self._url + part.method, dict(HEADERS), body)
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        body = b""
+        if part.file is None:
+            body = msgspec.json.encode(part.fields)
+        else:
+            fields = {name: _form_text(value) for name, value in part.fields.items()}
+            headers["Content-Type"], body = self._multipart(fields, "document", [part.file])
+        answer = await self._connections.ask("POST", self._url + part.method, headers, body)
         return _outcome(self._name, answer) if isinstance(answer, Answer) else answer
 
-    def _parts(self, content: ChatContent) -> list[Part] | RefusedForGood:
+    def _parts(self, content: ChatContent, files: list[File]) -> list[Part] | RefusedForGood:
         if content.html and units(content.text) > TEXT_MAX:
             return RefusedForGood(f"a message as HTML has at most {TEXT_MAX} characters")
         texts = cut(content.text, TEXT_MAX)
@@ -129,7 +143,11 @@ class Telegram:
             common["protect_content"] = True
         if content.html:
             common["parse_mode"] = "HTML"
+        documents = [dict(common) for _ in files]
+        if documents and len(texts) == 1 and units(texts[0]) <= CAPTION_MAX:
+            documents[0]["caption"] = texts.pop()
         parts = [Part("sendMessage", {**common, "text": text}) for text in texts]
+        parts += [Part("sendDocument", one, file) for one, file in zip(documents, files, strict=True)]
         return parts or RefusedForGood("the message is empty")
 
     def _remember(self, key: str, out: list[str]) -> None:
@@ -161,6 +179,11 @@ def _after_ms(body: dict[str, Any]) -> int | None:
     parameters = body.get("parameters")
     after_s = parameters.get("retry_after") if isinstance(parameters, dict) else None
     return min(after_s * 1000, AFTER_MS_MAX) if isinstance(after_s, int) and after_s > 0 else None
+
+
+def _form_text(value: Any) -> str:
+    """A value as a field of a form has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_number(text: str) -> bool:

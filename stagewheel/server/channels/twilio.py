@@ -28,6 +28,7 @@ from stagewheel.server.channels.base import (
 from stagewheel.server.channels.provider import Answer, Content, Provider, check_url, reason
 from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent, Speech
 
 TWIML_CHARS_MAX = 4_000
@@ -84,6 +85,8 @@ class Twilio:
 
     async def send(self, content: Content, delivery: Delivery) -> Outcome:
         """Create a Message or a Call."""
+        if isinstance(content, ChatContent):
+            return RefusedForGood(f"{self._name} takes text messages and calls only")
         fields = self._message(content) if isinstance(content, SmsContent) else self._call(content)
         if isinstance(fields, RefusedForGood):
             return fields

@@ -113,6 +113,9 @@ def write_chat(d: Deciding, m: SendChat) -> Result:
 
 def write_hidden(d: Deciding, action: HiddenChatPlan, asked: Asked) -> Acted:
     """A rule writes to the employees alone."""
+    lacks = action.lacks(d.scope) if action.lacks is not None else ""
+    if lacks:
+        return Acted(FAILED, lacks)
     ids = people(d, action.to, asked)
     if not ids:
         return Acted(FAILED, NOBODY)

@@ -227,3 +227,4 @@ class HiddenChatPlan(ActionPlan):
     text: Text
     files: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
+    lacks: Callable[[Scope], str] | None = None  # why it can't be written: a file that must be is not there

@@ -18,6 +18,7 @@ from stagewheel.server.core.plan_actions import (
     InvitePlan,
     Recipients,
 )
+from stagewheel.server.rules.attachments import compile_attachments
 from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.chat_doc import LINK, ChatDocument, InviteDocument, ReplyDocument
 from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
@@ -33,19 +34,27 @@ NOT_HIDDEN: Final = ("provider", "expires", "hours")
 
 def send_chat(doc: SendChatDoc, where: Where) -> ActionPlan:
     """H4: to the client in the item's chat, or hidden, to employees."""
-    if not doc.text.strip():
-        where.mistake("text", "a message has a text")
+    attachments = compile_attachments(doc.attachments, where)
+    if not doc.text.strip() and not doc.attachments:
+        where.mistake("text", "a message has a text, or attachments")
     if doc.hidden:
         for name in NOT_HIDDEN:
             if getattr(doc, name):
                 where.mistake(name, f"a hidden message leaves through no channel, so '{name}' means nothing")
         text = where.work.templates.text(doc.text, where.place / "text", where.names)
-        return HiddenChatPlan(index=0, to=Recipients(where.people(STAFF)), text=text)
+        return HiddenChatPlan(
+            index=0,
+            to=Recipients(where.people(STAFF)),
+            text=text,
+            files=tuple(name for kind, name, _ in attachments.parts if kind == "field"),
+            stored=tuple(name for kind, name, _ in attachments.parts if kind == "file"),
+            lacks=attachments.lacks if attachments.parts else None,
+        )
     text_made = where.work.templates.sent_body(doc.text, where.place / "text", where.names)
     html = doc.text.endswith((".html.j2", ".html"))
     return channel_plan(
         CHANNEL,
-        ChatDocument(text_made.text, html, doc.provider),
+        ChatDocument(text_made.text, html, doc.provider, attachments),
         text_made.roots,
         where,
         expires=doc.expires,

@@ -13,6 +13,7 @@ from stagewheel.server.core.chat import NO_CHAT, Chat, chosen
 from stagewheel.server.core.item import NOTHING_MORE
 from stagewheel.server.core.plan_actions import Text
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.attachments import NOTHING_ATTACHED, Attached, Attachments
 from stagewheel.server.rules.phone_doc import ClientPhone, SmsContent
 
 LINK: Final = "\ue000"  # of the private use area: no text has it
@@ -25,6 +26,7 @@ class ChatContent(Struct, frozen=True):
     to: str
     text: str
     html: bool = False
+    files: tuple[Attached, ...] = ()
     by: int = 0
 
 
@@ -48,11 +50,12 @@ class ChatDocument(Struct, frozen=True):
     text: Text
     html: bool
     provider: str
+    attachments: Attachments = NOTHING_ATTACHED
 
     def lacks(self, scope: Scope) -> str:
         """Why it can't be sent, or "" (7.3)."""
         if _chat(scope, self.provider) is not None:
-            return ""
+            return self.attachments.lacks(scope)
         return NO_CHAT + (f" with {self.provider}" if self.provider else "")
 
     def reached(self, scope: Scope) -> tuple[list[str], bool]:
@@ -64,7 +67,8 @@ class ChatDocument(Struct, frozen=True):
         """The message. Raises TemplateFailed."""
         chat = _chat(scope, self.provider)
         assert chat is not None, "a row is written for an item that has a chat"
-        return ChatContent(chat.channel, chat.id, self.text(scope).strip(), self.html)
+        files = self.attachments.of(scope)
+        return ChatContent(chat.channel, chat.id, self.text(scope).strip(), self.html, files)
 
 
 class ReplyDocument(Struct, frozen=True):
@@ -79,7 +83,8 @@ class ReplyDocument(Struct, frozen=True):
         told = scope.trigger
         chat = _chat(scope, str(told.get("provider") or ""))
         assert chat is not None, "a row is written for an item that has a chat"
-        return ChatContent(chat.channel, chat.id, str(told["text"]), by=int(told["by"]))
+        files = tuple(Attached(one) for one in told["files"])
+        return ChatContent(chat.channel, chat.id, told["text"], False, files, told["by"])
 
 
 class InviteDocument(Struct, frozen=True):

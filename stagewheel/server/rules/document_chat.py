@@ -5,6 +5,7 @@ Laws: those of `document.py`.
 
 from typing import ClassVar, Literal
 
+from stagewheel.server.rules.attachments import AttachmentDoc
 from stagewheel.server.rules.document import Doc, Hours
 from stagewheel.server.rules.document_actions import PhoneDoc
 
@@ -16,6 +17,7 @@ class SendChatDoc(Doc):
     do: str
     text: str = ""
     hidden: bool = False
+    attachments: list[AttachmentDoc] = []
     transactional: bool = False
     provider: str = ""
     expires: str | None = None
