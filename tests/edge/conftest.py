@@ -38,6 +38,10 @@ pipelines:
     entity: deal
     stages:
       - id: new
+      - id: opened
+        triggers: [{id: opened, on: email_opened, rule: offer}]
+      - id: clicked
+        triggers: [{id: clicked, on: link_clicked, url: "https://shop.example/offers/*"}]
       - id: visited
         triggers: [{id: looked, on: site_visit, page: /pricing}]
       - id: back
@@ -52,6 +56,7 @@ pipelines:
 
 CONFIG = EdgeConfig(
     listen="127.0.0.1:0",
+    public_url="https://edge.shop.example",
     trusted_proxies=("127.0.0.1",),
     body_bytes_max=4_096,
     rate_per_minute=1,

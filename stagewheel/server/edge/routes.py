@@ -16,6 +16,8 @@ from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.forms import Forms
 from stagewheel.server.edge.health import Health
 from stagewheel.server.edge.hooks import Events, Hooks
+from stagewheel.server.edge.tracking import Tracking
+from stagewheel.server.edge.unsubscribe import Unsubscribe
 from stagewheel.server.edge.visits import Visits
 
 
@@ -47,6 +49,18 @@ def application(edge: Edge) -> Starlette:
     if config.visits is not None:
         get = edge.endpoint("visits", Visits(edge, config.visits).get)
         routes.append(Route("/v.gif", get, methods=["GET"]))
+    if config.public_url:
+        tracking, unsubscribe = Tracking(edge), Unsubscribe(edge)
+        click = edge.endpoint("click", tracking.click, has_token=True)
+        opened = edge.endpoint("open", tracking.open, has_token=True)
+        page = edge.endpoint("unsubscribe", unsubscribe.get, has_token=True)
+        post = edge.endpoint("unsubscribe", unsubscribe.post, has_token=True)
+        routes += [
+            Route("/c/{signed}", click, methods=["GET"]),
+            Route("/o/{signed}", opened, methods=["GET"]),
+            Route("/u/{signed}", page, methods=["GET"]),
+            Route("/u/{signed}", post, methods=["POST"]),
+        ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
 
 
