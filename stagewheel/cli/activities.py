@@ -16,9 +16,7 @@ COLUMNS: Final = ("number", "item", "kind", "status", "due", "responsible", "tex
 
 @click.command()
 @click.option("--item", default="", metavar="KEY", help="Of this item.")
-@click.option(
-    "--employee", type=click.IntRange(1), default=None, help="For which this employee is responsible."
-)
+@click.option("--employee", type=click.IntRange(1), help="For which this employee is responsible.")
 @click.option("--status", type=click.Choice(STATUSES), default=None, help="Only these; open: not yet over.")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True)
 @server_options
