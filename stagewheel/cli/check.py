@@ -35,11 +35,12 @@ def command(paths: tuple[str, ...], server: str | None, as_json: bool) -> int:
             raise click.UsageError("Missing argument 'PATH…' (or --server)")
         return _check_server(server, as_json)
     files = load_folder_or_files(paths)
+    served = _served(server) if server is not None else None
     version: Version | None = None
     mistakes: list[Mistake] = []
     warnings: list[Mistake] = []
     try:
-        version, warnings = compile_ruleset(files, 0)
+        version, warnings = compile_ruleset(files, 0, served)
     except RulesetInvalid as invalid:
         mistakes, warnings = list(invalid.mistakes), list(invalid.warnings)
     mistakes, warnings = _placed(mistakes, paths), _placed(warnings, paths)
@@ -58,6 +59,13 @@ def command(paths: tuple[str, ...], server: str | None, as_json: bool) -> int:
         if against is not None and version is not None:
             show_compared(out, against, version.ruleset)
     return 1 if mistakes else 0
+
+
+def _served(server: str) -> dict[str, list[str]] | None:
+    """The providers that a server's channels have; a rule that needs another one is a mistake."""
+    with connected(server, WAIT_S, role="read") as client:
+        found: dict[str, list[str]] | None = client.statistics()["served"]
+        return found
 
 
 def _check_server(server: str, as_json: bool) -> int:

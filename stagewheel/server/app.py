@@ -23,6 +23,7 @@ from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.links import open_links
 from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.senders.config import served
 from stagewheel.server.senders.process import run_sender
 from stagewheel.server.store.base import Batch, Store
 from stagewheel.server.store.lmdb_store import LmdbStore
@@ -85,10 +86,13 @@ def run_shard(role: Role) -> None:
         own = shard_address(config)
         name = store_id(store)
         addresses = [own, *config.listen]
+        known = served(config.channels)
         engine = Engine(
             store,
             make_clock(config, last_moment(store)),
             compile_ruleset,
+            compile_new=functools.partial(compile_ruleset, served=known),
+            served=known,
             shards=list(config.listen),
             clock_name=clock_name(config),
             free_bytes_min=config.free_bytes_min,

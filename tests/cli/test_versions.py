@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stagewheel.cli.local_server import LocalServer
+from stagewheel.cli.main import main
 from stagewheel.client.blocking import Client
 from stagewheel.protocol.messages import Applied, CreateItem
 from stagewheel.protocol.plain import plain
@@ -208,3 +209,22 @@ def test_s1_6_apply_asks_before_items_are_concerned_and_does_what_it_is_told(
     assert "go on with 1 item?" in done.stderr
     assert ("nothing was activated" in done.stdout) == (status == 1)
     assert item(server, f"{rules.name}:1")["entry"] == 2 - status
+
+
+def test_check_and_apply_refuse_a_rule_whose_provider_the_server_does_not_have(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "text.yaml"
+    action = "{do: send_sms, text: hi}"
+    path.write_text(
+        "ruleset: texts\npipelines:\n  texts:\n    entity: lead\n"
+        f"    stages: [{{id: new, rules: [{{id: hi, action: {action}}}]}}]\n"
+    )
+    assert main(["check", str(path)]) == 0
+    status, told, _ = run("check", str(path), "--json")
+    [mistake] = told["mistakes"]
+    assert (status, mistake["line"]) == (1, 5)
+    assert mistake["message"].startswith("the server has no provider for channel sms")
+    status, _, err = run("apply", str(path))
+    assert status == 1
+    assert "the server has no provider for channel sms" in err

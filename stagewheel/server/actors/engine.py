@@ -8,7 +8,7 @@ nothing.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -106,6 +106,8 @@ class Engine:
         shards: list[str] | None = None,
         clock_name: str = "system",
         free_bytes_min: int = FREE_BYTES_MIN,
+        compile_new: Compile | None = None,
+        served: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -113,7 +115,8 @@ class Engine:
         self.followed = True  # whether anybody wants the records of a turn
         self.shards = shards or []
         self.free_bytes_min = free_bytes_min
-        self.reference = Reference(compile_ruleset)
+        self.served = served  # the providers of each channel, by name; None: nobody knows
+        self.reference = Reference(compile_ruleset, compile_new)
         self.sessions = Sessions()
         self.admission = AdmissionLimits()
         self.backlog = Backlog()

@@ -242,6 +242,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "items_stored": reads.count(Table.ITEMS),
             "journal_stored": reads.count(Table.JOURNAL),
             "outbox_stored": outbox_rows(reads),
+            "served": engine.served,
             "parked_stored": reads.count(Table.PARKED),
             "dead_letters_stored": reads.count(Table.DEAD),
             "poison_stored": reads.count(Table.POISON),

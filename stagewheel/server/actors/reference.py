@@ -52,8 +52,9 @@ _decode_active = msgspec.msgpack.Decoder(dict[str, int]).decode
 class Reference:
     """Reads, keeps and changes reference data; `facts` is what decisions see of it."""
 
-    def __init__(self, compile_ruleset: Compile) -> None:
+    def __init__(self, compile_ruleset: Compile, compile_new: Compile | None = None) -> None:
         self._compile = compile_ruleset
+        self._compile_new = compile_new or compile_ruleset  # which knows what the server is configured for
         self.facts = Facts({}, {}, {})
         self.active: dict[str, int] = {}  # ruleset -> its active version
         self.used: set[int] | None = None  # numbers that were needed since somebody began to look (retention)
@@ -129,7 +130,7 @@ class Reference:
         changes nothing.
         """
         try:
-            version, warnings = self._compile(command.files, number)
+            version, warnings = self._compile_new(command.files, number)
         except RuleError as error:
             return Failed("ruleset_invalid", str(error))
         name = version.ruleset

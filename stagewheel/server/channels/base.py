@@ -132,6 +132,11 @@ class PoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Which of its members is meant where a rule names none."""
         return ""
 
+    @property
+    def serves(self) -> bool:
+        """Is there anybody who takes what comes?"""
+        return True
+
     def open(self, store_id: str, links: Links | None = None) -> Channel:
         """As `Settings.open`."""
         raise AssertionError("a subclass opens its channel")
@@ -159,6 +164,10 @@ class Settings(Protocol):
     @property
     def usual(self) -> str:
         """The member that takes what names nobody."""
+
+    @property
+    def serves(self) -> bool:
+        """False: whatever comes is refused, since it lacks what it needs."""
 
     def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
         """Build the channel of one member, as `open` does."""

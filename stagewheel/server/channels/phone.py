@@ -49,6 +49,11 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         return members_of(self, self.providers)
 
     @property
+    def serves(self) -> bool:
+        """Not without a provider."""
+        return bool(self.providers)
+
+    @property
     def usual(self) -> str:
         """Whom a rule means that names nobody; "" if that is not said."""
         return usual_of(self.provider, self.providers)

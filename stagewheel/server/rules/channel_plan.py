@@ -41,6 +41,7 @@ def channel_plan(
     work = where.work
     if provider:
         work.check_provider(channel, provider, where.place / "provider")
+    work.check_served(channel, provider, where.place)
     length = EXPIRES.get(channel, EXPIRES_ELSE) if expires is None else expires
     return ChannelPlan(
         index=0,

@@ -6,7 +6,7 @@ rules, triggers, workflows. The list of actions numbers every action of the vers
 names one by a number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_zone
@@ -32,10 +32,13 @@ UTC = "UTC"
 Started = list[tuple[WorkflowPlan, Start]]
 
 
-def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, list[Mistake]]:
+def compile_ruleset(
+    files: Mapping[str, str], number: int, served: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Version, list[Mistake]]:
     """The version of a ruleset and the warnings about it. Raises RulesetInvalid with all mistakes.
 
-    `files` maps relative paths to texts: documents (.yaml, .yml, .json, .toml) and templates (.j2).
+    `files` maps relative paths to texts: documents (.yaml, .yml, .json, .toml) and templates (.j2). `served`
+    are the providers of a server's channels (`senders/config.served`), for one that is to run there.
     """
     log = Log()
     merged = merge(files, log)
@@ -44,6 +47,7 @@ def compile_ruleset(files: Mapping[str, str], number: int) -> tuple[Version, lis
     work = Work(log, templates, entities, _shapes(merged))
     work.employees = frozenset(merged.employees) if merged.employees is not None else None
     work.providers = merged.providers
+    work.served = served
     work.link = merged.link
     work.app_actions = declared(merged, log)
     zone = _zone(merged.timezone, merged.timezone_place, log)

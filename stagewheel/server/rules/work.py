@@ -1,7 +1,7 @@
 """What the parts of the compiler share while one ruleset is compiled."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -55,6 +55,9 @@ class Work:
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
         self.app_actions: Mapping[str, ActionSpec] = {}  # that the ruleset declares
+        self.served: Mapping[str, Sequence[str]] | None = (
+            None  # of a server (check_served)
+        )
         self.link: Placed | None = None  # template of an item's address
         self._links: dict[str, Text] = {}  # by entity
         self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel
@@ -120,6 +123,22 @@ class Work:
         if name and known is not None and name not in known:
             hint = nearest(name, known) or f"; 'providers:' names {', '.join(known) or 'none'}"
             self.log.mistake(place, f"unknown provider '{name}' of channel {channel}{hint}")
+
+    def check_served(self, channel: str, name: str, place: Place) -> None:
+        """A mistake if the server that the ruleset is for has no such provider, or none for the channel."""
+        known = self.served.get(channel) if self.served is not None else None
+        if known is None:
+            return
+        if not known:
+            section = f"[channels.{channel}.providers.NAME]"
+            self.log.mistake(place, f"the server has no provider for channel {channel}; configure {section}")
+        elif name and name not in known:
+            hint = (
+                nearest(name, known) or f"; its configuration has {', '.join(filter(None, known)) or 'none'}"
+            )
+            self.log.mistake(
+                place / "provider", f"the server's channel {channel} has no provider '{name}'{hint}"
+            )
 
     def link_of(self, entity: str) -> Text | None:
         """The address of an item of this entity, if the ruleset says what it looks like."""

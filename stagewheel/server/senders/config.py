@@ -33,6 +33,11 @@ def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:
         yield name, getattr(config, name)
 
 
+def served(config: ChannelsConfig) -> dict[str, list[str]]:
+    """The providers of each channel by name ("": the section itself); none: it takes nothing. No secret."""
+    return {name: list(settings.members) if settings.serves else [] for name, settings in sections(config)}
+
+
 def check(config: ChannelsConfig) -> None:
     """Raises `OperatorError`, which names the setting, for settings that can't work."""
     for _, settings in sections(config):
