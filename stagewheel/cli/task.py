@@ -26,7 +26,7 @@ MINUTE_MS: Final = 60_000
 @click.option("--responsible", type=click.IntRange(1), default=None, metavar="EMPLOYEE")
 @click.option("--check", type=int, multiple=True, metavar="N", help="Point N of the checklist is done.")
 @click.option("--uncheck", type=int, multiple=True, metavar="N", help="It is not.")
-@click.option("--spent", type=click.IntRange(1), default=0, metavar="MINUTES", help="Add to the time spent.")
+@click.option("--spent", type=click.IntRange(0), default=0, metavar="MINUTES", help="Add to the time spent.")
 @click.option("--result", default=None, help="What came of it.")
 @click.option("--by", type=int, default=0, metavar="EMPLOYEE", help="On whose behalf.")
 @server_options
