@@ -76,6 +76,7 @@ def invite(doc: InviteDoc, where: Where) -> ActionPlan:
     source = LINK_NAME.sub(LINK, doc.text)
     made = work.templates.sent_body(source, where.place / "text", where.names)
     work.check_provider(CHANNEL, doc.chat, where.place / "chat")
+    work.check_served(CHANNEL, doc.chat, where.place, "chat")
     plan = channel_plan(
         "sms",
         InviteDocument(to, made.text, doc.provider, doc.chat),

@@ -124,7 +124,7 @@ class Work:
             hint = nearest(name, known) or f"; 'providers:' names {', '.join(known) or 'none'}"
             self.log.mistake(place, f"unknown provider '{name}' of channel {channel}{hint}")
 
-    def check_served(self, channel: str, name: str, place: Place) -> None:
+    def check_served(self, channel: str, name: str, place: Place, key: str = "provider") -> None:
         """A mistake if the server that the ruleset is for has no such provider, or none for the channel."""
         known = self.served.get(channel) if self.served is not None else None
         if known is None:
@@ -137,7 +137,7 @@ class Work:
                 nearest(name, known) or f"; its configuration has {', '.join(filter(None, known)) or 'none'}"
             )
             self.log.mistake(
-                place / "provider", f"the server's channel {channel} has no provider '{name}'{hint}"
+                place / key, f"the server's channel {channel} has no provider '{name}'{hint}"
             )
 
     def link_of(self, entity: str) -> Text | None:
