@@ -51,7 +51,8 @@ from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
-    from stagewheel.server.actors.turn import ItemCommand, Owed, Turn
+    from stagewheel.server.actors.item_commands import ItemCommand
+    from stagewheel.server.actors.turn import Owed, Turn
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_result = msgspec.msgpack.Decoder(Result).decode

@@ -17,24 +17,12 @@ from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     Accepted,
     Answer,
-    ChangeStage,
     Completed,
-    CreateItem,
     DeleteItem,
-    EnrolItem,
     Failed,
     HoldItem,
-    PutActivity,
-    PutClient,
-    PutTask,
-    RaiseEvent,
     Result,
-    SendChat,
-    StartWorkflow,
     Submit,
-    UpdateActivity,
-    UpdateItem,
-    UpdateTask,
 )
 from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.awaiting import EXPIRES, TIMED_OUT, timed_out
@@ -82,22 +70,6 @@ _decode_answer = msgspec.msgpack.Decoder(Answer).decode
 ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
-ItemCommand = (
-    CreateItem
-    | UpdateItem
-    | ChangeStage
-    | RaiseEvent
-    | DeleteItem
-    | StartWorkflow
-    | HoldItem
-    | EnrolItem
-    | PutClient
-    | PutTask
-    | UpdateTask
-    | SendChat
-    | PutActivity
-    | UpdateActivity
-)
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 NOBODY: Owed = (b"", 0, 0)
 
