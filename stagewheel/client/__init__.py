@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stagewheel.client.asyncio_client import AsyncioClient, open_client as open_asyncio_client
+    from stagewheel.client.asyncio_worker import AsyncioActionWorker
     from stagewheel.client.blocking import Client, Ticket
     from stagewheel.client.trio_client import TrioClient, open_client as open_trio_client
+    from stagewheel.client.trio_worker import TrioActionWorker
+    from stagewheel.client.worker import ActionWorker
+    from stagewheel.client.worker_base import Refuse, Retry
     from stagewheel.protocol.errors import (
         Closed,
         CommandFailed,
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ActionWorker",
+    "AsyncioActionWorker",
     "AsyncioClient",
     "Client",
     "Closed",
@@ -34,16 +40,24 @@ __all__ = [
     "NotTaken",
     "ProtocolBroken",
     "QueryRefused",
+    "Refuse",
+    "Retry",
     "Ticket",
     "TimedOut",
     "TooLarge",
     "TooMuchOutstanding",
+    "TrioActionWorker",
     "TrioClient",
     "open_asyncio_client",
     "open_trio_client",
 ]
 
 _ELSEWHERE = {
+    "ActionWorker": ("worker", "ActionWorker"),
+    "AsyncioActionWorker": ("asyncio_worker", "AsyncioActionWorker"),
+    "Refuse": ("worker_base", "Refuse"),
+    "Retry": ("worker_base", "Retry"),
+    "TrioActionWorker": ("trio_worker", "TrioActionWorker"),
     "AsyncioClient": ("asyncio_client", "AsyncioClient"),
     "Client": ("blocking", "Client"),
     "Ticket": ("blocking", "Ticket"),

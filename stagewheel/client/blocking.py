@@ -110,6 +110,10 @@ class Client(ActivityVerbs[m.Result]):
         """Keys of the items in a stage, page by page."""
         return self.ask(questions.items_of_stage(pipeline, stage))
 
+    def actions(self, name: str = "") -> Iterator[m.ActionView]:
+        """The registered application actions, or the one of this name."""
+        return self.ask(questions.actions(name))
+
     def dead_letters(self) -> Iterator[m.DeadLetterView]:
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())

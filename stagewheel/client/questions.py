@@ -187,6 +187,15 @@ def calendar(employee: int, from_ms: int = 0, to_ms: int = 0) -> Question[m.Cale
     return Question(m.CalendarQuery(employee, from_ms, to_ms, b"", PAGE_ROWS), m.CalendarEntry, further)
 
 
+def actions(name: str = "") -> Question[m.ActionView]:
+    """The registered application actions, or the one of this name (H8)."""
+
+    def further(row: m.ActionView | None, cursor: bytes) -> m.AnyQuery | None:
+        return m.ActionsQuery("", cursor) if cursor else None
+
+    return Question(m.ActionsQuery(name), m.ActionView, further)
+
+
 def statistics() -> Question[dict[str, Any]]:
     """What the server has done, as one mapping."""
     return Question(m.StatisticsQuery(), dict[str, Any])

@@ -55,8 +55,6 @@ class HandOut:
         self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
         self.workers_apart = True  # False where one session plays all parts
         self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
-        self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
-        self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
         self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
         self._going: list[Gone] = []
         self._back: list[tuple[str, int]] = []  # what senders give back without having begun it
@@ -176,9 +174,7 @@ class HandOut:
         credits = self._credits(name, self.lanes[name])
         credits[route] = credits.get(route, 0) + 1
 
-    def _next(
-        self, reads: Reads, name: str, lane: Lane, owner: bytes, limit: int
-    ) -> list[tuple[int, bytes]]:
+    def _next(self, reads: Reads, name: str, lane: Lane, owner: bytes, limit: int) -> list[tuple[int, bytes]]:
         if lane.bound:
             own = [n for n, taker in lane.bound.items() if taker == owner and n not in lane.taken]
             if own:

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 MISSED_MAX: Final = 3  # heartbeats
 LOST: Final = "the worker was lost while it had the job"
 _size = msgspec.msgpack.Encoder().encode
-LOST: Final = "the worker was lost while it had the job"
-_size = msgspec.msgpack.Encoder().encode
 OUTCOMES: Final = frozenset({"delivered", "refused", "retry", "unknown"})
 AGAIN_MS: Final = 1_000  # until a job that was not answered is tried again
 

@@ -16,7 +16,6 @@ from stagewheel.server.core.plan_app import AppPlan, Parameter, ResultType
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import ACTION_TIMEOUT_MS_MAX, ACTION_VALUES_MAX
 from stagewheel.server.rules.app_values import READS
-from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.document_app import ActionDoc, AppDoc, ParameterDoc
 from stagewheel.server.rules.merge import Merged
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
@@ -25,6 +24,7 @@ from stagewheel.server.rules.reader import read
 from stagewheel.server.rules.waits import duration_of, length_ms
 from stagewheel.server.rules.where import Where
 
+EXPIRES: Final = "3d"  # where the rule does not say (8.7)
 KINDS: Final = {"list": Kind("any"), "employee": Kind("number")}  # as conditions see them; others as they are
 
 
@@ -116,23 +116,16 @@ def app(doc: AppDoc, where: Where) -> ActionPlan:
             where.work.log.mistake(
                 where.place / "parameters" / name, f"'{doc.action}' has no parameter '{name}'{hint}"
             )
-    plan = channel_plan(
-        "app",
-        AppDocument(doc.action),
-        (),
-        where,
-        expires=doc.expires,
-        on_unknown=doc.on_unknown,
-        to_client=False,
-    )
+    document = AppDocument(doc.action)
+    length = EXPIRES if doc.expires is None else doc.expires
     return AppPlan(
         index=0,
         channel="app",
-        lacks=plan.lacks,
+        lacks=document.lacks,
         roots=(),
-        document=plan.document,
-        expires_ms=plan.expires_ms,
-        unknown_retries=plan.unknown_retries,
+        document=document,
+        expires_ms=length_ms(duration_of(length, where.place / "expires", where.work.log)),
+        unknown_retries=doc.on_unknown == "retry",
         provider=doc.action,
         parameters=tuple(_parameter(one, doc, where) for one in spec.parameters),
         results=tuple(ResultType(one.name, READS[one.type], one.required) for one in spec.results),

@@ -1,0 +1,141 @@
+"""What the three shells of an action worker share: the actions with their functions, and the line.
+
+Laws: a function gets a job and gives the results as a mapping, or nothing; it says no by raising `Refuse`,
+not now by raising `Retry`. Any other exception is tried again, with its name as the reason. One task owns
+the line; functions never touch it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from stagewheel.client.worker_core import WorkerCore
+from stagewheel.errors import CallerError
+from stagewheel.protocol import frames
+from stagewheel.protocol.errors import FrameError, ProtocolBroken, UnknownKind
+from stagewheel.protocol.messages import ActionJob, ActionSpec, ValueSpec
+from stagewheel.protocol.socket import DealerSocket
+
+FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+WATCHDOG_S: Final = 1.0
+FRAMES_MAX: Final = 64
+AGAIN_S: Final = 5.0  # after a function that failed with a bug
+Values = Mapping[str, str | ValueSpec]
+
+
+class Refuse(Exception):
+    """The job will never be done; the argument is the reason."""
+
+
+class Retry(Exception):
+    """The job can't be done now: `Retry("the ledger is locked", after_s=60)`."""
+
+    def __init__(self, reason: str, after_s: float = AGAIN_S) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class WorkerBase:
+    """A worker of the server at `address`, at most `concurrency` jobs at once."""
+
+    def __init__(self, address: str, concurrency: int = 4, heartbeat_s: float = 5.0) -> None:
+        self._address = address
+        self._concurrency = concurrency
+        self._heartbeat_ms = int(heartbeat_s * 1000)
+        self._specs: dict[str, ActionSpec] = {}
+        self._functions: dict[str, Callable[[ActionJob], Any]] = {}
+        self._connected = False
+
+    def action(
+        self,
+        name: str,
+        parameters: Values | None = None,
+        results: Values | None = None,
+        *,
+        description: str = "",
+        timeout_s: float = 60.0,
+        concurrency: int = 0,
+        attempts: int = 10,
+    ) -> Callable[[Callable[[ActionJob], Any]], Callable[[ActionJob], Any]]:
+        """Decorates the function that does an action. Types are those of ValueSpec: `{"size": "number"}`."""
+
+        def register(function: Callable[[ActionJob], Any]) -> Callable[[ActionJob], Any]:
+            if name in self._specs:
+                raise CallerError(f"this worker has an action {name!r} already")
+            self._specs[name] = ActionSpec(
+                name,
+                description,
+                _values(parameters or {}),
+                _values(results or {}),
+                timeout_ms=int(timeout_s * 1000),
+                concurrency=concurrency,
+                attempts_max=attempts,
+            )
+            self._functions[name] = function
+            return function
+
+        return register
+
+    # ---------------------------------------------------------------- for the shells
+
+    def _open(self) -> None:
+        if not self._specs:
+            raise CallerError("the worker has no action; decorate a function with @worker.action(NAME)")
+        self._core = WorkerCore(list(self._specs.values()), self._concurrency, self._heartbeat_ms)
+        self._socket = DealerSocket(self._address, FRAME_BYTES_MAX)
+
+    def _pump(self) -> list[ActionJob]:
+        """Send and take what can be, until nothing moves; the jobs that are to be begun."""
+        jobs: list[ActionJob] = []
+        while True:
+            now = now_ms()
+            connected = self._socket.connected()
+            if self._connected and not connected:
+                self._core.lost()
+            self._connected = connected
+            taken = self._socket.drain(FRAMES_MAX)
+            for header, payload in taken:
+                jobs += self._received(header, payload, now)
+            said = self._core.due(now) if connected else []
+            for message in said:
+                self._socket.send_nowait(*frames.encode(message))
+            readable, still = self._socket.look()
+            if not taken and not said and not readable and still == connected:
+                return jobs
+
+    def _received(self, header: bytes, payload: bytes, now: int) -> list[ActionJob]:
+        try:
+            return self._core.receive(frames.decode(header, payload), now)
+        except UnknownKind:
+            return []
+        except FrameError as error:
+            raise ProtocolBroken(f"the server sent what is no message: {error}") from None
+
+    def _sleep_s(self) -> float:
+        if not self._connected:
+            return WATCHDOG_S
+        return min(WATCHDOG_S, self._core.sleep_ms(now_ms()) / 1000)
+
+    def _ended(self, job: ActionJob, given: Any, error: BaseException | None) -> None:
+        """A function came to its end."""
+        if error is None and (given is None or isinstance(given, Mapping)):
+            self._core.answer(job, "delivered", results=dict(given or {}))
+        elif error is None:
+            why = f"the function of {job.action} gives a mapping of results, not {type(given).__name__}"
+            self._core.answer(job, "refused", why)
+        elif isinstance(error, Refuse):
+            self._core.answer(job, "refused", str(error))
+        elif isinstance(error, Retry):
+            self._core.answer(job, "retry", str(error), int(error.after_s * 1000))
+        else:
+            why = f"{type(error).__name__}: {error}"
+            self._core.answer(job, "retry", why, int(AGAIN_S * 1000))
+
+
+def _values(values: Values) -> list[ValueSpec]:
+    return [one if isinstance(one, ValueSpec) else ValueSpec(name, one) for name, one in values.items()]
+
+
+def now_ms() -> int:
+    """Monotonic; only for waiting."""
+    return time.monotonic_ns() // 1_000_000
