@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "activities": ("activities", "List activities, calls and meetings of an item or an employee."),
         "calendar": ("calendar", "Show the calendar of an employee, or write it as an iCalendar file."),
         "dead-letters": ("dead_letters", "List, retry or drop actions that were given up."),
+        "suppressed": ("suppressed", "List, add or take back addresses that must not be written to."),
         "poison": ("poison", "List, show, retry or drop messages whose decision failed with a bug."),
         "hold": ("hold", "Pause or stop automation: of an item, a stage of it, a rule, a pipeline."),
         "resume": ("resume", "Let automation go on that was paused or stopped."),

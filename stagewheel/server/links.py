@@ -13,13 +13,14 @@ another. Without `public_url` there are no links, and what needs one fails with 
 Another kind of link is one line more in `Links`, with a letter for its route.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from stagewheel.errors import CallerError
 from stagewheel.server import invitations
+from stagewheel.server.core.scope import LinkMaker
 from stagewheel.server.edge.config import EdgeConfig, read_signing_key
 from stagewheel.server.edge.signing import BadSignature, read_signed, sign
 
@@ -100,6 +101,13 @@ class Links:
     def signed(self, purpose: str, content: Any) -> str:
         """A signed value alone, without an end."""
         return sign(self._key, purpose, _encode(content).decode(), 0)
+
+
+class LinksOf(Protocol):
+    """What rendering needs of `Links`; scenarios have one without an edge."""
+
+    def of(self, origin: Origin) -> LinkMaker:
+        """The links of one action."""
 
 
 class ActionLinks:

@@ -40,6 +40,7 @@ from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
+from stagewheel.server.scenarios.links import ScenarioLinks
 from stagewheel.server.scenarios.steps import ChannelDoc
 from stagewheel.server.scenarios.written_activities import (
     ACTIVITY,
@@ -54,6 +55,7 @@ from stagewheel.server.store.base import Reads
 
 ROUTE = b"recorder"
 STORE_ID = "scenario"
+LINKS = ScenarioLinks()
 DELIVERS = ChannelDoc()
 JSON = "application/json"
 INVITATION = "https://t.me/bot?start=invitation"  # what its link is in a scenario, which has no key
@@ -140,7 +142,7 @@ class Recorder:
         if isinstance(row, RefusedForGood):
             return Report(job.channel, job.number, "refused", row.reason)
         version = engine.reference.need(reads, row.version)
-        task = render(row, job.number, version, STORE_ID, wall=False)
+        task = render(row, job.number, version, STORE_ID, wall=False, links=LINKS)
         report = self._answer(job, row)
         if isinstance(task, RefusedForGood):
             report = Report(job.channel, job.number, "refused", task.reason)

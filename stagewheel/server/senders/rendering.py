@@ -21,7 +21,7 @@ from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import LinksMissing, Scope
 from stagewheel.server.core.suppressing import LEFT_OUT
 from stagewheel.server.limits import REASON_LENGTH_MAX
-from stagewheel.server.links import Links, Origin
+from stagewheel.server.links import LinksOf, Origin
 from stagewheel.server.senders.pool import Task
 
 
@@ -34,7 +34,7 @@ def read_row(job: Job) -> OutboxRow | RefusedForGood:
 
 
 def render(
-    row: OutboxRow, number: int, version: Version, store_id: str, wall: bool, links: Links | None = None
+    row: OutboxRow, number: int, version: Version, store_id: str, wall: bool, links: LinksOf | None = None
 ) -> Task | RefusedForGood:
     """The job with its content. `wall`: the shard's clock is this machine's, so the moment of expiry can be
     read.
