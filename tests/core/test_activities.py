@@ -152,9 +152,19 @@ def test_a_deadline_counts_working_time_follows_a_field_or_is_computed(deadline:
     action = f"{{do: plan_activity, kind: other, text: Go, deadline: {deadline}}}"
     play = played(action, head, fields={"meeting": "2026-03-07T14:00:00+01:00"})
     assert [one.deadline_ms for one in activities(play, item="deal:1")] == [due_ms]
-    empty = played(action.replace("{after: 1wd}", "{at: meeting}"), head)
-    assert [(outcome, reason[:11]) for _, outcome, reason in empty.outcomes()] == [("failed", "no deadline")]
-    assert activities(empty, item="deal:1") == []
+
+
+def test_an_empty_date_gives_no_deadline_and_fails_what_needs_a_moment() -> None:
+    """E7, E9: deadline."""
+    call = played("{do: plan_activity, kind: call, text: Go, deadline: {at: meeting}}")
+    assert [one.deadline_ms for one in activities(call, item="deal:1")] == [0]
+    for action in (
+        "{do: schedule_meeting, text: Go, deadline: {at: meeting}}",
+        "{do: plan_activity, kind: call, text: Go, deadline: {at: meeting}, calendar: true}",
+    ):
+        play = played(action)
+        assert play.outcomes() == [("plan", "failed", "no moment: meeting is empty")]
+        assert activities(play, item="deal:1") == []
 
 
 def test_s1_2_activities_complete_on_leave_are_completed_before_the_rules_of_the_new_stage_start() -> None:

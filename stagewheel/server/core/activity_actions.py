@@ -16,6 +16,7 @@ from stagewheel.server.core.activity_plans import ActivityPlan
 from stagewheel.server.core.activity_row import (
     DURATION_MS_MAX,
     DURATIONS_MS,
+    MEETING,
     PLANNED,
     Activity,
     room_key,
@@ -98,23 +99,23 @@ def _responsible(d: Deciding, action: ActivityPlan, asked: Asked) -> int:
 
 
 def _deadline(d: Deciding, action: ActivityPlan) -> int:
-    """The moment; 0 if none is asked for. ValueError where there is none, or no date."""
+    """The moment; 0 if none is asked for, or what it is made of is empty. ValueError where that is no date,
+    or a moment is needed.
+    """
     deadline = action.deadline
     if deadline is None:
         return 0
     due_ms: int | None = None
     if deadline.wait is not None:
         due_ms = due_of(d, deadline.wait, d.now_ms, False)
-        if due_ms is None:
-            raise ValueError(f"no deadline: the item's {deadline.wait.of} is empty")
-    elif deadline.value is not None:
-        value = deadline.value(d.scope)
-        if value is None or value == "":
-            raise ValueError("no deadline: what it is computed from is empty")
+    elif deadline.value is not None and (value := deadline.value(d.scope)) not in (None, ""):
         due_ms = calendar.parse_datetime(value, d.scope.zone)
-    if due_ms is None or due_ms < 1:
+    if due_ms is not None and due_ms < 1:
         raise ValueError("a deadline lies after 1970")
-    return due_ms
+    if due_ms is None and (action.kind == MEETING or action.calendar or action.room or action.invite):
+        what = deadline.wait.of if deadline.wait is not None else "what its deadline is computed from"
+        raise ValueError(f"no moment: {what} is empty")
+    return due_ms or 0
 
 
 def _duration(d: Deciding, action: ActivityPlan, deadline_ms: int) -> int:

@@ -82,7 +82,7 @@ def begin_entry(
         d.look_back(False)
     if more is not None and more.instances:
         end_with_stage(d)
-    if more is not None and d.more.activities:
+    if more is not None and from_stage and d.more.activities:
         complete_on_leave(d)
     if more is not None or payload:
         _carry_on(d, dict(payload))
