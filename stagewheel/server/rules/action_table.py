@@ -79,10 +79,7 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
 ACTIONS_LATER = frozenset(
     {
         *("create_document", "create_qr"),
-        *("create_task", "complete_tasks", "plan_activity", "schedule_call"),
-        *("schedule_meeting", "ad_audience"),
-        *("create_task", "complete_tasks"),
-        *("send_chat", "invite", "ad_audience"),
+        "ad_audience",
     }
 )
 
