@@ -160,6 +160,23 @@ class Verbs(Generic[R]):
         """Answer a message of the item's activity stream; without `to`, all whom that message concerns."""
         return self.do(m.ReplyStream(key, **common, message=message, text=text, to=list(to)))
 
+    def write_chat(
+        self,
+        key: str,
+        text: str,
+        *,
+        files: Sequence[str] = (),
+        hidden: bool = False,
+        provider: str = "",
+        **common: Unpack[Common],
+    ) -> R:
+        """Write to the client in the item's chat; `files` are ids of stored files, `hidden` keeps it among
+        employees.
+        """
+        return self.do(
+            m.SendChat(key, **common, text=text, files=list(files), hidden=hidden, provider=provider)
+        )
+
     def suppress(
         self,
         channel: str,

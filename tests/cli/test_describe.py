@@ -81,6 +81,23 @@ def test_every_kind_of_fact_has_a_sentence() -> None:
             j.StreamPosted("", 5, 3, [7], "done", {}, 4),
             "employee 3 answered message 4 of the stream to employee 7: done",
         ),
+        (
+            j.ChatBound("shop", "42", "invitation", "Ada"),
+            "chat 42 of Ada at shop came by an invitation",
+        ),
+        (j.ChatBound("shop", "42", "message"), "chat 42 at shop began with a message"),
+        (
+            j.ChatReceived("shop", "42", "Hi", "Ada", "7", ["a.pdf"], True),
+            "Ada wrote at shop for the first time with a.pdf: Hi",
+        ),
+        (j.ChatReceived("shop", "42", "Hi"), "chat 42 wrote at shop: Hi"),
+        (j.ChatSent("r", 3, "shop", "42", "Hello", files=["b.pdf"]), "r: shop took with b.pdf: Hello"),
+        (j.ChatSent("chat reply", 3, "shop", "42", "Hi", by=7), "chat reply, employee 7: shop took: Hi"),
+        (j.ChatWritten("Hi", 7, step=3), "employee 7 wrote in the chat: Hi"),
+        (
+            j.ChatWritten("Note", 0, "r", True, number=4, to=[7, 8]),
+            "r: wrote in the chat, hidden from the client, for employees 7, 8: Note",
+        ),
         (j.FellBack("rule r", 8, 1), "rule r: employee 8 is not known, employee 1 stands in"),
         (j.FellBack("rule r", 0, 1), "rule r: nobody is left, employee 1 stands in"),
         (j.HistoryAdded("r", "late", "robot"), "r: history (robot): late"),

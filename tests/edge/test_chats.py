@@ -10,7 +10,7 @@ import pytest
 from stagewheel.client.blocking import Client
 from stagewheel.errors import OperatorError
 from stagewheel.protocol.journal import ChatBound, ChatReceived, Dispatched
-from stagewheel.protocol.messages import Address, Client as ClientData, SendChat
+from stagewheel.protocol.messages import Address, Client as ClientData
 from stagewheel.server.channels.chat import ChatSettings
 from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.phone import SmsSettings
@@ -151,7 +151,7 @@ def test_the_start_of_an_invited_client_binds_the_chat_moves_the_item_and_counts
     moved = client.item("deal:1")
     assert moved is not None
     assert moved.stage == "urgent"
-    client.submit([SendChat("deal:1", 7, text="On our way")])
+    client.write_chat("deal:1", "On our way", by=7)
     assert facts(client, "deal:1", Dispatched)[-1].channel.startswith("chat")
 
 

@@ -87,6 +87,10 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
         "lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"
     ),
     "unsuppress": m.Unsuppress("", by=7, channel="sms", address="+390000000", kind="unsubscribed"),
+    "send_chat": m.SendChat("lead:1", by=7, text="Hi", files=["plan"], hidden=True, provider="shop"),
+    "receive_chat": m.ReceiveChat(
+        "", channel="shop", chat="42", text="/start", name="Ada", message="7", files=["a.pdf"], invitation=12
+    ),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
     "put_task": m.PutTask(
@@ -191,6 +195,10 @@ RECORD: Final = journal.Record(
             "r8", 13, 7, [3], "Look", {"plan": "plan.pdf"}, 12, "https://crm.example.com/lead:1"
         ),
         journal.EmployeeChosen("r7", 2, 12, "round_robin", 4),
+        journal.ChatBound("shop", "42", "invitation", "Ada"),
+        journal.ChatReceived("shop", "42", "Hi", "Ada", "7", ["a.pdf"], True),
+        journal.ChatSent("r8", 3, "shop", "42", "Hello", "8", ["b.pdf"], 7),
+        journal.ChatWritten("Note", 7, "r8", True, 3, 12, [7], {"plan": {"file": "plan-1"}}),
         journal.TaskPut("r9", 14, {"name": "Call back", "status": "new", "responsible": 7}),
         journal.TaskChanged(14, {"status": "overdue"}, "new", why="deadline"),
         journal.TasksClosed("r10", [14]),

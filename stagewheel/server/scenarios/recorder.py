@@ -199,7 +199,8 @@ def _detail(channel: str, task: Task) -> dict[str, Any]:
         return {"message_id": task.delivery.key, "address": task.content.to, "status": "queued"}
     if isinstance(task.content, ChatContent):
         told = {"message_id": task.delivery.key, "address": task.content.to, "status": "sent"}
-        return {**told, "provider": task.content.provider, "text": task.content.text}
+        names = [one.name or one.file for one in task.content.files]
+        return {**told, "provider": task.content.provider, "text": task.content.text, "files": names}
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 
