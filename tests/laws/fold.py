@@ -86,7 +86,8 @@ class Fold:
         if events != moved:
             self._complain(record, f"events moved it by {events}, but it was moved by {moved}")
         if record.cause == "RaiseEvent":
-            raised = [f for f in record.did if isinstance(f, j.EventSeen) and f.type != "field_changed"]
+            caused = ("field_changed", "task_status")
+            raised = [f for f in record.did if isinstance(f, j.EventSeen) and f.type not in caused]
             if len(raised) > 1:
                 self._complain(record, "one event was looked at twice")
 

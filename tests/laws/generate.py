@@ -21,14 +21,17 @@ from stagewheel.protocol.messages import (
     HoldItem,
     PutClient,
     PutEmployee,
+    PutTask,
     RaiseEvent,
     StartWorkflow,
     UpdateItem,
+    UpdateTask,
 )
 
 STAGES = ("a", "b", "c", "won")
 PIPELINES = ("deals", "back")
 EVENTS = ("one", "two")
+STATUSES = ("completed", "overdue", "in_progress")
 ITEMS = ("deal:1", "deal:2", "deal:3")
 DATES = ("2026-03-01", "2026-03-03T12:00", "2026-03-05", "2026-03-20", None)
 DELAYS = ("10m", "1h", "1d", "3d", "1mo", "1wd", "5wh")
@@ -110,6 +113,8 @@ def _action(random: Random) -> Json:
         {"do": "change_stage", "stage": random.choice(STAGES)},
         {"do": "change_pipeline", "pipeline": random.choice(PIPELINES)},
         {"do": "set_fields", "fields": {"responsible": random.choice([7, 9])}},
+        {"do": "create_task", "name": "t", "deadline": random.choice([{"after": "1d"}, {"at": "due"}])},
+        {"do": "complete_tasks"},
     ]
     if random.random() < 0.02:
         return {"do": "delete_item"}
@@ -195,6 +200,8 @@ def _triggers(random: Random, ids: Any) -> list[Json]:
                 "on": "field_changed",
                 "fields": [random.choice(["size", "note"])],
             }
+        if random.random() < 0.2:
+            trigger = {"id": trigger["id"], "on": "task_status", "status": random.choice(STATUSES)}
         if random.random() < 0.4:
             trigger["when"] = _condition(random)
         if random.random() < 0.3:
@@ -308,9 +315,24 @@ def _around(random: Random, key: str) -> Happening:
     return UpdateItem(key, client=_client(random))
 
 
+def _task(random: Random, key: str) -> Happening:
+    """What people do with tasks; that one they name may be there or not."""
+    status = random.choice(["new", "in_progress", "deferred", "completed"])
+    if random.random() < 0.4:
+        return PutTask(key, ref=random.choice("xy"), name="t", status=status, deadline_ms=_deadline(random))
+    deadline_ms = _deadline(random) if random.random() < 0.5 else None
+    return UpdateTask(key, named="t", status=status, deadline_ms=deadline_ms)
+
+
+def _deadline(random: Random) -> int:
+    return random.choice([0, 1_772_438_400_000 + random.randrange(20) * 24 * HOUR_MS])
+
+
 def _happening(random: Random) -> Happening:
     key = random.choice(ITEMS)
-    kind = random.randrange(25)
+    kind = random.randrange(27)
+    if kind > 24:
+        return _task(random, key)
     if kind > 20:
         return _around(random, key)
     if kind < 6:

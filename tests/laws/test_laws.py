@@ -75,7 +75,7 @@ def test_restarts_at_any_moment_leave_no_trace_in_the_journal(seed: int, cuts: i
     assert journals[0] == journals[1]
 
 
-REACHING = (68, 78, 4, 29, 13, 34, 23)  # seeds that meet what is rare; the others follow when they do not
+REACHING = (55, 23, 27, 1, 8, 25)  # seeds that meet what is rare; the others follow when they do not
 
 
 def test_the_generator_reaches_what_the_laws_are_about() -> None:
@@ -84,7 +84,7 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
     wanted |= {"by trigger", "by rule", "by command", "done: ", "skipped: condition", "skipped: repeat"}
     wanted |= {"cancelled: left stage", "cancelled: chain stopped", "cancelled: item deleted"}
     wanted |= {"cancelled: superseded", "skipped: moment has passed", "StepWaits", "NothingChanged"}
-    wanted |= {"CapAwaited", "StepPaused", "AutomationHeld"}
+    wanted |= {"CapAwaited", "StepPaused", "AutomationHeld", "TaskPut", "TasksClosed", "task overdue"}
     wanted |= {"outside company", "outside responsible", "outside client", "steps", "to another pipeline"}
     met: set[str] = set()
     cuts = 0
@@ -101,6 +101,8 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
                     met.add(f"{fact.outcome}: {fact.reason}")
                 if isinstance(fact, j.StepWaits):
                     met |= {f"outside {name}" for name in fact.outside}
+                if isinstance(fact, j.TaskChanged) and fact.why:
+                    met.add("task overdue")
                 if isinstance(fact, j.WorkflowStarted) and fact.why == "rule":
                     met.add("steps")
                 if isinstance(fact, j.Entered) and fact.pipeline:
