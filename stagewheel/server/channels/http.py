@@ -113,8 +113,7 @@ class HttpChannel:
                 content=content.body or None,
                 extensions={"sni_hostname": url.raw_host.decode("ascii")},
             ) as response:
-                await _read(response, self._settings.timeout_s)
-                return _outcome(response, url.host)
+                return await self._answered(response, url.host)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             return None
         except httpx.PoolTimeout as error:
@@ -123,6 +122,11 @@ class HttpChannel:
             return RefusedForGood(_reason(url.host, error))
         except httpx.HTTPError as error:
             return Unknown(_reason(url.host, error))
+
+    async def _answered(self, response: httpx.Response, host: str) -> Outcome:
+        """What an answer comes to."""
+        await _read(response, self._settings.timeout_s)
+        return _outcome(response, host)
 
     async def _resolve(self, url: httpx.URL) -> list[str]:
         """The addresses of the URL's host, all of them allowed. Raises `Forbidden`, OSError."""

@@ -16,6 +16,7 @@ from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.forms import Forms
 from stagewheel.server.edge.health import Health
 from stagewheel.server.edge.hooks import Events, Hooks
+from stagewheel.server.edge.job_ends import JobEnds
 from stagewheel.server.edge.tracking import Tracking
 from stagewheel.server.edge.unsubscribe import Unsubscribe
 from stagewheel.server.edge.visits import Visits
@@ -55,11 +56,13 @@ def application(edge: Edge) -> Starlette:
         opened = edge.endpoint("open", tracking.open, has_token=True)
         page = edge.endpoint("unsubscribe", unsubscribe.get, has_token=True)
         post = edge.endpoint("unsubscribe", unsubscribe.post, has_token=True)
+        ended = edge.endpoint("job_ends", JobEnds(edge).post, has_token=True)
         routes += [
             Route("/c/{signed}", click, methods=["GET"]),
             Route("/o/{signed}", opened, methods=["GET"]),
             Route("/u/{signed}", page, methods=["GET"]),
             Route("/u/{signed}", post, methods=["POST"]),
+            Route("/a/{signed}", ended, methods=["POST"]),
         ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from stagewheel.server.channels.app import AppSettings
 from stagewheel.server.channels.base import Settings
 from stagewheel.server.channels.chat import ChatSettings
 from stagewheel.server.channels.email import EmailSettings
@@ -25,6 +26,7 @@ class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     sms: SmsSettings = SmsSettings()
     call: CallSettings = CallSettings()
     chat: ChatSettings = ChatSettings()
+    app: AppSettings = AppSettings()
 
 
 def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:

@@ -55,6 +55,7 @@ from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.senders import pool
 from stagewheel.server.senders.config import ChannelsConfig, sections
 from stagewheel.server.senders.files import FIRST_ID, Files
+from stagewheel.server.senders.handling import handled
 from stagewheel.server.senders.inviting import invited
 from stagewheel.server.senders.ledger import Ledger
 from stagewheel.server.senders.link import SILENCE_S, Link
@@ -204,7 +205,7 @@ class SenderProcess:
         if version is None:
             self._versions.wait_for(row.version, job, row)
             return
-        lane = self._lanes.get(job.channel)
+        lane = self._lanes.get(channel_of(job.channel) if job.handler is not None else job.channel)
         if lane is None:
             channel, provider = channel_of(job.channel), provider_of(job.channel)
             gone = f"channel {channel} has no provider {provider!r}; name it in the configuration"
@@ -213,6 +214,8 @@ class SenderProcess:
         task = render(row, job.number, version, self._store_id, self._wall, self._links)
         if isinstance(task, pool.Task) and isinstance(task.content, InviteContent):
             task = invited(task, task.content, row, self._bots, self._links)
+        if isinstance(task, pool.Task) and job.handler is not None:
+            task.content = handled(task.content, job.handler, row)
         if isinstance(task, RefusedForGood):
             self._report(job.channel, job.number, task, row.attempt + 1)
         else:
