@@ -22,7 +22,9 @@ def work(role: Role) -> None:
         raise OperatorError("there is no [edge] in the configuration")
     address = shard_address(role.config)
     open_shard = functools.partial(open_client, address, role.name, config.answer_timeout_s)
-    run_edge(config, open_shard, lambda url: say({"ready": role.name, "edge": url}))
+    channels = role.config.channels
+    statuses = {**channels.sms.statuses(), **channels.call.statuses()} if config.public_url else {}
+    run_edge(config, open_shard, lambda url: say({"ready": role.name, "edge": url}), statuses=statuses)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ up.
     https://edge.shop.example/c/SIGNED      a click, which leads on to the address that was signed
     https://edge.shop.example/o/SIGNED.gif  a picture: the mail was opened
     https://edge.shop.example/u/SIGNED      the page on which an address ends its subscription
+    https://edge.shop.example/s/SIGNED      where a provider tells what became of a text message or a call
 
 Laws: they are made in a sender process, out of `[edge] public_url` and `[edge] signing_key…`; a decision
 never sees the key, and no link is stored anywhere. The same action makes the same links at every attempt, so
@@ -27,6 +28,7 @@ from stagewheel.server.edge.signing import BadSignature, read_signed, sign
 CLICK: Final = "c"
 OPEN: Final = "o"
 UNSUBSCRIBE: Final = "u"
+STATUS: Final = "s"
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -52,6 +54,18 @@ class Unsubscribing(Struct, frozen=True, array_like=True):
 
     origin: Origin
     channel: str
+    address: str
+
+
+class Delivering(Struct, frozen=True, array_like=True):
+    """What the link holds by which a provider tells what became of a delivery: through which lane it went,
+    of which item and rule, the number of its dispatch, and to whom.
+    """
+
+    lane: str
+    item: str
+    rule: str
+    number: int
     address: str
 
 
@@ -83,6 +97,10 @@ class Links:
     def unsubscribe(self, origin: Origin, channel: str, address: str) -> str:
         """The address of the page on which this address ends its subscription of the channel."""
         return self.link(UNSUBSCRIBE, Unsubscribing(origin, channel, address))
+
+    def status(self, delivering: Delivering) -> str:
+        """The address at which a provider tells what became of a delivery."""
+        return self.link(STATUS, delivering)
 
     def invitation(self, bot: str, number: int) -> str:
         """The link by which a client comes into a chat with a bot."""

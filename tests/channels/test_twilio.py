@@ -13,11 +13,21 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from stagewheel.errors import OperatorError
-from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.base import (
+    Accepted,
+    Delivered,
+    Delivery,
+    Outcome,
+    RefusedForGood,
+    Retry,
+    Unknown,
+)
 from stagewheel.server.channels.phone import CallSettings, PhoneSettings, SmsSettings
 from stagewheel.server.channels.twilio import TwilioSettings
+from stagewheel.server.links import STATUS, Delivering, Links, read_link
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent, Speech
 from tests.channels.test_http import Answer, Seen, server, status
 
@@ -27,13 +37,14 @@ PATH = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-f]{32})/(Messages|Calls)\.json
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 KNOWN = {
     "Messages": {"To", "From", "MessagingServiceSid", "Body", "StatusCallback"},
-    "Calls": {"To", "From", "Twiml", "StatusCallback"},
+    "Calls": {"To", "From", "Twiml", "StatusCallback", "StatusCallbackEvent"},
 }
 SAID = (
     '<Response><Say voice="V" language="it-IT"><prosody rate="90%" volume="-6.0dB">a &amp; &lt;b&gt;'
     "</prosody></Say></Response>"
 )
 SMS = SmsContent("", "+390655500101", "Payment is due tomorrow")
+CALL = CallContent("", "+390655500101", "", Speech("Hello"), "")
 
 
 def refused(code: int, message: str, line: str = "400 Bad Request") -> Answer:
@@ -228,3 +239,45 @@ def test_a_token_comes_from_a_variable_or_a_file_and_stands_in_no_settings(tmp_p
 def test_settings_that_cannot_work_are_told_before_the_server_starts(more: dict[str, Any], said: str) -> None:
     with pytest.raises(OperatorError, match=said):
         settings(SmsSettings, more.pop("base_url", "http://localhost:1"), **more).check()
+
+
+async def test_s2_6_with_an_edge_a_call_is_no_end_and_twilio_is_told_where_to_tell_it() -> None:
+    """H2, H3: a text message is delivered when it was taken, and what comes later is an event."""
+    links = Links("https://edge.example.com", b"k" * 32)
+    async with api() as (base, seen):
+        calls = settings(CallSettings, base, answer_wait_s=60.0).open("store", links)
+        texts = settings(SmsSettings, base).open("store", links)
+        delivery = structs.replace(DELIVERY, number=7)
+        call, text = await calls.deliver(CALL, delivery), await texts.deliver(SMS, delivery)
+        await calls.aclose()
+        await texts.aclose()
+    asked = [parse_qsl(one.body.decode()) for one in seen]
+    told = [dict(pairs)["StatusCallback"] for pairs in asked]
+    assert [value for name, value in asked[0] if name == "StatusCallbackEvent"] == ["answered", "completed"]
+    assert "StatusCallbackEvent" not in dict(asked[1])
+    for url, lane in zip(told, ("call/main", "sms/main"), strict=True):
+        signed = url.removeprefix("https://edge.example.com/s/")
+        delivering = read_link(Delivering, b"k" * 32, STATUS, signed, 0)
+        assert delivering == Delivering(lane, DELIVERY.item, DELIVERY.rule, 7, "+390655500101")
+    detail = {"address": "+390655500101", "provider": "main"}
+    detail |= {"message_id": "CA" + "ab" * 16, "status": "queued"}
+    assert call == Accepted(60_000, detail)
+    assert isinstance(text, Delivered)
+
+
+async def test_with_an_api_key_the_accounts_token_signs_what_twilio_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WHEEL_ACCOUNT", "the account's")
+    links = Links("https://edge.example.com", b"k" * 32)
+    key = {"key": "SK" + "1" * 32}
+    assert settings(CallSettings, "https://t.example", **key).statuses() == {}
+    with_token = settings(CallSettings, "https://t.example", **key, auth_token_env="WHEEL_ACCOUNT")
+    [lane] = with_token.statuses()
+    assert lane == "call/main"
+    async with api() as (base, seen):
+        for more, told in (({"status_callback": "https://other.example/x"}, False), ({}, True)):
+            channel = settings(CallSettings, base, **more).open("store", links)
+            assert isinstance(await channel.deliver(CALL, DELIVERY), Accepted if told else Delivered)
+            await channel.aclose()
+    assert len(seen) == 2

@@ -3,18 +3,25 @@
 import ssl
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import httpx
 import pytest
 
 from stagewheel.client.blocking import Client
+from stagewheel.server.channels.email import EmailSettings
+from stagewheel.server.channels.gateway import GatewaySettings
+from stagewheel.server.channels.phone import CallSettings, SmsSettings
+from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.edge.config import EdgeConfig, EventsConfig, FormConfig, HookConfig, VisitsConfig
+from stagewheel.server.senders.config import ChannelsConfig
 from tests.server.harness import Served
 
 KEY = "a signing key of more than thirty-two bytes"
 HOOK_TOKEN = "hook-token-of-the-tests"
 EVENTS_TOKEN = "events-token-of-the-tests"
 METRICS_TOKEN = "metrics-token-of-the-tests"
+TWILIO_TOKEN = "twilio-token-of-the-tests"
 SHOP = "https://shop.example"
 BURST = 8
 NO_TLS = ssl.SSLContext(
@@ -25,6 +32,7 @@ ENVIRONMENT = {
     "EDGE_HOOK": HOOK_TOKEN,
     "EDGE_EVENTS": EVENTS_TOKEN,
     "EDGE_METRICS": METRICS_TOKEN,
+    "EDGE_TWILIO": TWILIO_TOKEN,
 }
 
 RULES = """
@@ -50,6 +58,14 @@ pipelines:
         triggers: [{id: call, on: callback_form, form: call}, {id: rang, on: call_missed, line: "+100"}]
       - id: briefed
         triggers: [{id: form, on: form_submitted, form: brief, when: {size: {gt: 10}}}]
+      - id: calling
+        rules:
+          - {id: ring, action: {do: call, say: {text: Hello}}}
+          - {id: after, after_previous: true, action: {do: add_history, text: answered}}
+      - id: gating
+        rules: [{id: gate, action: {do: call, say: {text: Hello}, provider: gate}}]
+      - id: unreached
+        triggers: [{id: failed, on: sms_failed, rule: remind, when: {trigger.error_code: {is: "30003"}}}]
       - id: paid
         triggers: [{id: payment, on: webhook, code: payments, when: {trigger.amount: {gt: 99}}}]
 """
@@ -94,13 +110,33 @@ CONFIG = EdgeConfig(
 )
 
 
+TWILIO = TwilioSettings(account="AC" + "0" * 32, token_env="EDGE_TWILIO", from_number="+390655500199")
+GATE = GatewaySettings(
+    url="https://gate.example/calls",
+    callback_status="call.state",
+    callback_done=("answered", "voicemail"),
+    callback_failed=("busy", "lost"),
+    callback_error="call.why",
+)
+
+
+def channels(folder: Path) -> ChannelsConfig:
+    """Providers whose call-backs come to the edge."""
+    return ChannelsConfig(
+        email=EmailSettings(spool=str(folder / "spool")),
+        sms=SmsSettings(providers={"main": TWILIO}),
+        call=CallSettings(provider="main", providers={"main": TWILIO, "gate": GATE}),
+    )
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with every route and the rules above."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ENVIRONMENT.items():
             environment.setenv(name, value)
-        with Served(tmp_path_factory.mktemp("edge"), senders=0, edge=CONFIG) as served:
+        folder = tmp_path_factory.mktemp("edge")
+        with Served(folder, senders=0, edge=CONFIG, channels=channels(folder)) as served:
             served.wait_ready("edge-0")
             with served.client() as client:
                 client.put_ruleset("shop", {"rules.yaml": RULES})

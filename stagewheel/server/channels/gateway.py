@@ -24,6 +24,7 @@ from stagewheel.server.channels.base import (
     PoolSettings,
     RefusedForGood,
     Retry,
+    Seconds,
     Unknown,
 )
 from stagewheel.server.channels.file_store import File
@@ -37,6 +38,7 @@ from stagewheel.server.channels.provider import (
 )
 from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.channels.statuses import Callbacks, GatewayStatuses, awaited
 from stagewheel.server.limits import CHAT_FILES_BYTES_MAX
 from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import SmsContent
@@ -46,7 +48,9 @@ from stagewheel.server.rules.sandbox import Sandbox, allowed
 class GatewaySettings(
     ProviderPool, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="http", tag_field="kind"
 ):
-    """`kind = "http"`. In templates: `to`, `text`, `from`, `say`, `play`, `key`, `item`, `rule`, `secret`."""
+    """`kind = "http"`. In templates: `to`, `text`, `from`, `say`, `play`, `key`, `item`, `rule`, `secret`,
+    `callback`.
+    """
 
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
@@ -67,8 +71,18 @@ class GatewaySettings(
     state: str = ""  # where it says whether it was taken, if the status alone does not
     states: tuple[str, ...] = ()  # and what it says there if so
 
+    callback_status: str = ""  # where a call-back to `{{ callback }}` says what became of it
+    callback_done: tuple[str, ...] = ()  # what it says there when it arrived or was answered
+    callback_failed: tuple[str, ...] = ()  # and when it did not
+    callback_error: str = ""  # where it says why
+    answer_wait_s: Seconds = 3_600.0  # a call whose end was not told by then has failed
+
     def check(self, where: str) -> None:
         """Raises `OperatorError`."""
+        if bool(self.callback_status) != bool(self.callback_done and self.callback_failed):
+            raise OperatorError(
+                f"{where}: callback_status, callback_done and callback_failed belong together"
+            )
         check_url(where, "url", self.url.partition("{{")[0])
         if sum(map(bool, (self.body, self.json, self.form))) > 1:
             raise OperatorError(f"{where}: one of body, json and form")
@@ -79,10 +93,19 @@ class GatewaySettings(
         self.templates(where)
         self.secret(where)
 
-    def open(self, name: str, where: str, pool: PoolSettings) -> Provider:
+    def open(self, name: str, where: str, pool: PoolSettings, callbacks: Callbacks | None = None) -> Provider:
         """Ready to send. Raises `OperatorError`."""
         self.check(where)
-        return Gateway(name, self, self.templates(where), self.secret(where), pool)
+        told = callbacks if self.callback_status else None
+        return Gateway(name, self, self.templates(where), self.secret(where), pool, told)
+
+    def statuses(self, where: str) -> GatewayStatuses | None:
+        """How what it tells is read; None if it tells nothing."""
+        if not self.callback_status:
+            return None
+        return GatewayStatuses(
+            self.callback_status, self.callback_done, self.callback_failed, self.callback_error
+        )
 
     def secret(self, where: str) -> str:
         """Its secret. Raises `OperatorError`."""
@@ -105,9 +128,16 @@ class Gateway:
     """One interface."""
 
     def __init__(
-        self, name: str, settings: GatewaySettings, made: dict[str, Template], secret: str, pool: PoolSettings
+        self,
+        name: str,
+        settings: GatewaySettings,
+        made: dict[str, Template],
+        secret: str,
+        pool: PoolSettings,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._name, self._settings, self._made, self._secret = name, settings, made, secret
+        self._callbacks = callbacks
         # Loaded here, so that a process that only reads settings loads no HTTP library.
         from stagewheel.server.channels.connections import Connections
         from stagewheel.server.channels.multipart import multipart
@@ -134,7 +164,10 @@ class Gateway:
         if settings.key_header:
             headers[settings.key_header] = delivery.key
         answer = await self._connections.ask(settings.method, url, headers, body)
-        return self._outcome(answer, content.to) if isinstance(answer, Answer) else answer
+        if not isinstance(answer, Answer):
+            return answer
+        ended = self._outcome(answer, content.to)
+        return ended if self._callbacks is None else awaited(content, ended, settings.answer_wait_s)
 
     async def aclose(self) -> None:
         """Close its connections."""
@@ -143,6 +176,7 @@ class Gateway:
     def _values(self, content: Content, delivery: Delivery) -> dict[str, Any]:
         values: dict[str, Any] = {"to": content.to, "key": delivery.key, "item": delivery.item}
         values |= {"rule": delivery.rule, "secret": self._secret, "from": self._settings.from_number}
+        values["callback"] = self._callbacks.url(content, delivery) if self._callbacks is not None else ""
         if isinstance(content, SmsContent):
             return values | {"text": content.text}
         if isinstance(content, ChatContent):

@@ -19,7 +19,9 @@ from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.numbers import is_region, normalised
 from stagewheel.server.channels.provider import Provider
 from stagewheel.server.channels.providers import check_names, members_of, usual_of
+from stagewheel.server.channels.statuses import Callbacks, GatewayStatuses, TwilioStatuses
 from stagewheel.server.channels.twilio import TwilioSettings
+from stagewheel.server.core.lanes import lane_of
 from stagewheel.server.links import Links
 from stagewheel.server.rules.phone_doc import CallContent
 
@@ -77,7 +79,17 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         if name not in self.providers:
             return PhoneChannel(self, None)
         one, where = self.providers[name], f"channels.{self.channel}.providers.{name}"
-        return PhoneChannel(self, one.open(name, where, self.members[name]))
+        told = Callbacks(links, lane_of(self.channel, name)) if links is not None else None
+        return PhoneChannel(self, one.open(name, where, self.members[name], told))
+
+    def statuses(self) -> dict[str, TwilioStatuses | GatewayStatuses]:
+        """How what its providers tell later is read, by lane. Raises `OperatorError`."""
+        found = {}
+        for name, one in self.providers.items():
+            statuses = one.statuses(f"channels.{self.channel}.providers.{name}")
+            if statuses is not None:
+                found[lane_of(self.channel, name)] = statuses
+        return found
 
     @property
     def channel(self) -> str:

@@ -23,11 +23,13 @@ from stagewheel.server.channels.base import (
     PoolSettings,
     RefusedForGood,
     Retry,
+    Seconds,
     Unknown,
 )
 from stagewheel.server.channels.provider import Answer, Content, Provider, check_url, reason
 from stagewheel.server.channels.providers import ProviderPool
 from stagewheel.server.channels.secrets import read_secret
+from stagewheel.server.channels.statuses import Callbacks, TwilioStatuses, awaited
 from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent, Speech
 
@@ -50,7 +52,10 @@ class TwilioSettings(
     token_file: str = ""
     from_number: str = ""  # with country code; a messaging service takes its place for text messages
     messaging_service: str = ""  # MG…
-    status_callback: str = ""
+    auth_token_env: str = ""  # with `key`: the account's token, which signs what Twilio tells
+    auth_token_file: str = ""
+    status_callback: str = ""  # somebody else's; then a call is done when it was taken
+    answer_wait_s: Seconds = 3_600.0  # a call whose end was not told by then has failed
     base_url: str = "https://api.twilio.com"
 
     def check(self, where: str) -> None:
@@ -63,10 +68,17 @@ class TwilioSettings(
         if not self._token(where):
             raise OperatorError(f"{where}: a token is needed; name token_env or token_file")
 
-    def open(self, name: str, where: str, pool: PoolSettings) -> Provider:
+    def open(self, name: str, where: str, pool: PoolSettings, callbacks: Callbacks | None = None) -> Provider:
         """Ready to send. Raises `OperatorError`."""
         self.check(where)
-        return Twilio(name, self, self._token(where), pool)
+        told = callbacks if not self.status_callback and self.statuses(where) is not None else None
+        return Twilio(name, self, self._token(where), pool, told)
+
+    def statuses(self, where: str) -> TwilioStatuses | None:
+        """How what it tells is read; None without the token that signs it. Raises `OperatorError`."""
+        own = read_secret(where, "auth_token", self.auth_token_env, self.auth_token_file)
+        token = own or ("" if self.key else self._token(where))
+        return TwilioStatuses(token) if token else None
 
     def _token(self, where: str) -> str:
         return read_secret(where, "token", self.token_env, self.token_file)
@@ -75,8 +87,15 @@ class TwilioSettings(
 class Twilio:
     """One account."""
 
-    def __init__(self, name: str, settings: TwilioSettings, token: str, pool: PoolSettings) -> None:
-        self._name, self._settings = name, settings
+    def __init__(
+        self,
+        name: str,
+        settings: TwilioSettings,
+        token: str,
+        pool: PoolSettings,
+        callbacks: Callbacks | None = None,
+    ) -> None:
+        self._name, self._settings, self._callbacks = name, settings, callbacks
         self._auth = (settings.key or settings.account, token)
         # Loaded here, so that a process that only reads settings loads no HTTP library.
         from stagewheel.server.channels.connections import Connections
@@ -90,13 +109,25 @@ class Twilio:
         fields = self._message(content) if isinstance(content, SmsContent) else self._call(content)
         if isinstance(fields, RefusedForGood):
             return fields
-        if self._settings.status_callback:
-            fields["StatusCallback"] = self._settings.status_callback
+        told = [*fields.items(), *self._told(content, delivery)]
         resource = "Messages" if isinstance(content, SmsContent) else "Calls"
         account = quote(self._settings.account, safe="")
         url = f"{self._settings.base_url.rstrip('/')}/2010-04-01/Accounts/{account}/{resource}.json"
-        answer = await self._connections.ask("POST", url, FORM, urlencode(fields).encode(), self._auth)
-        return outcome(self._name, answer, content.to) if isinstance(answer, Answer) else answer
+        answer = await self._connections.ask("POST", url, FORM, urlencode(told).encode(), self._auth)
+        if not isinstance(answer, Answer):
+            return answer
+        ended = outcome(self._name, answer, content.to)
+        return ended if self._callbacks is None else awaited(content, ended, self._settings.answer_wait_s)
+
+    def _told(self, content: Content, delivery: Delivery) -> list[tuple[str, str]]:
+        """Where it is to tell what became of it, and of a call also when it is answered."""
+        if self._callbacks is None:
+            url = self._settings.status_callback
+            return [("StatusCallback", url)] if url else []
+        told = [("StatusCallback", self._callbacks.url(content, delivery))]
+        if isinstance(content, CallContent):
+            told += [("StatusCallbackEvent", "answered"), ("StatusCallbackEvent", "completed")]
+        return told
 
     def _message(self, content: SmsContent) -> dict[str, str] | RefusedForGood:
         settings, fields = self._settings, {"To": content.to, "Body": content.text}

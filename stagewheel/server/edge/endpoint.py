@@ -40,6 +40,7 @@ class Edge(Struct):
     public: Rates
     with_token: Rates
     now_s: Callable[[], float]  # since 1970, for signatures
+    statuses: Mapping[str, Any] = {}  # how call-backs of providers are read, by lane (`statuses.Statuses`)
 
     def endpoint(self, route: str, handler: Handler, *, has_token: bool = False) -> Handler:
         """The handler of a route with all that is around it. One with a token takes its own rate in

@@ -9,9 +9,10 @@ import functools
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 import trio
 from hypercorn.config import Config
@@ -32,13 +33,20 @@ GRACE_S = 3.0
 KEEP_ALIVE_S = 15.0  # without a request, and for the head of one
 BACKLOG = 256
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 OpenShard = Callable[[], AbstractAsyncContextManager[Shard]]
 
 
 def run_edge(
-    config: EdgeConfig, open_shard: OpenShard, ready: Callable[[str], None], lifeline_fd: int = LIFELINE_FD
+    config: EdgeConfig,
+    open_shard: OpenShard,
+    ready: Callable[[str], None],
+    lifeline_fd: int = LIFELINE_FD,
+    statuses: Mapping[str, Any] = NOTHING,
 ) -> None:
-    """The life of an edge process. `ready` is told the address when requests are taken."""
+    """The life of an edge process. `ready` is told the address when requests are taken; `statuses` are how
+    call-backs of providers are read.
+    """
     secrets = check(config)
     listener = _listen(config.listen)
     host, port = listener.getsockname()[:2]
@@ -47,7 +55,7 @@ def run_edge(
     async def live() -> None:
         async with open_shard() as shard:
             gate = Gate(shard)
-            app = cast(ASGIFramework, application(_edge(config, secrets, gate)))
+            app = cast(ASGIFramework, application(_edge(config, secrets, gate, statuses)))
             trigger = functools.partial(_until_end, gate, lifeline_fd)
             http = functools.partial(serve, app, _settings(listener), shutdown_trigger=trigger, mode="asgi")
             async with trio.open_nursery() as serving:
@@ -76,10 +84,10 @@ async def _until_end(gate: Gate, lifeline_fd: int) -> None:
         nursery.start_soon(first, gate.watch)
 
 
-def _edge(config: EdgeConfig, secrets: Secrets, gate: Gate) -> Edge:
+def _edge(config: EdgeConfig, secrets: Secrets, gate: Gate, statuses: Mapping[str, Any]) -> Edge:
     public = Rates(config.rate_per_minute, config.burst)
     with_token = Rates(config.token_rate_per_minute, config.token_burst)
-    return Edge(config, secrets, gate, Metrics(), public, with_token, time.time)
+    return Edge(config, secrets, gate, Metrics(), public, with_token, time.time, statuses)
 
 
 def _listen(listen: str) -> socket.socket:

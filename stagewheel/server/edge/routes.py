@@ -17,6 +17,7 @@ from stagewheel.server.edge.forms import Forms
 from stagewheel.server.edge.health import Health
 from stagewheel.server.edge.hooks import Events, Hooks
 from stagewheel.server.edge.job_ends import JobEnds
+from stagewheel.server.edge.statuses import StatusCallbacks
 from stagewheel.server.edge.tracking import Tracking
 from stagewheel.server.edge.unsubscribe import Unsubscribe
 from stagewheel.server.edge.visits import Visits
@@ -54,6 +55,7 @@ def application(edge: Edge) -> Starlette:
         tracking, unsubscribe = Tracking(edge), Unsubscribe(edge)
         click = edge.endpoint("click", tracking.click, has_token=True)
         opened = edge.endpoint("open", tracking.open, has_token=True)
+        status = edge.endpoint("status", StatusCallbacks(edge).post, has_token=True)
         page = edge.endpoint("unsubscribe", unsubscribe.get, has_token=True)
         post = edge.endpoint("unsubscribe", unsubscribe.post, has_token=True)
         ended = edge.endpoint("job_ends", JobEnds(edge).post, has_token=True)
@@ -63,6 +65,7 @@ def application(edge: Edge) -> Starlette:
             Route("/u/{signed}", page, methods=["GET"]),
             Route("/u/{signed}", post, methods=["POST"]),
             Route("/a/{signed}", ended, methods=["POST"]),
+            Route("/s/{signed}", status, methods=["POST"]),
         ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
 
