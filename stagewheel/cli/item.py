@@ -76,6 +76,7 @@ def _values(view: ItemView) -> list[tuple[str, str]]:
     if view.client is not None:
         addresses = [_address(one) for one in [*view.client.emails, *view.client.phones]]
         values.insert(2, ("client", ", ".join([view.client.name or "(no name)", *addresses])))
+    values += [("chat", f"{one.name or one.chat} at {one.channel}") for one in view.chats]
     values += [(name, str(value)) for name, value in view.fields.items()]
     return [(name, value) for name, value in values if value]
 

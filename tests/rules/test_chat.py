@@ -78,7 +78,7 @@ def test_a_hidden_message_knows_its_files() -> None:
         ("{do: send_chat, text: '{{ item.nothing }}'}", "action.text: unknown field 'nothing'"),
         (
             "{do: send_chat, text: Hi, provider: sho}",
-            "action.provider: unknown provider 'sho' of channel chat",
+            "action.provider: unknown provider 'sho' of chan",
         ),
         ("{do: send_chat, text: Hi, expires: soon}", "action.expires"),
         ("{do: send_chat, text: Hi, on_unknown: ask}", "action.on_unknown"),
@@ -106,7 +106,7 @@ def test_a_mistake_is_told_at_its_place(action: str, says: str) -> None:
         ("{do: send_chat, text: Hi, provider: site}", "the server's channel chat has no provider 'site'"),
         (
             "{do: invite, text: Hi, chat: site}",
-            "action.chat: the server's channel chat has no provider 'site'",
+            "action.chat: the server's channel chat has no prov",
         ),
     ],
 )
