@@ -21,8 +21,9 @@ from stagewheel.server.config import ServerConfig, channels_of, shard_address, s
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
-from stagewheel.server.links import open_links
+from stagewheel.server.links import open_links, served_links
 from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.rules.tracking import LINKS
 from stagewheel.server.senders.config import served
 from stagewheel.server.senders.process import run_sender
 from stagewheel.server.store.base import Batch, Store
@@ -86,7 +87,7 @@ def run_shard(role: Role) -> None:
         own = shard_address(config)
         name = store_id(store)
         addresses = [own, *config.listen]
-        known = served(config.channels)
+        known = {**served(config.channels), LINKS: served_links(config.edge)}
         engine = Engine(
             store,
             make_clock(config, last_moment(store)),

@@ -154,6 +154,11 @@ class ActionLinks:
         return self._links.unsubscribe(self._origin, channel, address)
 
 
+def served_links(config: EdgeConfig | None) -> list[str]:
+    """For rules that need links: under which address this server has them; none: it has not."""
+    return [config.public_url] if config is not None and config.public_url else []
+
+
 def purpose_of(route: str) -> str:
     """What the value of a link is signed for."""
     return f"link:{route}"

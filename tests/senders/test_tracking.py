@@ -17,7 +17,8 @@ from stagewheel.server.channels.base import RefusedForGood
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.item import Item, encode_item
 from stagewheel.server.core.scope import NO_LINKS
-from stagewheel.server.links import Clicked, Links, Origin, Unsubscribing, read_link
+from stagewheel.server.edge.config import EdgeConfig
+from stagewheel.server.links import Clicked, Links, Origin, Unsubscribing, read_link, served_links
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.tracking import Track, tracked_html, tracked_text
 from stagewheel.server.senders.pool import Task
@@ -212,3 +213,20 @@ def test_s8_8_a_sender_leaves_out_who_was_left_out() -> None:
 def test_links_where_there_can_be_none_are_an_authors_mistake(action: str, why: str) -> None:
     with pytest.raises(RuleError, match=re.escape(why)):
         rendered(action)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        f"{MAIL}, body: offer.html.j2, track: {{clicks: true}}",
+        f"{MAIL}, body: bye.html.j2",
+        "do: send_sms, text: \"{{ 'https://a.example/' | tracked }}\"",
+    ],
+)
+def test_a_server_without_links_refuses_the_rule_that_needs_them(action: str) -> None:
+    """As `check --server` and `apply` say it, with the setting that is missing."""
+    files = {"rules.yaml": RULES.replace("ACTION", action), **FILES}
+    with pytest.raises(RuleError, match=re.escape(NO_LINKS)):
+        compile_ruleset(files, 1, {"links": []})
+    compile_ruleset(files, 1, {"links": served_links(EdgeConfig(public_url="https://edge.shop.example"))})
+    assert served_links(None) == served_links(EdgeConfig()) == []

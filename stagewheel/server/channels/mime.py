@@ -159,10 +159,10 @@ def _unsubscribing(url: str) -> str:
     """The headers by which a mail program unsubscribes (RFC 2369), with one click where it is https (RFC
     8058).
     """
-    if not url:
+    if not url or len(url) > LINE_BYTES_MAX:
         return ""
     one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if url.startswith("https://") else ""
-    return f"List-Unsubscribe:{_FOLD}<{url}>\r\n{one_click}"
+    return f"List-Unsubscribe: <{url}>\r\n{one_click}"
 
 
 def _listed(to: Any) -> list[str]:

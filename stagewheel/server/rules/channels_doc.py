@@ -144,7 +144,7 @@ class EmailDocument(Struct, frozen=True):
     def render(self, scope: Scope) -> EmailContent:
         """The e-mail. Raises TemplateFailed."""
         to = tuple(self.to.addresses(scope))
-        outside, _ = self.to.reached(scope)
+        outside = self.to.reached(scope)[0] if scope.links is not None else []
         scope.to = ("email", next((one for one in outside if one in to), ""))
         subject = " ".join(self.subject(scope).split())  # a header is one line, whatever a field holds
         return EmailContent(

@@ -26,6 +26,7 @@ from stagewheel.server.rules.merge import Merged, Placed, merge
 from stagewheel.server.rules.mistakes import Log, Mistake, Place, nearest
 from stagewheel.server.rules.sources import compile_sources
 from stagewheel.server.rules.templates import Templates
+from stagewheel.server.rules.tracking import LINKS
 from stagewheel.server.rules.work import Shape, Work
 
 UTC = "UTC"
@@ -48,6 +49,7 @@ def compile_ruleset(
     work.employees = frozenset(merged.employees) if merged.employees is not None else None
     work.providers = merged.providers
     work.served = served
+    templates.has_links = served is None or bool(served.get(LINKS, True))
     work.link = merged.link
     work.app_actions = declared(merged, log)
     zone = _zone(merged.timezone, merged.timezone_place, log)

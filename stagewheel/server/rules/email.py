@@ -1,6 +1,7 @@
 """E-mails of the document, as plans (H1)."""
 
 from stagewheel.server.core.plan_actions import ActionPlan
+from stagewheel.server.core.scope import NO_LINKS
 from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.channels_doc import EmailDocument, Recipient
 from stagewheel.server.rules.document_actions import RecipientDoc, SendEmailDoc, TrackDoc
@@ -55,6 +56,8 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
 def _track(doc: TrackDoc | None, html: bool, where: Where) -> Track:
     if doc is None:
         return Track()
+    if (doc.clicks or doc.opens) and not where.work.templates.has_links:
+        where.mistake("track", NO_LINKS)
     if doc.opens and not html:
         where.work.log.mistake(
             where.place / "track" / "opens",

@@ -15,13 +15,14 @@ from jinja2.meta import find_undeclared_variables
 
 from stagewheel.errors import RuleError
 from stagewheel.server.core.plan_actions import Text, Value
-from stagewheel.server.core.scope import LinksMissing, Scope
+from stagewheel.server.core.scope import NO_LINKS, LinksMissing, Scope
 from stagewheel.server.limits import (
     SENDER_TEXT_CHARS_MAX,
     TEMPLATE_FILE_CHARS_MAX,
     TEMPLATE_INLINE_CHARS_MAX,
     TURN_TEXT_CHARS_MAX,
 )
+from stagewheel.server.rules.filters import SENDER_FILTERS
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.names import CARRIED, Names
 from stagewheel.server.rules.sandbox import Nothing, Sandbox, allowed
@@ -54,6 +55,7 @@ class Templates:
         self.folder = folder
         self.log = log
         self.sandbox = Sandbox(files)
+        self.has_links = True  # of the server that the ruleset is for, if one is known
 
     def text(self, source: str, place: Place, names: Names) -> Text:
         """A text that is rendered within the turn."""
@@ -162,6 +164,10 @@ class Templates:
         used = Used(set(), set())
         good = True
         complaints = list(complaints_of(tree, undeclared, names, used))
+        if not self.has_links:
+            signed = [one for one in tree.find_all(nodes.Filter) if one.name in SENDER_FILTERS]
+            complaints += [(one.lineno, NO_LINKS) for one in signed]
+            complaints += [(1, NO_LINKS) for _ in used.roots.intersection(SENDER_ROOTS)]
         if strict:
             links = sorted(used.roots.intersection(SENDER_ROOTS))
             complaints += [(1, f"'{root}' is a link, which only what is sent has") for root in links]

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from stagewheel.server.core.scope import LinkMaker, LinksMissing, Scope
 
+LINKS: Final = "links"  # in `served`: under which address a server has them
 _HREF: Final = re.compile(r"""(\shref\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"""https?://[^\s<>"']+""", re.IGNORECASE)
 _BODY_END: Final = re.compile(r"</body\s*>", re.IGNORECASE)
