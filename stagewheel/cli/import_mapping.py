@@ -9,6 +9,7 @@
     fields: {amount: sum, tags: labels}    # field: column
     client: {key: "c:{id}", name: "{contact}", emails: [{from: mail, type: work}], phones: [mobile]}
     repeat: {thanks: "{thanked on}"}       # a rule that acted already, and when
+    activities: [{text: "{call}", kind: call, deadline: "{call at}"}]
     tasks: [{name: "{to do}", deadline: "{until}", status: "{done}", statuses: {"yes": completed}}]
 
 Laws: without a mapping the columns (or the members of a JSON object) are the words of `create` themselves,
@@ -42,6 +43,10 @@ ADDRESSES: Final = ("emails", "phones")
 OF_TASKS: Final = (
     *("name", "ref", "description", "status", "deadline", "created_at", "responsible"),
     *("workgroup", "rule", "stage"),
+)
+OF_ACTIVITIES: Final = (
+    *("text", "kind", "status", "deadline", "duration", "created_at", "responsible"),
+    *("address", "room", "link", "result", "rule", "stage"),
 )
 
 
@@ -82,6 +87,26 @@ class ImportTaskDoc(Doc):
     stage: str = ""
 
 
+class ImportActivityDoc(Doc):
+    """An activity that an item brings along; there is none in a row that has no text for it."""
+
+    what: ClassVar[str] = "an activity"
+    text: str
+    kind: str = ""
+    status: str = ""
+    statuses: dict[str, str] = field(default_factory=dict)
+    deadline: str = ""
+    duration: str = ""
+    created_at: str = ""
+    responsible: str = ""
+    address: str = ""
+    room: str = ""
+    link: str = ""
+    result: str = ""
+    rule: str = ""
+    stage: str = ""
+
+
 class ImportDoc(Doc):
     """The mapping of an import."""
 
@@ -101,6 +126,7 @@ class ImportDoc(Doc):
     company: PersonDoc | None = None
     repeat: dict[Id, str] = field(default_factory=dict)
     tasks: list[ImportTaskDoc] = field(default_factory=list)
+    activities: list[ImportActivityDoc] = field(default_factory=list)
     delimiter: str = ","
     separator: str = "|"  # between the values of a multiple field
 
@@ -127,10 +153,11 @@ class ImportMapping:
         yield from ((place / "fields" / name, column) for name, column in doc.fields.items())
         for rule, text in doc.repeat.items():
             yield from ((place / "repeat" / rule, name) for name in COLUMN.findall(text))
-        for number, one in enumerate(doc.tasks):
-            for key in OF_TASKS:
-                at = place / "tasks" / number / key
-                yield from ((at, name) for name in COLUMN.findall(getattr(one, key)))
+        for word, keys in (("tasks", OF_TASKS), ("activities", OF_ACTIVITIES)):
+            for number, one in enumerate(getattr(doc, word)):
+                for key in keys:
+                    at = place / word / number / key
+                    yield from ((at, name) for name in COLUMN.findall(getattr(one, key)))
         for kind in ("client", "company"):
             yield from _columns_of_person(getattr(doc, kind), place / kind)
 
@@ -153,14 +180,21 @@ class ImportMapping:
             "client": _person(doc.client, row),
             "company": _person(doc.company, row),
             "repeat": {rule: _filled(text, row) for rule, text in doc.repeat.items()},
-            "tasks": [task for one in doc.tasks if (task := self._task(one, row))],
+            "tasks": [task for one in doc.tasks if (task := self._work(one, OF_TASKS, row))],
+            "activities": [
+                activity for one in doc.activities if (activity := self._work(one, OF_ACTIVITIES, row))
+            ],
         }
         return {name: value for name, value in words.items() if value not in ("", None, {}, [])}
 
-    def _task(self, doc: ImportTaskDoc, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A task as `create` has it; empty where the row has none."""
-        words: dict[str, Any] = {key: text for key in OF_TASKS if (text := _filled(getattr(doc, key), row))}
-        if "name" not in words:
+    def _work(
+        self, doc: ImportTaskDoc | ImportActivityDoc, keys: tuple[str, ...], row: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A task or activity as `create` has it; empty where the row has none. Its first key is what it can't
+        do without.
+        """
+        words: dict[str, Any] = {key: text for key in keys if (text := _filled(getattr(doc, key), row))}
+        if keys[0] not in words:
             return {}
         if "status" in words:
             words["status"] = doc.statuses.get(words["status"], words["status"])

@@ -98,6 +98,7 @@ async def test_the_invitation_arrives_over_smtp_as_a_request_that_calendars_take
     [entry] = calendar(play, 7)
     parsed = Calendar.from_ical(request.get_content())
     assert (parsed["METHOD"], parsed["VERSION"]) == ("REQUEST", "2.0")
+    event: Any
     [event] = parsed.walk("VEVENT")
     assert (event["UID"], event["SEQUENCE"]) == (entry.uid, 0)
     assert event.decoded("DTSTART") == AT

@@ -122,7 +122,9 @@ def test_an_activity_is_planned_with_all_that_it_can_say() -> None:
     assert (entry.employees, entry.colour, entry.room) == ([8, 7, 9], "yellow", "Blue")
     assert entry.end_ms - entry.start_ms == 90 * 60_000
     assert play.outcomes() == [("plan", "done", "")]
-    assert play.drive.item("deal:1").activities == [one]
+    view = play.drive.item("deal:1")
+    assert view is not None
+    assert view.activities == [one]
 
 
 def test_a_call_without_a_deadline_is_with_the_contact_and_is_completed_on_leave_by_default() -> None:

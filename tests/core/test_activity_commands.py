@@ -93,7 +93,7 @@ def test_a_room_that_is_taken_refuses_commands(play: Play) -> None:
 def test_values_change_and_what_is_not_new_changes_nothing(play: Play) -> None:
     """E7: each setting can be changed by hand."""
     number = put(play, deadline_ms=TUESDAY_MS, calendar=True)
-    new = {
+    new: dict[str, Any] = {
         "text": "Ring twice",
         "responsible": 9,
         "colour": "red",
