@@ -57,3 +57,4 @@ class ChatWritten(Fact, tag=76):
     number: int = 0
     to: list[int] = []
     files: dict[str, Any] = {}
+    provider: str = ""  # that was asked for, where an item has several chats

@@ -16,15 +16,18 @@ from stagewheel.protocol.messages import (
     DeleteItem,
     HoldItem,
     RaiseEvent,
+    SendChat,
     StartWorkflow,
     UpdateItem,
 )
 from stagewheel.server.backtest.history import packed
 from stagewheel.server.backtest.run import Job, Outcome, Run
+from stagewheel.server.core.chat import Said
 from stagewheel.server.store.lmdb_store import LmdbStore
 from tests.backtest.desk import HOUR_MS, ROSA, RULES, START_MS, story, ticket
 from tests.backtest.test_same_engine import loans
 
+HEARD = Said("shop", "42", "It is on fire", "Ada", "7", ["oven.jpg"], True)
 CREATES = """
       - id: handed
         rules:
@@ -84,6 +87,9 @@ def test_every_kind_of_command_is_found_again(tmp_path: Path) -> None:
         HoldItem("t:1", at_ms=at + 8, mode="resume", restart=True),
         StartWorkflow("t:1", at_ms=at + 9, workflow="care"),
         DeleteItem("t:2", at_ms=at + 10),
+        RaiseEvent("t:1", at_ms=at + 11, type="chat_message", code="shop", payload=HEARD.payload()),
+        SendChat("t:1", 7, at_ms=at + 12, text="We come", files=["plan"], provider="shop"),
+        SendChat("t:1", 8, at_ms=at + 13, text="A big one", hidden=True),
     ]  # fmt: skip
     lived(tmp_path, {"rules.yaml": RULES}, told)
     history = history_of_store(tmp_path)

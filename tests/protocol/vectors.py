@@ -111,6 +111,7 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
         "lead:1", by=7, kind="meeting", text="Look at the roof", deadline_ms=1_790_000_000_000, room="Blue"
     ),
     "update_activity": m.UpdateActivity("lead:1", by=7, activity=3, status="completed", result="They buy"),
+    "try_rule": m.TryRule("lead:1", by=7, rule="welcome", to="bo@example.com"),
 }
 
 RESULTS: Final[Mapping[str, m.Result]] = {
@@ -198,7 +199,7 @@ RECORD: Final = journal.Record(
         journal.ChatBound("shop", "42", "invitation", "Ada"),
         journal.ChatReceived("shop", "42", "Hi", "Ada", "7", ["a.pdf"], True),
         journal.ChatSent("r8", 3, "shop", "42", "Hello", "8", ["b.pdf"], 7),
-        journal.ChatWritten("Note", 7, "r8", True, 3, 12, [7], {"plan": {"file": "plan-1"}}),
+        journal.ChatWritten("Note", 7, "r8", True, 3, 12, [7], {"plan": {"file": "plan-1"}}, "shop"),
         journal.TaskPut("r9", 14, {"name": "Call back", "status": "new", "responsible": 7}),
         journal.TaskChanged(14, {"status": "overdue"}, "new", why="deadline"),
         journal.TasksClosed("r10", [14]),
@@ -206,6 +207,7 @@ RECORD: Final = journal.Record(
         journal.ActivityChanged(3, {"status": "completed"}, "planned", why="left stage"),
         journal.CalendarPut(3, [7, 9], 1_790_000_000_000, 1_790_003_600_000, "Call", "yellow", "", "Blue"),
         journal.CalendarTaken(3, [9]),
+        journal.RuleTried("welcome", 4, "email", "bo@example.com", "delivered", "", {"status": "250 OK"}),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
     ],

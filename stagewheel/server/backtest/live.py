@@ -28,10 +28,12 @@ from stagewheel.protocol.messages import (
     PutClient,
     PutEmployee,
     RaiseEvent,
+    SendChat,
     StartWorkflow,
     UpdateItem,
 )
 from stagewheel.server.actors.reference import Reference
+from stagewheel.server.core.chat import INVITED, Said
 from stagewheel.server.core.plan import TriggerPlan, Version
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.base import Reads
@@ -173,7 +175,19 @@ class Commands:
         event = _first(record, j.EventSeen)
         if event is None:
             return None
-        return RaiseEvent(record.item, type=event.type, code=event.code, payload=self._payload(record, event))
+        heard = _first(record, j.ChatReceived)
+        payload = _said(record, heard) if heard is not None else {}
+        payload |= self._payload(record, event)
+        return RaiseEvent(record.item, type=event.type, code=event.code, payload=payload)
+
+    def _chat(self, record: j.Record) -> AnyCommand | None:
+        told = _first(record, j.ChatWritten)
+        if told is None:
+            return None
+        files = list(told.files)
+        return SendChat(
+            record.item, told.by, text=told.text, files=files, hidden=told.hidden, provider=told.provider
+        )
 
     def _payload(self, record: j.Record, event: j.EventSeen) -> dict[str, Any]:
         """What tests of triggers saw of the event."""
@@ -231,6 +245,14 @@ def _first(record: j.Record, kind: type[Any]) -> Any:
     return next((fact for fact in record.did if type(fact) is kind), None)
 
 
+def _said(record: j.Record, heard: j.ChatReceived) -> dict[str, Any]:
+    """The event of a message in a chat."""
+    bound = _first(record, j.ChatBound)
+    invited = bound is not None and bound.how == INVITED
+    told = Said(heard.channel, heard.chat, heard.text, heard.name, heard.message, heard.files, invited)
+    return told.payload()
+
+
 def _by_command(record: j.Record) -> dict[str, Any]:
     """The values that the command itself changed."""
     return next((fact.fields for fact in record.did if type(fact) is j.FieldsChanged and not fact.rule), {})
@@ -262,6 +284,7 @@ MADE: Final[Mapping[str, Callable[[Commands, j.Record], AnyCommand | None]]] = M
         "StartWorkflow": Commands._start,
         "HoldItem": Commands._hold,
         "PutClient": Commands._client,
+        "SendChat": Commands._chat,
     }
 )
 COMMANDS: Final = frozenset(one.__name__ for one in get_args(AnyCommand))

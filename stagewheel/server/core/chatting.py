@@ -106,7 +106,8 @@ def write_chat(d: Deciding, m: SendChat) -> Result:
     d.dispatched += 1
     d.effects.append(DispatchAction(version.reply.lane, number, row))
     d.open_rows.append(row)
-    d.did.append(ChatWritten(m.text, m.by, step=step, files={one: {"file": one} for one in m.files}))
+    stored = {one: {"file": one} for one in m.files}
+    d.did.append(ChatWritten(m.text, m.by, step=step, files=stored, provider=m.provider))
     d.did.append(Dispatched(REPLY, step, version.reply.lane, number))
     return Applied(item.entry)
 
