@@ -138,3 +138,13 @@ def test_another_message_of_the_stream_is_told_of_its_rule() -> None:
     told = RULES.replace('{do: notify, text: "work on', '{do: post_stream, text: "work on')
     made = compared(told.replace("work on", "look at"), told)
     assert labels(made) == {("message", "once", "stream, other content"): ["t:1", "t:2"]}
+
+
+def test_another_task_is_told_of_its_rule() -> None:
+    """E5; its number, which anything that is stored for people shifts, is no difference."""
+    told = RULES.replace('{do: notify, text: "work on', '{do: create_task, responsible: 7, name: "work on')
+    made = compared(told.replace("work on", "look at"), told)
+    assert labels(made) == {("message", "once", "task, other content"): ["t:1", "t:2"]}
+    more = "          - {id: first, action: {do: add_history, text: x}}\n          - id: hello\n"
+    made = compared(told, told.replace("          - id: hello\n", more))
+    assert {name for _, name, _ in labels(made)} == {"first"}

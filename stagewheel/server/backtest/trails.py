@@ -16,9 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol import journal as j
+from stagewheel.server.scenarios.written_tasks import told_task
 
 SHOWN_CHARS_MAX: Final = 160
 WAITING: Final = "waiting"
+NOT_CONTENT: Final = ("item", "rule", "attempt", "number")
 _Sending = j.Dispatched | j.Notified | j.HistoryAdded | j.StreamPosted
 RUNNING: Final = "running"
 
@@ -86,7 +88,7 @@ class Trails:
         trail, counts = self.trails.get(values["item"]), self._counts.get(values["item"])
         if trail is None or counts is None:
             return  # of a contact or company
-        content = {name: value for name, value in values.items() if name not in ("item", "rule", "attempt")}
+        content = {name: value for name, value in values.items() if name not in NOT_CONTENT}
         digest = blake2b(msgspec.msgpack.encode(content), digest_size=8).hexdigest()
         key = counts.sending.pop(0) if counts.sending else self._key(counts, values["rule"], "~message")
         trail.messages[key] = Mark(kind, shortened(content), at_ms, digest)
@@ -128,6 +130,10 @@ class Trails:
     def _sends(self, trail: Trail, counts: _Counts, record: j.Record, fact: _Sending) -> None:
         counts.sending.append(self._key(counts, fact.rule, "~message"))
 
+    def _task(self, trail: Trail, counts: _Counts, record: j.Record, fact: j.TaskPut | j.TaskChanged) -> None:
+        if told_task(fact) is not None:
+            counts.sending.append(self._key(counts, fact.rule, "~message"))
+
     def _started(self, trail: Trail, counts: _Counts, record: j.Record, fact: j.WorkflowStarted) -> None:
         key = counts.instances[fact.instance] = self._key(counts, fact.workflow, "~run")
         trail.workflows[key] = Mark(RUNNING, "", record.at_ms)
@@ -142,7 +148,9 @@ def shortened(content: dict[str, Any]) -> str:
     """The words of a message that tell it from others: to whom, and its subject or text."""
     to = content.get("to")
     people = ", ".join(map(str, to)) if isinstance(to, list) else str(to or content.get("url", ""))
-    text = str(content.get("subject") or content.get("text") or content.get("body") or "")
+    text = str(
+        content.get("subject") or content.get("text") or content.get("body") or content.get("name") or ""
+    )
     told = f"to {people}: {text}" if people else text
     told = " ".join(told.split())
     return told if len(told) <= SHOWN_CHARS_MAX else f"{told[: SHOWN_CHARS_MAX - 1]}…"
@@ -158,6 +166,8 @@ HANDLERS: Final[Mapping[type, Callable[[Trails, Trail, _Counts, j.Record, Any], 
         j.Notified: Trails._sends,
         j.HistoryAdded: Trails._sends,
         j.StreamPosted: Trails._sends,
+        j.TaskPut: Trails._task,
+        j.TaskChanged: Trails._task,
         j.WorkflowStarted: Trails._started,
         j.WorkflowEnded: Trails._finished,
     }
