@@ -22,6 +22,7 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "msgspec": ("stagewheel/",),
     "zmq": ("stagewheel/protocol/socket.py",),
     "lmdb": ("stagewheel/server/store/",),
+    "dkim": ("stagewheel/server/channels/signature.py",),
     "aiosmtplib": ("stagewheel/server/channels/smtp.py",),
     "httpx": ("stagewheel/server/channels/",),
     "jinja2": ("stagewheel/server/", "stagewheel/cli/"),

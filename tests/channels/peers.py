@@ -18,6 +18,8 @@ import trio
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from msgspec import Struct
 
+from stagewheel.server.rules.attachments import Attached
+
 
 class Content(Struct, frozen=True):
     """An e-mail as a document renders it."""
@@ -28,6 +30,8 @@ class Content(Struct, frozen=True):
     html: str = ""
     unsubscribe: str = ""
     from_: str = "Sales <sales@example.com>"
+    calendar: str = ""
+    attachments: tuple[Attached, ...] = ()
 
 
 class Inbox:

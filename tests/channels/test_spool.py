@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry
+from stagewheel.server.channels.compose import Composer
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.channels.spool import SpoolChannel
 from stagewheel.server.limits import SPOOL_BATCH_MAX
@@ -32,14 +33,14 @@ async def test_without_a_server_mails_lie_in_a_maildir(tmp_path: Path) -> None:
 
 
 async def test_a_mail_that_is_delivered_twice_leaves_one_file(tmp_path: Path) -> None:
-    channel = SpoolChannel(tmp_path)
+    channel = SpoolChannel(tmp_path, Composer(EmailSettings()))
     await channel.deliver(Content(), delivery(7, 1))
     await channel.deliver(Content(), delivery(7, 2))
     assert len(mails(tmp_path)) == 1
 
 
 async def test_more_mails_than_a_batch_holds_are_all_written_and_nothing_stays_in_tmp(tmp_path: Path) -> None:
-    channel = SpoolChannel(tmp_path)
+    channel = SpoolChannel(tmp_path, Composer(EmailSettings()))
     outcomes: list[Outcome] = []
 
     async def one(number: int) -> None:
@@ -55,7 +56,7 @@ async def test_more_mails_than_a_batch_holds_are_all_written_and_nothing_stays_i
 
 
 async def test_a_writer_that_is_cancelled_leaves_the_others_nobody_to_wait_for(tmp_path: Path) -> None:
-    channel = SpoolChannel(tmp_path)
+    channel = SpoolChannel(tmp_path, Composer(EmailSettings()))
     outcomes: list[Outcome] = []
 
     async def one(number: int) -> None:
@@ -80,18 +81,20 @@ async def test_a_folder_that_cannot_be_written_is_tried_again_and_is_the_provide
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    outcome = await SpoolChannel(tmp_path / "file").deliver(Content(), delivery())
+    outcome = await SpoolChannel(tmp_path / "file", Composer(EmailSettings())).deliver(Content(), delivery())
     assert isinstance(outcome, Retry)
     assert outcome.provider
 
 
 async def test_a_mail_that_cannot_be_built_is_refused(tmp_path: Path) -> None:
-    outcome = await SpoolChannel(tmp_path).deliver(Content(from_=""), delivery())
+    outcome = await SpoolChannel(tmp_path, Composer(EmailSettings())).deliver(Content(from_=""), delivery())
     assert isinstance(outcome, RefusedForGood)
     assert "no sender address" in outcome.reason
 
 
 @pytest.mark.parametrize("key", ["0" * 32, "f" * 32])
 async def test_the_files_name_comes_from_the_key(tmp_path: Path, key: str) -> None:
-    await SpoolChannel(tmp_path).deliver(Content(), Delivery(key, 1, "lead:1", "thanks", 0))
+    await SpoolChannel(tmp_path, Composer(EmailSettings())).deliver(
+        Content(), Delivery(key, 1, "lead:1", "thanks", 0)
+    )
     assert [path.name for path in (tmp_path / "new").iterdir()] == [f"{key}.stagewheel"]

@@ -14,22 +14,27 @@ which alone would hold a sender process under 1,000 mails a second. Written dire
 read every mail back with its parser.
 """
 
-import binascii
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stagewheel.errors import RuleError
 from stagewheel.server.channels.base import Delivery
+from stagewheel.server.channels.file_store import File
+from stagewheel.server.channels.mime_parts import body
 from stagewheel.server.inbound.returning import Returns
 from stagewheel.server.limits import MAIL_RECIPIENTS_MAX
+from stagewheel.server.rules.attachments import Attached
 
-LINE_BYTES_MAX = 900  # of a body sent as it is; RFC 5322 allows 998
+if TYPE_CHECKING:
+    from stagewheel.server.channels.signature import Signers
 
 _PLAIN = re.compile(r"[ -~]{0,60}")  # a header value that needs neither folding nor encoding
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -56,6 +61,8 @@ class Content(Protocol):
     def unsubscribe(self) -> str: ...
     @property
     def calendar(self) -> str: ...
+    @property
+    def attachments(self) -> Sequence[Attached]: ...
 
 
 class Mail(Struct, frozen=True, gc=False):
@@ -66,6 +73,7 @@ class Mail(Struct, frozen=True, gc=False):
     message_id: str
     data: bytes
     utf8: bool = False
+    author: str = ""  # the address of From, which is not always the envelope's sender
 
 
 class Unsendable(RuleError):
@@ -78,9 +86,10 @@ def build(
     default_from: str = "",
     domain: str = "",
     returns: Returns | None = None,
+    files: Sequence[File] = (),
 ) -> Mail:
     """The mail that `content` describes. `domain` is that of the Message-ID; without one it is the sender's.
-    `returns` makes answers and bounces find back to the item.
+    `returns` makes answers and bounces find back to the item, `files` are its attachments with their bytes.
 
     Raises `Unsendable`.
     """
@@ -101,7 +110,7 @@ def build(
         raise Unsendable("the subject holds a line break or another control character")
     domain = domain or sender.rpartition("@")[2]
     message_id, reply_to, return_path = f"<{delivery.key}@{domain}>", "", ""
-    if returns is not None:
+    if returns is not None and not delivery.test:
         first = recipients[0][1]
         message_id = returns.message_id(delivery.key, delivery.item, delivery.rule, first, domain)
         reply_to = returns.reply_to(delivery.item)
@@ -120,8 +129,16 @@ def build(
     ]
     addresses = tuple(address for _, address in recipients)
     utf8 = not (sender + "".join(addresses)).isascii()
-    data = "".join(head).encode("utf-8") + _body(content.text, content.html, delivery.key, content.calendar)
-    return Mail(return_path or sender, addresses, message_id, data, utf8)
+    data = "".join(head).encode("utf-8") + body(
+        content.text, content.html, content.calendar, files, delivery.key
+    )
+    return Mail(return_path or sender, addresses, message_id, data, utf8, sender)
+
+
+def signed(mail: Mail, signers: "Signers") -> Mail:
+    """The mail with the signature of its author's domain, if there is a key for it."""
+    signer = signers.of(mail.author)
+    return mail if signer is None else replace(mail, data=signer.signed(mail.data))
 
 
 def mailbox(written: str, what: str) -> tuple[str, str]:
@@ -196,53 +213,3 @@ def _ascii(value: str) -> str:
     characters.
     """
     return value if _PLAIN.fullmatch(value) else quote(value, safe=" !#$&'()*+,/:;=?@[]_.~-")[:200]
-
-
-def _body(text: str, html: str, key: str, calendar: str = "") -> bytes:
-    if not html and not calendar:
-        return _part(text, "plain", key)
-    if not text:
-        return _part(html, "html", key)
-    other = _part(calendar, "calendar; method=REQUEST", key) if calendar else _part(html, "html", key)
-    boundary = f"=_{key}"
-    opening = (
-        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
-    )
-    between = f"\r\n--{boundary}\r\n".encode()
-    closing = f"\r\n--{boundary}--\r\n".encode()
-    return opening + _part(text, "plain", key) + between + other + closing
-
-
-def _part(text: str, subtype: str, key: str) -> bytes:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-    data = ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
-    # In quoted-printable "=" is encoded, so no text can hold a boundary of ours; one that does is sent so.
-    plain = data.isascii() and "\0" not in text and f"=_{key}" not in text
-    if plain and all(len(line) <= LINE_BYTES_MAX for line in lines):
-        return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s' % (
-            subtype.encode(),
-            data,
-        )
-    if _is_mostly_foreign(data):
-        name, encoded = b"base64", _base64(data)
-    else:
-        name, encoded = b"quoted-printable", _quoted(data)
-    return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: %s\r\n\r\n%s' % (
-        subtype.encode(),
-        name,
-        encoded,
-    )
-
-
-def _is_mostly_foreign(data: bytes) -> bool:
-    """Whether more than a sixth of the bytes is beyond ASCII: from there base64 is the shorter one."""
-    return sum(byte > 126 for byte in data[:4096]) * 6 > len(data[:4096])
-
-
-def _base64(data: bytes) -> bytes:
-    lines = [binascii.b2a_base64(data[at : at + 57], newline=False) for at in range(0, len(data), 57)]
-    return b"\r\n".join(lines) + b"\r\n"
-
-
-def _quoted(data: bytes) -> bytes:
-    return binascii.b2a_qp(data, istext=True)

@@ -31,6 +31,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.compose import Composer
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.limits import REASON_LENGTH_MAX
 
@@ -54,9 +55,8 @@ class _Call:
 class SmtpChannel:
     """Mails to one SMTP server. It connects when the first mail comes."""
 
-    def __init__(self, settings: EmailSettings, port: int, password: str) -> None:
-        self._settings = settings
-        self._returns = settings.returns.open()
+    def __init__(self, settings: EmailSettings, port: int, password: str, composer: Composer) -> None:
+        self._composer = composer
         self._island = _Island(settings, port, password)
 
     def group(self, content: Any) -> str:
@@ -65,16 +65,9 @@ class SmtpChannel:
 
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
         """Send one mail over the sender's connection."""
-        try:
-            mail = mime.build(
-                content,
-                delivery,
-                self._settings.default_from,
-                self._settings.message_id_domain,
-                self._returns,
-            )
-        except mime.Unsendable as error:
-            return RefusedForGood(str(error))
+        mail = await self._composer.compose(content, delivery)
+        if not isinstance(mail, mime.Mail):
+            return mail
         return await self._island.call(delivery.sender, mail)
 
     async def close_sender(self, sender: int) -> None:

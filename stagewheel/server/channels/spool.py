@@ -20,9 +20,8 @@ from typing import Any
 
 import trio
 
-from stagewheel.server.channels import mime
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
-from stagewheel.server.inbound.returning import Returns
+from stagewheel.server.channels.compose import Composer
 from stagewheel.server.limits import SPOOL_BATCH_MAX, SPOOL_THREADS_MAX
 
 
@@ -43,13 +42,9 @@ class _Written:
 class SpoolChannel:
     """A Maildir at `folder`, which is made when the first mail comes."""
 
-    def __init__(
-        self, folder: Path, default_from: str = "", domain: str = "", returns: Returns | None = None
-    ) -> None:
+    def __init__(self, folder: Path, composer: Composer) -> None:
         self._folder = folder
-        self._default_from = default_from
-        self._domain = domain
-        self._returns = returns
+        self._composer = composer
         self._waiting: list[_Written] = []
         self._writing = False
         self._made = False
@@ -60,10 +55,9 @@ class SpoolChannel:
 
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
         """Write one mail; it is flushed together with those that come meanwhile."""
-        try:
-            mail = mime.build(content, delivery, self._default_from, self._domain, self._returns)
-        except mime.Unsendable as error:
-            return RefusedForGood(str(error))
+        mail = await self._composer.compose(content, delivery)
+        if isinstance(mail, RefusedForGood | Retry):
+            return mail
         detail = {"message_id": mail.message_id, "address": mail.recipients[0]}
         mine = _Written(f"{delivery.key}.stagewheel", mail.data, detail)
         self._waiting.append(mine)

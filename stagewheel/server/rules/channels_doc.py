@@ -13,6 +13,7 @@ from msgspec import Struct
 from stagewheel.protocol.messages import Address
 from stagewheel.server.core.plan_actions import People, Text, Value
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.attachments import NOTHING_ATTACHED, Attached, Attachments
 from stagewheel.server.rules.tracking import Track, links_of, tracked_html, tracked_text, unsubscribe_url
 
 AUTO = "auto"
@@ -31,6 +32,7 @@ class EmailContent(Struct, frozen=True):
     html: str
     unsubscribe: str = ""  # the address by which a mail program unsubscribes the recipient
     calendar: str = ""  # an iCalendar request, beside the text
+    attachments: tuple[Attached, ...] = ()
 
 
 class WebhookContent(Struct, frozen=True):
@@ -131,11 +133,12 @@ class EmailDocument(Struct, frozen=True):
     text: Text | None
     html: Text | None
     track: Track = Track()
+    attachments: Attachments = NOTHING_ATTACHED
     unsubscribes: bool = False  # it has the headers by which mail programs unsubscribe (RFC 8058)
 
     def lacks(self, scope: Scope) -> str:
         """Why it can't be sent, or "". The channel's default sender is known to the sender process alone."""
-        return self.to.lacks(scope)
+        return self.to.lacks(scope) or self.attachments.lacks(scope)
 
     def reached(self, scope: Scope) -> tuple[list[str], bool]:
         """Whom it reaches that can be suppressed (8.8)."""
@@ -154,6 +157,7 @@ class EmailDocument(Struct, frozen=True):
             text=self._text(scope),
             html=self._html(scope),
             unsubscribe=self._unsubscribe(scope, to),
+            attachments=self.attachments.of(scope),
         )
 
     def _text(self, scope: Scope) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import field
 
+from stagewheel.server.rules.attachments import AttachmentDoc
 from stagewheel.server.rules.document import Doc, Employee, Hours, Id, Name
 
 
@@ -171,10 +172,10 @@ class SendEmailDoc(Doc):
     """H1, without attachments."""
 
     what: ClassVar[str] = "send_email"
-    later: ClassVar[frozenset[str]] = frozenset({"attachments", "track"})
     do: str
     subject: str
     body: str
+    attachments: list[AttachmentDoc] = []
     track: TrackDoc | None = None
     transactional: bool = False
     sender: str = field(name="from", default="auto")

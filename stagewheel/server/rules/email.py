@@ -2,6 +2,7 @@
 
 from stagewheel.server.core.plan_actions import ActionPlan
 from stagewheel.server.core.scope import NO_LINKS
+from stagewheel.server.rules.attachments import compile_attachments
 from stagewheel.server.rules.channel_plan import channel_plan
 from stagewheel.server.rules.channels_doc import EmailDocument, Recipient
 from stagewheel.server.rules.document_actions import RecipientDoc, SendEmailDoc, TrackDoc
@@ -36,6 +37,7 @@ def send_email(doc: SendEmailDoc, where: Where) -> ActionPlan:
         text=None if html else body.text,
         html=body.text if html else None,
         track=_track(doc.track, html, where),
+        attachments=compile_attachments(doc.attachments, where),
         unsubscribes=to.outside and not doc.transactional,
     )
     return channel_plan(
