@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import pkgutil
+import re
 import sys
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -28,18 +28,19 @@ class Benchmark(Protocol):
     def run(self, args: argparse.Namespace) -> dict[str, Any]: ...
 
 
-def names() -> list[str]:
-    """The benchmarks there are: modules of this folder that declare a NAME."""
-    folder = Path(__file__).parent
-    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
-    return sorted(
-        name for name in found if "\nNAME = " in (folder / f"{name}.py").read_text(encoding="utf-8")
-    )
+def benchmarks() -> dict[str, str]:
+    """The benchmarks there are, by name: files of this folder that declare a NAME."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        declared = re.search(r'^NAME = "(\w+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+        if declared is not None:
+            found[declared[1]] = path.stem
+    return dict(sorted(found.items()))
 
 
 def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     """Finds the benchmark and reads its arguments; a wrong name ends with the list of the right ones."""
-    known = names()
+    known = benchmarks()
     first = argparse.ArgumentParser(prog="python -m bench", add_help=False)
     first.add_argument("name", nargs="?")
     name = first.parse_known_args(argv[:1])[0].name
@@ -47,7 +48,7 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
         asked = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
         asked.add_argument("name", choices=[*known, "all", "compare", "report"])
         asked.parse_args(argv[:1])
-    benchmark = cast(Benchmark, importlib.import_module(f"bench.{name}"))
+    benchmark = cast(Benchmark, importlib.import_module(f"bench.{known[name]}"))
     parser = argparse.ArgumentParser(prog=f"python -m bench {benchmark.NAME}", description=benchmark.__doc__)
     parser.add_argument("--seconds", type=float, help="how long to measure")
     parser.add_argument(
@@ -62,8 +63,8 @@ def run_all() -> int:
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     failed = 0
-    for name in names():
-        if hasattr(importlib.import_module(f"bench.{name}"), "NEEDS"):
+    for name, module in benchmarks().items():
+        if hasattr(importlib.import_module(f"bench.{module}"), "NEEDS"):
             continue  # it measures what only a user can name
         print(f"{name} …", file=sys.stderr)
         failed += main([name, "--json", str(results / f"{name}.json")])

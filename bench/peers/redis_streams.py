@@ -1,10 +1,11 @@
 """Redis streams, as a good engineer would write a worker by hand.
 
-A producer adds events to a stream; a worker of a consumer group reads up to `--batch` of them, reads the states of
-their items with one HMGET, decides, and writes in one MULTI: the states (HSET), the outbox (XADD), the timers (ZADD
-under the item's name, which replaces the one before), and the acknowledgements (XACK). The server runs with
-`appendonly yes` and `appendfsync always`, so both the added event and the worker's transaction are on disk before
-they are answered. Worker, producer and server are a process each. Timers: ZADD alone, pipelined in batches.
+A producer adds events to a stream; a worker of a consumer group reads up to `--batch` of them, reads the
+states of their items with one HMGET, decides, and writes in one MULTI: the states (HSET), the outbox (XADD),
+the timers (ZADD under the item's name, which replaces the one before), and the acknowledgements (XACK). The
+server runs with `appendonly yes` and `appendfsync always`, so both the added event and the worker's
+transaction are on disk before they are answered. Worker, producer and server are a process each. Timers: ZADD
+alone, pipelined in batches.
 """
 
 from __future__ import annotations
@@ -131,7 +132,9 @@ def _worker(socket: str, batch: int, stop: Flag) -> None:
             item, stage, amount = fields[b"i"], fields[b"s"].decode(), int(fields[b"a"])
             entry = int(states[item].split(b"|")[2]) + 1 if states[item] else 1
             states[item] = f"{stage}|{amount}|{entry}".encode()
-            pipeline.xadd(OUTBOX, {"k": f"{item.decode()}/{entry}", "t": f"We moved {item.decode()} to {stage}"})
+            pipeline.xadd(
+                OUTBOX, {"k": f"{item.decode()}/{entry}", "t": f"We moved {item.decode()} to {stage}"}
+            )
             timers[item] = now_ms + work.DAY_MS
             if amount > deals.AMOUNT_MAX:
                 pipeline.xadd(OUTBOX, {"k": f"{item.decode()}/{entry}/large", "t": "A large deal"})

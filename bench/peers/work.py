@@ -1,12 +1,12 @@
 """The work that every peer is given, and how it is told.
 
-An *event* moves one of `ITEMS` deals: its state (stage, amount, entry) is read and written, an action goes into an
-outbox (rule 1), the timer of the entry before is cancelled and one for a day ahead is set (rule 2), a condition is
-evaluated and fails (rule 3). It counts when all of that is on disk (flushed) and whoever sent it knows. A *timer* is
-one durable schedule of something for a later moment, known to who asked for it.
+An *event* moves one of `ITEMS` deals: its state (stage, amount, entry) is read and written, an action goes
+into an outbox (rule 1), the timer of the entry before is cancelled and one for a day ahead is set (rule 2), a
+condition is evaluated and fails (rule 3). It counts when all of that is on disk (flushed) and whoever sent it
+knows. A *timer* is one durable schedule of something for a later moment, known to who asked for it.
 
-The law: the same drawn events for everybody (`events`), nothing counted that was not acknowledged, and afterwards
-the states that a peer holds are compared with what was sent (`check`).
+The law: the same drawn events for everybody (`events`), nothing counted that was not acknowledged, and
+afterwards the states that a peer holds are compared with what was sent (`check`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Peer(NamedTuple):
     durability: str
     how: str
     events_per_s: float
-    timers_per_s: float | None
+    timers_per_s: float
 
 
 def events(count: int) -> Iterator[Event]:
