@@ -180,13 +180,26 @@ def test_a_chat_of_nobody_makes_client_and_item(web: httpx.Client, client: Clien
     "content",
     [
         {"update_id": 1, "edited_message": {"message_id": 1}},
-        {"update_id": 2, "my_chat_member": {}},
-        update(70, chat=70) | {"message": update(70)["message"] | {"chat": {"id": -7, "type": "group"}}},
+        {"update_id": 2, "callback_query": {"id": "1"}},
+        {"update_id": 3, "my_chat_member": {"chat": {"id": -7, "type": "group"}, "new_chat_member": {}}},
+        update(70, chat=70)
+        | {"message": update(70)["message"] | {"chat": {"id": -7, "type": "group"}, "new_chat_member": {}}},
         update(71) | {"message": update(71)["message"] | {"from": {"id": 3, "is_bot": True}}},
     ],
 )
 def test_what_is_no_message_of_a_client_is_passed_over(web: httpx.Client, content: dict[str, Any]) -> None:
     assert post(web, content).status_code == 200
+
+
+def test_s8_8_who_blocks_the_bot_is_written_to_no_more_until_he_takes_it_back(
+    web: httpx.Client, client: Client
+) -> None:
+    """H4."""
+    chat = {"id": 80, "first_name": "Ada", "type": "private"}
+    for number, status, found in ((1, "kicked", ["shop:80"]), (2, "member", [])):
+        told = {"chat": chat, "date": 1, "new_chat_member": {"status": status, "user": {"id": 1}}}
+        assert post(web, {"update_id": 700 + number, "my_chat_member": told}).status_code == 200
+        assert [one.address for one in client.suppressed("chat")] == found
 
 
 def test_what_is_no_update_is_refused(web: httpx.Client) -> None:

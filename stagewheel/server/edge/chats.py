@@ -17,7 +17,8 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stagewheel.protocol.messages import Failed, ReceiveChat, Result
+from stagewheel.protocol.messages import Failed, ReceiveChat, Result, Suppress, Unsuppress
+from stagewheel.server.core.chat import CHANNEL
 from stagewheel.server.core.limits import (
     CHAT_FILES_MAX,
     CHAT_ID_BYTES_MAX,
@@ -34,6 +35,7 @@ from stagewheel.server.invitations import number_of
 log = logging.getLogger("stagewheel.edge")
 SECRET_HEADER: Final = "x-telegram-bot-api-secret-token"
 START: Final = re.compile(r"/start(?:@[A-Za-z0-9_]+)?(?: +([A-Za-z0-9_-]{1,64}))?\s*")
+KICKED: Final = "kicked"
 LATER: Final = ("mailbox_full",)  # what the provider is to send again
 
 
@@ -84,11 +86,25 @@ class Message(Struct):
     contact: Contact | None = None
 
 
+class Standing(Struct):
+    """How the bot stands in a chat: member | kicked | …"""
+
+    status: str = ""
+
+
+class MemberUpdated(Struct):
+    """https://core.telegram.org/bots/api#chatmemberupdated: the client blocked the bot, or took it back."""
+
+    chat: ChatOf
+    new_chat_member: Standing
+
+
 class Update(Struct):
-    """https://core.telegram.org/bots/api#update; what is no message is passed over."""
+    """https://core.telegram.org/bots/api#update; what is none of these is passed over."""
 
     update_id: int
     message: Message | None = None
+    my_chat_member: MemberUpdated | None = None
 
 
 FILES: Final = ("document", "video", "audio", "voice", "video_note", "sticker")
@@ -110,7 +126,7 @@ class Telegram:
             update = msgspec.json.decode(body, type=Update)
         except (msgspec.DecodeError, RecursionError):
             raise Refusal(400, "bad_json", "the body is no update of Telegram") from None
-        command = self._command(name, update)
+        command = self._command(name, update) or _blocked(name, update)
         if command is not None:
             await receive(edge, "telegram", command)
         return json_response({"ok": True})
@@ -136,6 +152,17 @@ class Telegram:
             invitation=invitation,
             key=f"telegram {name} {update.update_id}",
         )
+
+
+def _blocked(name: str, update: Update) -> Suppress | Unsuppress | None:
+    """Who blocks the bot is written to no more (8.8), until he takes it back."""
+    told = update.my_chat_member
+    if told is None or told.chat.type != "private":
+        return None
+    address, key = f"{name}:{told.chat.id}", f"telegram {name} {update.update_id}"
+    if told.new_chat_member.status == KICKED:
+        return Suppress("", dedupe_key=key, channel=CHANNEL, address=address, reason="blocked the bot")
+    return Unsuppress("", dedupe_key=key, channel=CHANNEL, address=address, kind="unsubscribed")
 
 
 class Chats:
@@ -180,8 +207,8 @@ def _key(name: str, chat: str, message: str) -> str:
     return f"chats {name} {digest.hexdigest()}"
 
 
-async def receive(edge: Edge, route: str, command: ReceiveChat) -> Result:
-    """Give a message to the shard. Raises `Refusal` for what is to be sent again."""
+async def receive(edge: Edge, route: str, command: ReceiveChat | Suppress | Unsuppress) -> Result:
+    """Give a command to the shard. Raises `Refusal` for what is to be sent again."""
     [result] = await edge.gate.submit([command])
     edge.metrics.raised(route, outcome(result))
     if isinstance(result, Failed):
