@@ -22,7 +22,7 @@ class ActivityChanged(Fact, tag=56):
     """New values of an activity, by the names of `ActivityView`. `before` is its status before, where that
     changed.
 
-    `why`: "" a command, or left stage | deadline | item deleted.
+    `why`: "" a command, or left stage | deadline | item deleted. `rule` is the one that planned it.
     """
 
     number: int
@@ -30,6 +30,7 @@ class ActivityChanged(Fact, tag=56):
     before: str = ""
     by: int = 0
     why: str = ""
+    rule: str = ""
 
 
 class CalendarPut(Fact, tag=57):
@@ -45,6 +46,7 @@ class CalendarPut(Fact, tag=57):
     colour: str = ""
     address: str = ""
     room: str = ""
+    rule: str = ""
 
 
 class CalendarTaken(Fact, tag=58):
@@ -52,3 +54,4 @@ class CalendarTaken(Fact, tag=58):
 
     number: int
     employees: list[int]
+    rule: str = ""

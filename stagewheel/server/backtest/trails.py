@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol import journal as j
+from stagewheel.server.scenarios.written_activities import told_activity
 from stagewheel.server.scenarios.written_tasks import told_task
 
 SHOWN_CHARS_MAX: Final = 160
@@ -134,6 +135,17 @@ class Trails:
         if told_task(fact) is not None:
             counts.sending.append(self._key(counts, fact.rule, "~message"))
 
+    def _activity(
+        self, trail: Trail, counts: _Counts, record: j.Record, fact: j.ActivityPlanned | j.ActivityChanged
+    ) -> None:
+        if told_activity(fact) is not None:
+            counts.sending.append(self._key(counts, fact.rule, "~message"))
+
+    def _calendar(
+        self, trail: Trail, counts: _Counts, record: j.Record, fact: j.CalendarPut | j.CalendarTaken
+    ) -> None:
+        counts.sending.append(self._key(counts, fact.rule, "~message"))
+
     def _started(self, trail: Trail, counts: _Counts, record: j.Record, fact: j.WorkflowStarted) -> None:
         key = counts.instances[fact.instance] = self._key(counts, fact.workflow, "~run")
         trail.workflows[key] = Mark(RUNNING, "", record.at_ms)
@@ -168,6 +180,10 @@ HANDLERS: Final[Mapping[type, Callable[[Trails, Trail, _Counts, j.Record, Any], 
         j.StreamPosted: Trails._sends,
         j.TaskPut: Trails._task,
         j.TaskChanged: Trails._task,
+        j.ActivityPlanned: Trails._activity,
+        j.ActivityChanged: Trails._activity,
+        j.CalendarPut: Trails._calendar,
+        j.CalendarTaken: Trails._calendar,
         j.WorkflowStarted: Trails._started,
         j.WorkflowEnded: Trails._finished,
     }

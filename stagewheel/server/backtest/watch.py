@@ -201,6 +201,7 @@ PASSED_OVER: Final = frozenset(
         *(j.FieldsChanged, j.StepWaits, j.Dispatched, j.DeliveryTried, j.Notified, j.HistoryAdded),
         *(j.WorkflowStepped, j.WorkflowWaits, j.NothingChanged, j.StreamPosted, j.EmployeeChosen),
         *(j.TaskPut, j.TaskChanged, j.TasksClosed),
+        *(j.ActivityPlanned, j.ActivityChanged, j.CalendarPut, j.CalendarTaken),
         j.DeliveryAwaited,
         *(j.ChatBound, j.ChatReceived, j.ChatSent, j.ChatWritten),
     }

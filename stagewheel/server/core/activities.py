@@ -69,7 +69,7 @@ def change(d: Deciding, before: Activity, by: int = 0, why: str = "", **values: 
         after = replace(after, sequence=before.sequence + 1)
     _keep(d, after, before)
     was = before.status if after.status != before.status else ""
-    d.did.append(ActivityChanged(after.number, changes, was, by, why))
+    d.did.append(ActivityChanged(after.number, changes, was, by, why, after.rule))
     _tell_calendars(d, after, before)
 
 
@@ -131,7 +131,7 @@ def _tell_calendars(d: Deciding, after: Activity, before: Activity | None) -> No
     had = before.employees if before is not None else []
     has = after.employees
     if gone := [one for one in had if one not in has]:
-        d.did.append(CalendarTaken(after.number, gone))
+        d.did.append(CalendarTaken(after.number, gone, after.rule))
     if has and (before is None or _differs(after, before)):
         d.did.append(
             CalendarPut(
@@ -143,5 +143,6 @@ def _tell_calendars(d: Deciding, after: Activity, before: Activity | None) -> No
                 after.colour,
                 after.address,
                 after.room,
+                after.rule,
             )
         )

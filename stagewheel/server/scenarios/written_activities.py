@@ -154,6 +154,7 @@ def told_activity(fact: ActivityPlanned | ActivityChanged) -> dict[str, Any] | N
         if not fact.why:
             return None
         values = {"number": fact.number, "before": fact.before, "why": fact.why, **fact.changes}
+        values["rule"] = fact.rule
     for name in ("deadline_ms", "created_ms"):
         if name in values:
             values[name.replace("_ms", "").replace("created", "created_at")] = _shown(values.pop(name))
@@ -167,7 +168,7 @@ def told_activity(fact: ActivityPlanned | ActivityChanged) -> dict[str, Any] | N
 def told_calendar(fact: CalendarPut | CalendarTaken) -> dict[str, Any]:
     """What stands in calendars, or does no more (`gone`)."""
     if isinstance(fact, CalendarTaken):
-        return {"number": fact.number, "employees": fact.employees, "gone": True}
+        return {"number": fact.number, "employees": fact.employees, "gone": True, "rule": fact.rule}
     return {
         "number": fact.number,
         "employees": fact.employees,
@@ -177,6 +178,7 @@ def told_calendar(fact: CalendarPut | CalendarTaken) -> dict[str, Any]:
         "colour": fact.colour,
         "address": fact.address,
         "room": fact.room,
+        "rule": fact.rule,
     }
 
 
