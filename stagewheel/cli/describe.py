@@ -16,6 +16,7 @@ from stagewheel.cli.describe_chat import SENTENCES as OF_CHATS
 from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
 from stagewheel.cli.describe_suppressions import SENTENCES as OF_SUPPRESSIONS
 from stagewheel.cli.describe_tasks import SENTENCES as OF_TASKS
+from stagewheel.cli.describe_trying import SENTENCES as OF_TRYING
 from stagewheel.cli.output import moment
 from stagewheel.cli.telling import Line, by_rule, employees, shown_value, what_saw
 from stagewheel.protocol import journal as j
@@ -282,6 +283,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         j.StreamPosted: _posted,
         **OF_SUPPRESSIONS,
         **OF_TASKS,
+        **OF_TRYING,
         **OF_ACTIVITIES,
         j.Enrolled: lambda about, fact: Line(
             "changed", f"the entry takes the rules of version {fact.version} (it had {fact.from_version})"

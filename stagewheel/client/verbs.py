@@ -127,6 +127,12 @@ class Verbs(Generic[R]):
         """Start a workflow by hand."""
         return self.do(m.StartWorkflow(key, **common, workflow=workflow, vars=dict(vars or {})))
 
+    def try_rule(self, key: str, rule: str, to: str, **common: Unpack[Common]) -> R:
+        """Send the message of a rule, as it would be now, to `to`, marked as a test; the item's timeline
+        (`RuleTried`) tells what became of it.
+        """
+        return self.do(m.TryRule(key, **common, rule=rule, to=to))
+
     def pause(self, key: str, *, stage: str = "", **common: Unpack[Common]) -> R:
         """Let the item's messages wait in its mailbox, or the steps of one stage of it where they are."""
         return self.do(m.HoldItem(key, **common, mode="pause", stage=stage))

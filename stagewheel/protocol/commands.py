@@ -19,6 +19,7 @@ from stagewheel.protocol.files import (
 )
 from stagewheel.protocol.suppressions import Suppress as Suppress, Unsuppress as Unsuppress
 from stagewheel.protocol.tasks import PutTask as PutTask, UpdateTask as UpdateTask
+from stagewheel.protocol.trying import TryRule as TryRule
 
 # ---------------------------------------------------------------- shared shapes
 
@@ -313,4 +314,5 @@ AnyCommand = (
     | ReceiveChat
     | PutActivity
     | UpdateActivity
+    | TryRule
 )

@@ -65,6 +65,7 @@ from stagewheel.protocol.facts_tasks import (
     TaskPut as TaskPut,
     TasksClosed as TasksClosed,
 )
+from stagewheel.protocol.facts_trying import RuleTried as RuleTried
 
 Did = (
     ItemCreated
@@ -114,6 +115,7 @@ Did = (
     | ActivityChanged
     | CalendarPut
     | CalendarTaken
+    | RuleTried
 )
 
 

@@ -145,6 +145,7 @@ from stagewheel.protocol.tasks import (
     TaskView as TaskView,
     UpdateTask as UpdateTask,
 )
+from stagewheel.protocol.trying import TryRule as TryRule
 
 PROTOCOL_VERSION_MIN = 1
 PROTOCOL_VERSION_MAX = 1

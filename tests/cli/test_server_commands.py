@@ -199,3 +199,28 @@ def test_statistics_are_shown(run: Run) -> None:
     assert status == 0
     assert "clock system:" in text
     assert "dead letters" in text
+
+
+def test_a_rule_is_tried_on_an_address_of_ones_own(run: Run, server: LocalServer) -> None:
+    """N11: through the server's sender, whose outcome is told."""
+    run("send", "create", "order:try", "pipeline=orders", "title=Forty", "client.emails=[ada@client.example]")
+    status, told, said = run("try", "thanks", "--item", "order:try", "--to", "me@example.org", "--json")
+    assert (status, said) == (0, "")
+    assert (told["outcome"], told["channel"], told["to"]) == ("delivered", "email", "me@example.org")
+    spool = server.log.parent / "spool" / "new"
+    [mail] = [text for one in spool.iterdir() if told["detail"]["message_id"] in (text := one.read_text())]
+    assert "To: me@example.org" in mail
+    assert "Subject: [test] Enjoy it" in mail
+    assert ", thank you for coming" in mail
+    status, text, _ = run("try", "confirm", "--item", "order:try", "--to", "me@example.org")
+    assert status == 0
+    assert "delivered to me@example.org by email" in text
+    status, _, said = run("try", "thanks", "--item", "order:try", "--to", "me@[nowhere", "--wait", "20")
+    assert status == 1
+    assert "not delivered: refused: the to address 'me@[nowhere' is not an e-mail address" in said
+    status, _, said = run("try", "unpaid", "--item", "order:try", "--to", "me@example.org")
+    assert status == 1
+    assert "rule unpaid can't be tried" in said
+    _, text, _ = run("timeline", "order:try")
+    assert "thanks: a test of its email message to me@example.org: delivered" in text
+    assert "done" not in run("explain", "thanks", "order:try")[1]

@@ -37,6 +37,18 @@ EMPLOYEE = m.Employee(
 )
 JOB_ROW = Raw(b"\x93\x01\xa1k\xc0")
 
+ACTION = m.ActionSpec(
+    "score",
+    "What a deal is worth",
+    [m.ValueSpec("size", "number", True), m.ValueSpec("note", "text", False, "-", "for people")],
+    [m.ValueSpec("score", "number")],
+    "http",
+    "https://scores.example.com/jobs",
+    30_000,
+    4,
+    3,
+)
+
 COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "create_item": m.CreateItem(
         "lead:1",
@@ -92,6 +104,11 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
         "", channel="shop", chat="42", text="/start", name="Ada", message="7", files=["a.pdf"], invitation=12
     ),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
+    "complete_delivery": m.CompleteDelivery(
+        "lead:1", number=17, outcome="refused", reason="busy", detail={"status": "busy"}
+    ),
+    "register_action": m.RegisterAction("", by=7, action=ACTION),
+    "drop_action": m.DropAction("", name="score"),
     "settle_poison": m.SettlePoison("", number=4, retry=True),
     "put_task": m.PutTask(
         "lead:1",
@@ -133,6 +150,7 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "timeline": m.TimelineQuery("lead:1", before=99, limit=10),
     "stage": m.StageQuery("sales", "NEW", cursor=b"\x00\x01", limit=50),
     "dead_letters": m.DeadLettersQuery(after=5),
+    "actions": m.ActionsQuery("score"),
     "statistics": m.StatisticsQuery(),
     "versions": m.VersionsQuery("sales", 12, 50),
     "source": m.SourceQuery(12),
@@ -207,6 +225,7 @@ RECORD: Final = journal.Record(
         journal.ActivityChanged(3, {"status": "completed"}, "planned", why="left stage"),
         journal.CalendarPut(3, [7, 9], 1_790_000_000_000, 1_790_003_600_000, "Call", "yellow", "", "Blue"),
         journal.CalendarTaken(3, [9]),
+        journal.DeliveryAwaited("r3", 4, "call", 17, 1_790_000_060_000, {"status": "queued"}),
         journal.RuleTried("welcome", 4, "email", "bo@example.com", "delivered", "", {"status": "250 OK"}),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
@@ -235,6 +254,25 @@ MESSAGES: Final[Mapping[str, Message]] = {
         1, [m.Report("email", 17, "retry", "451 later", 60_000, {"message_id": "<17@example.com>"})]
     ),
     "reports_taken": m.ReportsTaken(1),
+    "register": m.Register(1, [ACTION], 5_000),
+    "registered": m.Registered(1, "score: a url belongs to the handler http, and only to it"),
+    "action_jobs": m.ActionJobs(
+        [
+            m.ActionJob(
+                "app/score",
+                17,
+                "score",
+                "lead:1/2/4",
+                "lead:1",
+                2,
+                "ask",
+                1,
+                1_790_000_000_000,
+                30_000,
+                {"size": 40},
+            )
+        ]
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from stagewheel.protocol.messages import (
     RaiseEvent,
     SendChat,
     StartWorkflow,
+    TryRule,
     UpdateActivity,
     UpdateItem,
     UpdateTask,
@@ -32,4 +33,5 @@ ItemCommand = (
     | SendChat
     | PutActivity
     | UpdateActivity
+    | TryRule
 )

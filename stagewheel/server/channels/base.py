@@ -80,6 +80,7 @@ class Delivery(Struct, gc=False):
     sender: int = 0
     number: int = 0  # of the dispatch: what `CompleteDelivery` names
     files: FileStore | None = None  # stored files; a sender process gives it
+    test: bool = False  # somebody tries the rule: what comes back is not the item's
 
 
 class Channel(Protocol):

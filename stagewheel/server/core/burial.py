@@ -6,7 +6,7 @@ report goes to the tombstone: the step gets its one outcome in the timeline, and
 retry, no dead letter, no rule).
 """
 
-from stagewheel.protocol.journal import ItemDeleted, Record, StepEnded
+from stagewheel.protocol.journal import Did, ItemDeleted, Record, StepEnded
 from stagewheel.protocol.messages import Applied, DeleteItem, Result
 from stagewheel.server.core import workflow
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
@@ -19,6 +19,7 @@ from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import ActionWithdrawn, DeliveryReported
 from stagewheel.server.core.item import Tombstone, encode_tombstone
 from stagewheel.server.core.tasks import orphan
+from stagewheel.server.core.trying import TRIAL, tried
 
 DELETED = "item deleted"
 
@@ -62,7 +63,7 @@ def reported_late(stone: Tombstone | None, m: DeliveryReported, facts: Facts, no
     elif m.outcome == "refused":
         outcome, reason = FAILED, m.reason
     gone: list[Effect] = [RemoveFromOutbox(m.channel, m.number)]
-    return _told(stone, m.row, outcome, reason, "DeliveryReported", gone, facts, now_ms)
+    return _told(stone, m.row, outcome, reason, "DeliveryReported", gone, facts, now_ms, m.channel)
 
 
 def withdrawn_late(stone: Tombstone | None, m: ActionWithdrawn, facts: Facts, now_ms: int) -> Decision:
@@ -79,11 +80,14 @@ def _told(
     effects: list[Effect],
     facts: Facts,
     now_ms: int,
+    lane: str = "",
 ) -> Decision:
     if stone is None:
         return Decision(None, None, Applied(), effects, None)
-    did = [StepEnded(row.rule, row.step, outcome, reason)]
-    record = Record(row.key, stone.head, now_ms, stone.pipeline, stone.version, cause, list(did))
+    did: list[Did] = [StepEnded(row.rule, row.step, outcome, reason)]
+    if TRIAL in row.roots:
+        did = [tried(row, lane, outcome, reason, {})]
+    record = Record(row.key, stone.head, now_ms, stone.pipeline, stone.version, cause, did)
     after = Tombstone(
         stone.entry, stone.step_no, facts.position, stone.deleted_ms, stone.pipeline, stone.version
     )

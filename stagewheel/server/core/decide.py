@@ -28,6 +28,7 @@ from stagewheel.protocol.messages import (
     SendChat,
     StartWorkflow,
     Suppress,
+    TryRule,
     Unsuppress,
     UpdateActivity,
     UpdateItem,
@@ -84,6 +85,7 @@ from stagewheel.server.core.suppressing import told as suppression_told
 from stagewheel.server.core.task_commands import put_task, update_task
 from stagewheel.server.core.tasks import overdue
 from stagewheel.server.core.triggers import handed_over, look
+from stagewheel.server.core.trying import try_rule
 from stagewheel.server.core.walk import start
 
 DROPPED = Applied()  # a timer of a step that has ended: its cancellation is in the journal already (1.7)
@@ -313,4 +315,5 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     ChatArrived: arrived,
     PutActivity: put_activity,
     UpdateActivity: update_activity,
+    TryRule: try_rule,
 }

@@ -29,6 +29,7 @@ from stagewheel.server.core.leaving import EXPIRED, HELD, OUTSIDE, expired, put_
 from stagewheel.server.core.linking import reached_client
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.repeat import count, repeats, take_back
+from stagewheel.server.core.trying import TRIAL, trial_reported
 from stagewheel.server.core.workflow import token_reported
 
 
@@ -38,6 +39,9 @@ def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     """
     d.effects.append(RemoveFromOutbox(report.channel, report.number))
     row = report.row
+    if row.roots and TRIAL in row.roots:
+        trial_reported(d, report)
+        return
     if report.outcome == OUTSIDE:
         verdict, reason = put_aside(d, report, _plan(d, row))
         if verdict == HELD:

@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import (
     SendChat,
     StartWorkflow,
     Suppress,
+    TryRule,
     Unsuppress,
     UpdateActivity,
     UpdateItem,
@@ -135,6 +136,7 @@ ItemMessage = (
     | SendChat
     | PutActivity
     | UpdateActivity
+    | TryRule
 )
 
 

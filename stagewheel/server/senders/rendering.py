@@ -20,8 +20,10 @@ from stagewheel.server.core.plan import Version
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import LinksMissing, Scope
 from stagewheel.server.core.suppressing import LEFT_OUT
+from stagewheel.server.core.trying import TRIAL
 from stagewheel.server.limits import REASON_LENGTH_MAX
 from stagewheel.server.links import LinksOf, Origin
+from stagewheel.server.rules.trying import PlainLinks, trial_of
 from stagewheel.server.senders.pool import Task
 
 
@@ -49,13 +51,23 @@ def render(
         scope = scope_of(row, version)
         if links is not None:
             scope.links = links.of(Origin(row.key, row.rule, row.first_step))
-        content = plan.document.render(scope)
+        document, trial = plan.document, row.roots.get(TRIAL)
+        if trial is not None:
+            document = trial_of(document, trial)
+            scope.links = PlainLinks(scope.links) if scope.links is not None else None
+        content = document.render(scope)
     except LinksMissing as error:
         return RefusedForGood(str(error))
     except Exception as error:  # whatever a rule author's template does
         return RefusedForGood(f"template failed: {error}"[:REASON_LENGTH_MAX])
     delivery = Delivery(
-        key_of(row, store_id), row.attempt + 1, row.key, row.rule, row.at_ms, number=row.number
+        key_of(row, store_id),
+        row.attempt + 1,
+        row.key,
+        row.rule,
+        row.at_ms,
+        number=row.number,
+        test=trial is not None,
     )
     if not wall:
         return Task(number, content, delivery)
