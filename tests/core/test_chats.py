@@ -272,6 +272,22 @@ def test_an_item_with_several_chats_writes_in_the_one_that_was_bound_last() -> N
     assert (sent["newest"], sent["named"]) == (("site", "77"), ("shop", "42"))
 
 
+def test_s7_3_a_file_that_must_be_there_and_is_not_fails_the_message() -> None:
+    """H4: attachments, in the chat and hidden ones."""
+    stages = """
+        - id: new
+          rules:
+            - id: must
+              action: {do: send_chat, hidden: true, text: A, attachments: [{field: plan, required: true}]}
+            - id: may
+              action: {do: send_chat, hidden: true, text: B, attachments: [{field: plan}, {file: a.pdf}]}
+        """
+    play = Play(deals(stages).replace("note: text}", "note: text, plan: file}"))
+    play.create(fields={"plan": None})
+    assert play.outcomes() == [("must", "failed", "the field plan holds no file"), ("may", "done", "")]
+    assert [one.files for one in play.did(ChatWritten)] == [{"a.pdf": {"file": "a.pdf"}}]
+
+
 def test_an_event_that_names_no_chat_is_an_event_as_any() -> None:
     """G7: of a program that knows of messages but of no chat."""
     play = Play(deals(RULES))
