@@ -28,6 +28,16 @@ DONE = (
     "dead_letters",
     "poison",
 )
+REPORTED = {
+    "delivered": "delivered",
+    "accepted": "taken",
+    "refused": "refused",
+    "retry": "tried again",
+    "unknown": "unknown",
+    "expired": "expired",
+    "outside": "outside its hours",
+    "postponed": "breaker open",
+}
 
 
 @click.command()
@@ -54,6 +64,14 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
     done += [[f"refused: {code}", _count(count)] for code, count in tally["refused"].items()]
     done += [[f"loop detected: {guard}", _count(count)] for guard, count in tally["guards"].items()]
     out.print(table(["since its start", "count"], done, right="count"))
+    if tally["channels"]:
+        out.print()
+        rows = [
+            [lane, *(_count(counts.get(name, 0)) for name in REPORTED)]
+            for lane, counts in sorted(tally["channels"].items())
+        ]
+        heads = list(REPORTED.values())
+        out.print(table(["channel", *heads], rows, right=",".join(heads)))
     out.print()
     commits = max(1, statistics["store"]["commit_count"])
     commit_ms = statistics["store"]["commit_us_total"] / commits / 1000

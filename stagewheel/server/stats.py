@@ -21,6 +21,9 @@ class Tally:
     timers_fired: int = 0
     timers_dropped: int = 0  # of those, the ones whose step had ended (1.7)
     reports: int = 0
+    channels: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # lane -> what was reported -> how often
     retries: int = 0
     dead_letters: int = 0
     poison: int = 0
@@ -37,6 +40,11 @@ class Tally:
         self.lateness[min(max(late_ms, 0).bit_length(), LATENESS_BUCKETS - 1)] += 1
         if late_ms > self.lateness_ms_peak:
             self.lateness_ms_peak = late_ms
+
+    def reported(self, lane: str, outcome: str) -> None:
+        """A sender reported on a row."""
+        counts = self.channels.setdefault(lane, {})
+        counts[outcome] = counts.get(outcome, 0) + 1
 
     def refuse(self, code: str) -> None:
         """A message was refused with this code."""

@@ -39,6 +39,7 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
         if row is None:
             continue
         turn.reported.add(named)
+        turn.engine.tally.reported(report.channel, report.outcome)
         decoded = decode_outbox_row(row)
         turn.engine.reference.need(turn.transaction, decoded.version)
         if decoded.number != report.number:

@@ -1,14 +1,14 @@
 """Where the outbox rows of a lane stand.
 
-Laws: the rows of a channel's own lane stand in the channel's table, where they are appended; those of
-named providers stand in one table, each lane in a range of its own, so that each can be read from its front
-however many rows wait for another. A number is given once over all lanes.
+Laws: the rows of the channels that every server has stand in a table each, where they are appended; those of
+named providers, and of channels that somebody added, stand in one table, each lane in a range of its own, so
+that each can be read from its front however many rows wait for another. A number is given once over all.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.store.base import Batch, Reads
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
@@ -24,12 +24,13 @@ OUTBOX_TABLES: Final = {
 }
 NAMED: Final = Table.OUTBOX_PROVIDERS
 TABLES: Final = (*OUTBOX_TABLES.values(), NAMED)
+LANE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(/[A-Za-z0-9_-]{1,64})?")
 _END = b"\xff" * 8  # no number is as high
 
 
 def is_lane(lane: str) -> bool:
-    """Is it the lane of a channel that there is?"""
-    return channel_of(lane) in OUTBOX_TABLES
+    """Can it be the name of a lane?"""
+    return LANE.fullmatch(lane) is not None
 
 
 def place(lane: str, number: int) -> tuple[Table, bytes]:
@@ -78,6 +79,13 @@ def lowest(reads: Reads) -> Iterator[int]:
     yield from (number for _, number in named_lanes(reads))
 
 
+def waiting(reads: Reads) -> dict[str, int]:
+    """How many actions wait for senders, those on their way included, by channel; those for a provider by
+    name, and of channels that somebody added, under `named`.
+    """
+    counts = {channel: reads.count(table) for channel, table in OUTBOX_TABLES.items()}
+    return counts | {"named": reads.count(NAMED)}
+
+
 def _prefix(lane: str) -> bytes:
-    assert BETWEEN in lane, f"{lane} is no lane of a provider"
     return lane.encode() + b"\0"

@@ -50,6 +50,7 @@ from stagewheel.server.actors.activity_queries import activities, calendar
 from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.files import file_part, files
+from stagewheel.server.actors.outboxes import waiting
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
 from stagewheel.server.actors.registered import views
@@ -243,6 +244,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "journal_stored": reads.count(Table.JOURNAL),
             "outbox_stored": outbox_rows(reads),
             "served": engine.served,
+            "waiting": waiting(reads),
             "parked_stored": reads.count(Table.PARKED),
             "dead_letters_stored": reads.count(Table.DEAD),
             "poison_stored": reads.count(Table.POISON),
