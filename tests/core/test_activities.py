@@ -352,3 +352,23 @@ def test_an_item_holds_so_many_open_activities_and_no_more() -> None:
         play.move("new", restart=True)
     assert [outcome for _, outcome, _ in play.outcomes()] == ["done"] * 32 + ["failed"]
     assert len(activities(play, item="deal:1", status="open")) == 32
+
+
+def test_an_activity_without_a_text_fails() -> None:
+    """E7: a text that is rendered to nothing."""
+    play = played("{do: schedule_call, text: '{{ item.note }}'}")
+    assert play.outcomes() == [("plan", "failed", "an activity has a text, and this one is empty")]
+    assert activities(play, item="deal:1") == []
+
+
+def test_a_workflow_that_runs_until_the_stage_changes_ends_before_activities_do() -> None:
+    """1.2: (a) comes before (b)."""
+    rules = one_rule("{do: plan_activity, kind: call, text: Ring}") + (
+        "workflows:\n  w:\n    pipeline: deals\n    start: on_create\n    until: stage_change\n    steps:\n"
+        "      - {do: pause, for: 9d}\n"
+    )
+    play = Play(rules)
+    play.create()
+    play.move("work")
+    kinds = [type(did).__name__ for did in play.records[-1].did]
+    assert kinds.index("WorkflowEnded") < kinds.index("ActivityChanged") < kinds.index("Entered")

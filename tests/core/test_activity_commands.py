@@ -119,7 +119,8 @@ def test_values_change_and_what_is_not_new_changes_nothing(play: Play) -> None:
     ("values", "code", "said"),
     [
         ({"kind": "lunch"}, "bad_value", "call, meeting, other"),
-        ({"text": ""}, "bad_value", "a text"),
+        ({"text": " "}, "bad_value", "a text"),
+        ({"link": "https://a.example\r\nATTENDEE:x"}, "bad_value", "the link of an activity is one line"),
         ({"text": "x" * 8193}, "bad_value", "8192 bytes"),
         ({"room": "x" * 201, "deadline_ms": TUESDAY_MS}, "bad_value", "200 bytes"),
         ({"colour": "loud"}, "bad_value", "yellow"),

@@ -78,7 +78,7 @@ def plan_activity(d: Deciding, action: ActivityPlan, asked: Asked) -> Acted:
     attendees = attendees_of(d, one) if action.invite is not None else []
     if action.invite is not None and not attendees:
         return Acted(FAILED, "nobody who is invited has an e-mail address")
-    refused = too_long(one) or clash(d, one)
+    refused = unfit(one) or clash(d, one)
     if refused:
         return Acted(FAILED, refused)
     one = put(d, one, asked.rule)
@@ -163,11 +163,15 @@ def _files(d: Deciding, action: ActivityPlan) -> list[dict[str, Any]]:
     return found
 
 
-def too_long(one: Activity) -> str:
-    """What of it no activity can hold, or ""; it stands in the item's row, so it is bounded."""
+def unfit(one: Activity) -> str:
+    """What of its texts no activity can hold, or ""; they stand in the item's row, so they are bounded."""
+    if not one.text.strip():
+        return "an activity has a text, and this one is empty"
     if len(one.text.encode()) > ACTIVITY_TEXT_BYTES_MAX:
         return f"the text of an activity has at most {ACTIVITY_TEXT_BYTES_MAX} bytes"
     for name in ("address", "room", "link"):
+        if len(getattr(one, name).splitlines()) > 1:
+            return f"the {name} of an activity is one line"
         if len(getattr(one, name).encode()) > ACTIVITY_LINE_BYTES_MAX:
             return f"the {name} of an activity has at most {ACTIVITY_LINE_BYTES_MAX} bytes"
     if len(room_key(one.room).encode()) > ACTIVITY_LINE_BYTES_MAX:

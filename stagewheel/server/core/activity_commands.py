@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stagewheel.protocol.messages import ActivityPut, Applied, Failed, PutActivity, Result, UpdateActivity
 from stagewheel.server.core.activities import change, clash, put
-from stagewheel.server.core.activity_actions import FULL, guests, too_long
+from stagewheel.server.core.activity_actions import FULL, guests, unfit
 from stagewheel.server.core.activity_row import (
     CANCELLED,
     COLOURS,
@@ -109,7 +109,7 @@ def update_activity(d: Deciding, m: UpdateActivity) -> Result:
 
 def _refused(d: Deciding, one: Activity, given: Any) -> Failed | None:
     """Why an activity can't be so; None if it can. `given` are the names whose values are new."""
-    wrong = _wrong(one) or too_long(one)
+    wrong = _wrong(one) or unfit(one)
     if wrong:
         return Failed("bad_value", wrong)
     named = [one.responsible] if "responsible" in given else []
@@ -125,8 +125,6 @@ def _refused(d: Deciding, one: Activity, given: Any) -> Failed | None:
 def _wrong(one: Activity) -> str:
     if one.kind not in KINDS:
         return f"kind: one of {', '.join(KINDS)}"
-    if not one.text:
-        return "an activity has a text"
     if one.colour and one.colour not in COLOURS:
         return f"colour: one of {', '.join(COLOURS)}"
     if not 0 <= one.deadline_ms <= MOMENT_MS_MAX or not 0 <= one.created_ms <= MOMENT_MS_MAX:
