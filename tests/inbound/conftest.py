@@ -56,7 +56,7 @@ CONFIG = InboundConfig(
     bounce_address=BOUNCE,
     message_bytes_max=BYTES_MAX,
     attachment_bytes_max=BYTES_MAX,
-    answer_timeout_s=1.0,
+    answer_timeout_s=0.5,
     recipients_max=3,
     timeout_s=20,
 )

@@ -211,3 +211,17 @@ def test_a_conversation_that_breaks_off_harms_nobody_and_the_log_holds_no_word_o
     said = served.log.read_text()
     for secret in (KEY, "daffodil", "ada@example.com"):
         assert secret not in said
+
+
+def test_a_killed_listener_is_started_again_and_a_mail_that_it_had_taken_is_done_once(
+    served: Served, client: Client, numbers: Iterator[int]
+) -> None:
+    client.create_item("deal:9", "deals")
+    written = mail(next(numbers), subject="Hello")
+    for life in range(2):
+        if life:
+            served.wait_ready("inbound-0", other_than=served.kill("inbound-0"))
+        host, _, port = served.inbound.rpartition(":")
+        with smtplib.SMTP(host, int(port), timeout=30) as post:
+            assert send(post, written, RETURNS.reply_to("deal:9"))[0] == 250
+    assert len(heard(client, "deal:9")) == 1
