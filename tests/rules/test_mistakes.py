@@ -97,7 +97,7 @@ STAGE = """\
 - id: c
   run: {after: 1x}  #! unknown unit 'x'
   check: never  #! expected one of due, entry, both
-  action: {do: create_task, name: x}  #! the action 'create_task' is not supported yet
+  action: {do: create_task, name: x, dedline: {after: 1d}}  #! unknown key 'dedline' of create_task
 - id: d
   run: {after: 11y}  #! longer than 10 years
   action: {do: notify, txt: x}  #! notify needs 'text' && unknown key 'txt' of notify
