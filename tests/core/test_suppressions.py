@@ -10,6 +10,7 @@ from stagewheel.protocol.messages import (
     Applied,
     Client,
     Failed,
+    PutClient,
     Query,
     Reply,
     RetryDeadLetter,
@@ -222,3 +223,12 @@ def test_s8_8_a_dead_letter_that_somebody_retries_goes_out() -> None:
     play.channel("email")
     assert play.submit(RetryDeadLetter("", number=1)) == Applied(1)
     assert play.outcomes() == [("m", "failed", "full"), ("m", "done", "")]
+
+
+def test_a_contact_remembers_what_was_said_of_it() -> None:
+    play = play_of(f"id: m, action: {{{MAIL}}}")
+    play.submit(PutClient("contact:1", client=ADA))
+    command = Suppress("contact:1", channel="email", address=ADDRESS, kind="bounced", reason="550")
+    assert play.submit(command) == Applied()
+    said = AddressSuppressed("email", ADDRESS, "bounced", "550")
+    assert play.did(AddressSuppressed, "contact:1") == [said]

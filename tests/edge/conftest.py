@@ -46,10 +46,6 @@ pipelines:
     entity: deal
     stages:
       - id: new
-      - id: opened
-        triggers: [{id: opened, on: email_opened, rule: offer}]
-      - id: clicked
-        triggers: [{id: clicked, on: link_clicked, url: "https://shop.example/offers/*"}]
       - id: visited
         triggers: [{id: looked, on: site_visit, page: /pricing}]
       - id: back

@@ -1,18 +1,70 @@
-"""Links of messages over real HTTP: clicks, openings, unsubscribing."""
+"""Links of messages over real HTTP: clicks, openings, unsubscribing; and the mail that they stand in."""
+
+import email
+import email.policy
+import re
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
 
 import httpx
 import pytest
 
 from stagewheel.client.blocking import Client
-from stagewheel.protocol.journal import AddressSuppressed
+from stagewheel.protocol.journal import AddressSuppressed, StepEnded
+from stagewheel.protocol.messages import Address, Client as Person
 from stagewheel.server.edge.visits import GIF
 from stagewheel.server.links import Links, Origin
-from tests.edge.conftest import BURST, KEY, METRICS_TOKEN
+from tests.edge.conftest import BURST, CONFIG, ENVIRONMENT, KEY, METRICS_TOKEN
 from tests.edge.test_routes import stage
+from tests.server.harness import Served, wait_for
 
 PUBLIC = "https://edge.shop.example"
 LINKS = Links(PUBLIC, KEY.encode())
 OFFER = "https://shop.example/offers/7?from=mail&x=%C3%A9"
+
+MAILS = """
+ruleset: mails
+timezone: UTC
+entities: {lead: {}, deal: {}}
+pipelines:
+  deals:
+    entity: deal
+    stages:
+      - id: new
+      - id: opened
+        triggers: [{id: opened, on: email_opened, rule: offer}]
+      - id: clicked
+        triggers: [{id: clicked, on: link_clicked, url: "https://shop.example/offers/*"}]
+  leads:
+    entity: lead
+    stages:
+      - id: new
+        rules:
+          - id: hello
+            action:
+              do: send_email
+              subject: Hello
+              body: hello.html.j2
+              track: {clicks: true, opens: true}
+      - id: keen
+        triggers: [{id: looked, on: link_clicked, url: "https://shop.example/prices"}]
+"""
+BODY = '<a href="https://shop.example/prices">Prices</a> <a href="{{ unsubscribe_url }}">Enough</a>'
+ADA = Person("Ada", [Address("reader@shop.example")])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """As the others have it, with a sender that writes mails to a Maildir."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in ENVIRONMENT.items():
+            environment.setenv(name, value)
+        with Served(tmp_path_factory.mktemp("links"), edge=CONFIG) as served:
+            served.wait_ready("edge-0")
+            with served.client() as client:
+                client.put_ruleset("mails", {"rules.yaml": MAILS, "hello.html.j2": BODY})
+            yield served
 
 
 def path(url: str) -> str:
@@ -146,3 +198,29 @@ def test_the_numbers_tell_of_links(web: httpx.Client, client: Client) -> None:
     assert 'stagewheel_edge_events_total{outcome="moved",route="click"}' in text
     assert 'stagewheel_edge_dropped_total{route="click",why="program"}' in text
     assert "deal:57" not in text
+
+
+def ended(client: Client, key: str) -> list[tuple[str, str]]:
+    facts = [did for _, record in client.timeline(key) for did in record.did]
+    return [(did.outcome, did.reason) for did in facts if isinstance(did, StepEnded)]
+
+
+def test_s8_8_a_mail_is_clicked_and_unsubscribed_and_the_next_one_is_not_sent(
+    served: Served, web: httpx.Client, client: Client
+) -> None:
+    """H1, G10: the links that a sender process signed are those that the edge takes."""
+    client.create_item("lead:1", "leads", client=ADA)
+    wait_for(client, lambda: ended(client, "lead:1"))
+    [file] = Path(served.config.channels.email.spool, "new").iterdir()
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    html = mail.get_body(("html",))
+    assert isinstance(html, EmailMessage)
+    click, enough = re.findall(r'href="([^"]*)"', html.get_content())
+    assert mail["List-Unsubscribe"] == f"<{enough}>"
+    assert web.get(path(click)).headers["location"] == "https://shop.example/prices"
+    assert stage(client, "lead:1") == "keen"
+    assert web.post(path(enough), data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    client.create_item("lead:2", "leads", client=ADA)
+    assert ended(client, "lead:2") == [("skipped", "suppressed")]
+    client.unsuppress("email", "reader@shop.example")

@@ -14,7 +14,17 @@ from typing import Any
 import msgspec
 
 from stagewheel.protocol.journal import CapCounted, ClientLinked, ClientPut, ItemDeleted
-from stagewheel.protocol.messages import Applied, Client, DeleteItem, Failed, PutClient, RaiseEvent, Result
+from stagewheel.protocol.messages import (
+    Applied,
+    Client,
+    DeleteItem,
+    Failed,
+    PutClient,
+    RaiseEvent,
+    Result,
+    Suppress,
+    Unsuppress,
+)
 from stagewheel.server.core.between import GONE, OPEN, CapAnswered, CapAsked, ClientChanged, ItemLinked
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.caps import count, digest_of
@@ -35,6 +45,7 @@ from stagewheel.server.core.reaching import (
     sender_of,
     source_of,
 )
+from stagewheel.server.core.suppressing import fact_of
 
 NOT_FOR_CLIENTS = Failed(
     "bad_value", "the key is that of a contact or company: put_client, raise_event and delete_item are for it"
@@ -227,6 +238,12 @@ def _cap(desk: Desk, m: CapAsked) -> Result:
     return Applied()
 
 
+def _suppression_told(desk: Desk, m: Suppress | Unsuppress) -> Result:
+    """Somebody said of this client that an address is not to be written to, or is again (8.8)."""
+    desk.did.append(fact_of(m))
+    return Applied()
+
+
 HANDLERS: dict[type, Callable[[Desk, Any], Result]] = {
     PutClient: _put,
     DeleteItem: _delete,
@@ -234,4 +251,6 @@ HANDLERS: dict[type, Callable[[Desk, Any], Result]] = {
     ItemLinked: _linked,
     RaiseEvent: client_event,
     CapAsked: _cap,
+    Suppress: _suppression_told,
+    Unsuppress: _suppression_told,
 }

@@ -17,7 +17,7 @@ from email.utils import parseaddr
 from typing import Any, Final
 
 from stagewheel.protocol.journal import AddressesLeftOut, AddressSuppressed
-from stagewheel.protocol.messages import Applied, Failed, Result, Suppress, Unsuppress
+from stagewheel.protocol.messages import Applied, Result, Suppress, Unsuppress
 from stagewheel.server.core.acting import SKIPPED, Acted, Asked
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.plan_actions import ChannelPlan
@@ -88,9 +88,11 @@ def strongest(kinds: Sequence[str]) -> str:
 
 def told(d: Deciding, m: Suppress | Unsuppress) -> Result:
     """The item where it was said remembers it; the table was written before (`actors/suppressions.py`)."""
-    wrong = refuse(m)
-    if wrong:
-        return Failed("bad_value", wrong)
-    kind, reason = (m.kind, m.reason) if isinstance(m, Suppress) else ("", "")
-    d.did.append(AddressSuppressed(m.channel, address_of(m.channel, m.address), kind, reason, m.by))
+    d.did.append(fact_of(m))
     return Applied(d.item.entry)
+
+
+def fact_of(m: Suppress | Unsuppress) -> AddressSuppressed:
+    """What the journal says of it."""
+    kind, reason = (m.kind, m.reason) if isinstance(m, Suppress) else ("", "")
+    return AddressSuppressed(m.channel, address_of(m.channel, m.address), kind, reason, m.by)
