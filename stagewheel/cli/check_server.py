@@ -12,6 +12,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from stagewheel.cli.check_actions import action_warnings
 from stagewheel.cli.diff import active_files, as_data, show_changes
 from stagewheel.cli.output import counted
 from stagewheel.client.blocking import Client
@@ -37,10 +38,16 @@ class Compared(Struct, frozen=True):
     active: int
     changes: list[Change]
     left: list[Left]
+    actions: list[str] = []  # what is wrong with application actions
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        return {"active": self.active or None, "changes": as_data(self.changes), "left": self.left}
+        return {
+            "active": self.active or None,
+            "changes": as_data(self.changes),
+            "left": self.left,
+            "actions": self.actions,
+        }
 
 
 def compared(client: Client, version: Version, files: dict[str, str]) -> Compared:
@@ -53,7 +60,15 @@ def compared(client: Client, version: Version, files: dict[str, str]) -> Compare
         plan = version.pipelines.get(one.pipeline)
         return one.stage not in plan.stages if plan is not None else one.pipeline in gone
 
-    return Compared(active, changes, _left(client, filter(lacks, client.stages())))
+    left = _left(client, filter(lacks, client.stages()))
+    return Compared(active, changes, left, actions_of(client, version))
+
+
+def actions_of(client: Client, version: Version) -> list[str]:
+    """Application actions that the rules call and the server does not know, or knows otherwise (H8)."""
+    if not version.app_actions:
+        return []
+    return action_warnings(version.app_actions, {view.action.name: view.action for view in client.actions()})
 
 
 def left_behind(client: Client) -> list[Left]:
@@ -81,6 +96,13 @@ def show_compared(out: Console, told: Compared, ruleset: str) -> None:
     else:
         out.print(f"the server does not run ruleset {escape(ruleset)}")
     show_left(out, told.left)
+    show_actions(out, told.actions)
+
+
+def show_actions(out: Console, warnings: list[str]) -> None:
+    """A line each."""
+    for one in warnings:
+        out.print(f"[yellow]warning[/yellow]: {escape(one)}", soft_wrap=True)
 
 
 def show_left(out: Console, left: list[Left]) -> None:

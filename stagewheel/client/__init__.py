@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stagewheel.client.blocking import Client, Ticket
     from stagewheel.client.trio_client import TrioClient, open_client as open_trio_client
     from stagewheel.client.trio_worker import TrioActionWorker
-    from stagewheel.client.worker import ActionWorker
+    from stagewheel.client.worker import ActionJob, ActionWorker
     from stagewheel.client.worker_base import Refuse, Retry
     from stagewheel.protocol.errors import (
         Closed,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ActionJob",
     "ActionWorker",
     "AsyncioActionWorker",
     "AsyncioClient",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "ActionJob": ("worker", "ActionJob"),
     "ActionWorker": ("worker", "ActionWorker"),
     "AsyncioActionWorker": ("asyncio_worker", "AsyncioActionWorker"),
     "Refuse": ("worker_base", "Refuse"),

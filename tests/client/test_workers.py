@@ -62,7 +62,9 @@ def new_engine() -> Engine:
 
 
 @asynccontextmanager
-async def shard(folder: Path, engine: Engine | None = None) -> AsyncIterator[tuple[Engine, str, TrioClient]]:
+async def shard(
+    folder: Path, engine: Engine | None = None, rules: str = RULES
+) -> AsyncIterator[tuple[Engine, str, TrioClient]]:
     """A shard that runs, and a client of it."""
     engine, address = engine or new_engine(), f"ipc://{folder}/shard"
     with trio.fail_after(30):
@@ -70,7 +72,7 @@ async def shard(folder: Path, engine: Engine | None = None) -> AsyncIterator[tup
             with RouterSocket([address], FRAME_BYTES_MAX) as socket:
                 nursery.start_soon(Router(engine, socket).run)
                 async with open_trio_client(address) as client:
-                    await client.put_ruleset("sales", {"rules.yaml": RULES})
+                    await client.put_ruleset("", {"rules.yaml": rules})
                     yield engine, address, client
                 nursery.cancel_scope.cancel()
 

@@ -245,7 +245,6 @@ class RulesetDoc(Doc):
     """One file of a ruleset."""
 
     what: ClassVar[str] = "a ruleset file"
-    later: ClassVar[frozenset[str]] = frozenset({"actions"})
     ruleset: Id | None = None
     timezone: str | None = None
     entities: dict[Name, EntityDoc] = {}
