@@ -114,7 +114,7 @@ def store(made: Play, data: bytes, file: str, **more: Any) -> FileView:
 
 def mails(inbox: Inbox) -> list[EmailMessage]:
     return [
-        email.message_from_bytes(one.content, policy=email.policy.default)  # type: ignore[arg-type, misc]
+        email.message_from_bytes(one.content, policy=email.policy.default)  # type: ignore[arg-type]
         for one in inbox.mails
     ]
 
