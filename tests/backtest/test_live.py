@@ -11,14 +11,17 @@ from stagewheel.protocol.messages import (
     Address,
     AnyCommand,
     ChangeStage,
+    Check,
     Client,
     CreateItem,
     DeleteItem,
     HoldItem,
+    PutTask,
     RaiseEvent,
     SendChat,
     StartWorkflow,
     UpdateItem,
+    UpdateTask,
 )
 from stagewheel.server.backtest.history import packed
 from stagewheel.server.backtest.run import Job, Outcome, Run
@@ -90,11 +93,20 @@ def test_every_kind_of_command_is_found_again(tmp_path: Path) -> None:
         RaiseEvent("t:1", at_ms=at + 11, type="chat_message", code="shop", payload=HEARD.payload()),
         SendChat("t:1", 7, at_ms=at + 12, text="We come", files=["plan"], provider="shop"),
         SendChat("t:1", 8, at_ms=at + 13, text="A big one", hidden=True),
+        PutTask(
+            "t:1", 7, at_ms=at + 14, ref="c-1", name="Ring", responsible=7, checklist=[Check("Ask", True)],
+            created_ms=at + 14, stage="open", pipeline="tickets", deadline_ms=at + 15 * HOUR_MS,
+        ),
+        UpdateTask("t:1", 7, at_ms=at + 15, named="Ring", status="deferred", tags=["late"]),
+        CreateItem(
+            "t:3", at_ms=at + 16, pipeline="tickets", stage="open", responsible=7,
+            tasks=[PutTask("t:3", name="T", created_ms=at, responsible=7, stage="open", pipeline="tickets")],
+        ),
     ]  # fmt: skip
     lived(tmp_path, {"rules.yaml": RULES}, told)
     history = history_of_store(tmp_path)
     assert list(history) == told
-    assert (history.items, history.source) == (2, tmp_path.name)
+    assert (history.items, history.source) == (3, tmp_path.name)
     assert any("events carry only" in note for note in history.notes)
 
 

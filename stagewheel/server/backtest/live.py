@@ -33,6 +33,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.actors.reference import Reference
+from stagewheel.server.backtest.live_tasks import brought, put_task, update_task
 from stagewheel.server.core.chat import INVITED, Said
 from stagewheel.server.core.plan import TriggerPlan, Version
 from stagewheel.server.rules.compile import compile_ruleset
@@ -276,7 +277,7 @@ def _known(plan: TriggerPlan, test: Any) -> bool:
 BUILT_IN: Final = ("title", "responsible", "client", "company", "observers", "timezone")
 MADE: Final[Mapping[str, Callable[[Commands, j.Record], AnyCommand | None]]] = MappingProxyType(
     {
-        "CreateItem": Commands._create,
+        "CreateItem": lambda commands, record: brought(record, commands._create(record)),
         "UpdateItem": Commands._update,
         "ChangeStage": Commands._move,
         "RaiseEvent": Commands._event,
@@ -284,6 +285,8 @@ MADE: Final[Mapping[str, Callable[[Commands, j.Record], AnyCommand | None]]] = M
         "StartWorkflow": Commands._start,
         "HoldItem": Commands._hold,
         "PutClient": Commands._client,
+        "PutTask": lambda commands, record: put_task(record),
+        "UpdateTask": lambda commands, record: update_task(record),
         "SendChat": Commands._chat,
     }
 )
