@@ -224,3 +224,14 @@ def test_a_rule_is_tried_on_an_address_of_ones_own(run: Run, server: LocalServer
     _, text, _ = run("timeline", "order:try")
     assert "thanks: a test of its email message to me@example.org: delivered" in text
     assert "done" not in run("explain", "thanks", "order:try")[1]
+
+
+def test_s8_4_statistics_count_what_each_channel_delivered(run: Run, server: LocalServer) -> None:
+    """M5."""
+    run("send", "create", "order:s1", "pipeline=orders", "title=O", "client.emails=['ada@example.com']")
+    journalled(server, "order:s1", StepEnded, "done")
+    _, told, _ = run("stats", "--json")
+    assert told["tally"]["channels"]["email"]["delivered"] >= 1
+    assert told["waiting"]["email"] == 0
+    assert (told["served"]["email"], told["served"]["sms"]) == ([""], [])
+    assert "breaker open" in run("stats")[1]
