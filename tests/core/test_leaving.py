@@ -7,7 +7,7 @@ from stagewheel.protocol.messages import Absence, Address, Client, DeleteItem, E
 from stagewheel.server.core.effects import decode_outbox_row
 from stagewheel.server.rules.mistakes import RulesetInvalid
 from stagewheel.server.store.tables import Table
-from tests.actors.shard import DAY_MS, MINUTE_MS, MONDAY_NINE_MS, Peer, Shard, deal
+from tests.actors.shard import DAY_MS, MINUTE_MS, MONDAY_NINE_MS, Peer, Shard, deal, refusal
 from tests.core.play import HOUR_MS, Play, deals
 from tests.rules.making import ruleset
 
@@ -190,3 +190,18 @@ def test_what_is_put_aside_for_an_item_that_was_deleted_ends_with_it() -> None:
     assert [(did.outcome, did.reason) for did in ended if did.rule == "text"] == [
         ("cancelled", "item deleted")
     ] * 2
+
+
+def test_s8_4_above_its_bound_the_outbox_takes_no_more_commands_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stagewheel.server.actors.engine.OUTBOX_ROWS_MAX", 2)
+    shard = Shard(text(", provider: backup"))
+    peer = Peer(shard, b"feed")
+    peer.submit(*[deal(f"d:{n}", client=ADA) for n in range(3)])
+    assert refusal(peer.send(peer.next_seq, deal("d:3", client=ADA))) == "busy"
+    shard.engine.handout.pull(b"sender", "sms/backup", 9)
+    [(_, jobs)] = shard.hand_out()
+    shard.report(*[Report("sms/backup", job.number, "delivered") for job in jobs])
+    assert peer.submit(deal("d:3", client=ADA)), "the same command, sent again in its place"
+    assert shard.count(Table.OUTBOX_PROVIDERS) == 1
