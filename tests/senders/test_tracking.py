@@ -13,7 +13,7 @@ from msgspec import Raw
 from stagewheel.errors import RuleError
 from stagewheel.protocol.messages import Address, Client
 from stagewheel.server.channels import mime
-from stagewheel.server.channels.base import RefusedForGood
+from stagewheel.server.channels.base import Delivery, RefusedForGood
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.item import Item, encode_item
 from stagewheel.server.core.scope import NO_LINKS
@@ -167,7 +167,7 @@ def test_what_needs_links_fails_without_them_and_says_which_setting_is_missing(a
 
 def head_of(links: Links | None, action: str, **roots: Any) -> EmailMessage:
     task = rendered(action, links, **roots)
-    delivery = mime.Delivery("0" * 32, 1, "deal:1", "m", 0)
+    delivery = Delivery("0" * 32, 1, "deal:1", "m", 0)
     message = email.message_from_bytes(mime.build(task, delivery).data, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     return message

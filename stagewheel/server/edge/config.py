@@ -121,7 +121,9 @@ class EdgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Secrets(Struct, frozen=True):
-    """What the settings lead to; empty where nothing is set. It lives in the edge's process alone."""
+    """What the settings lead to; empty where nothing is set. They live in the edge's process alone, but
+    for the key, with which sender processes sign links.
+    """
 
     signing_key: bytes
     metrics_token: bytes
