@@ -9,7 +9,8 @@ from typing import Any
 from icalendar import Calendar
 
 from stagewheel.cli.calendar import event_of
-from stagewheel.protocol.messages import Address, Client, Employee, Job
+from stagewheel.protocol.journal import AddressesLeftOut
+from stagewheel.protocol.messages import Address, Client, Employee, Job, Suppress
 from stagewheel.server.actors.taking import hand_out
 from stagewheel.server.channels.base import Delivered
 from stagewheel.server.rules.channels_doc import EmailContent
@@ -135,6 +136,28 @@ def test_s7_3_an_invitation_with_nobody_to_write_to_fails_and_plans_nothing() ->
     play.create(client=None, fields={"meeting": "2026-03-07T14:00:00+01:00"})
     assert play.outcomes()[0] == ("meet", "failed", "nobody who is invited has an e-mail address")
     assert calendar(play, 7) == []
+
+
+def test_s8_8_a_client_whose_address_bounced_is_not_invited_and_one_that_unsubscribed_is() -> None:
+    """E9; 8.8."""
+    play = planned()
+    play.submit(Suppress("", channel="email", address="ada@example.com", kind="unsubscribed"))
+    play.submit(Suppress("", channel="email", address="office@firma.example", kind="bounced"))
+    play.recorder.take()
+    play.create(
+        "deal:2",
+        company=Client("Firma", [Address("office@firma.example")], kind="company"),
+        fields={"meeting": "2026-03-09T14:00:00+01:00"},
+    )
+    [mail] = [values for effect in play.recorder.take() for kind, values in effect.items() if kind == "email"]
+    assert mail["to"] == ["karl@example.com", "boss@example.com", "ada@example.com"]
+    [left_out] = play.did(AddressesLeftOut, "deal:2")
+    assert (left_out.addresses, left_out.kinds) == (["office@firma.example"], ["bounced"])
+    alone = Play(deals(MEETING).replace("invited: [8, 9, 10]", "invited: [10]"))
+    alone.submit(Suppress("", channel="email", address="ada@example.com", kind="complained"))
+    alone.create(fields={"meeting": "2026-03-09T14:00:00+01:00"})
+    assert alone.outcomes()[0] == ("meet", "skipped", "suppressed")
+    assert calendar(alone, 7) == []
 
 
 def test_the_calendar_of_an_employee_parses_back_as_an_icalendar_file() -> None:

@@ -7,7 +7,7 @@ for by the fallback user (7.9); of those invited the unknown are left out.
 
 from typing import Any
 
-from stagewheel.protocol.journal import Notified
+from stagewheel.protocol.journal import AddressesLeftOut, Notified
 from stagewheel.protocol.messages import Client, Guest
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import DONE, FAILED, Acted, Asked
@@ -34,8 +34,10 @@ from stagewheel.server.core.rearm import due_of
 from stagewheel.server.core.record_actions import people
 from stagewheel.server.core.scope import EMPTY, Scope, employee_view
 from stagewheel.server.core.sending import send
+from stagewheel.server.core.suppressing import SUPPRESSED, UNSUBSCRIBED
 
 FULL = f"the item has {ACTIVITIES_OPEN_MAX} open activities, as many as an item can have"
+UNREACHED = "nobody who is invited has an e-mail address"
 
 
 def plan_activity(d: Deciding, action: ActivityPlan, asked: Asked) -> Acted:
@@ -75,9 +77,15 @@ def plan_activity(d: Deciding, action: ActivityPlan, asked: Asked) -> Acted:
         rule=asked.rule,
         changed_ms=d.now_ms,
     )
-    attendees = attendees_of(d, one) if action.invite is not None else []
-    if action.invite is not None and not attendees:
-        return Acted(FAILED, "nobody who is invited has an e-mail address")
+    attendees: list[list[str]] = []
+    if action.invite is not None:
+        left_out: dict[str, str] = {}
+        attendees = attendees_of(d, one, left_out)
+        if left_out:
+            names, kinds = list(left_out), list(left_out.values())
+            d.did.append(AddressesLeftOut(asked.rule, asked.step, action.invite.channel, names, kinds))
+        if not attendees:
+            return SUPPRESSED if left_out else Acted(FAILED, UNREACHED)
     refused = unfit(one) or clash(d, one)
     if refused:
         return Acted(FAILED, refused)
@@ -188,16 +196,25 @@ def _tell(d: Deciding, action: ActivityPlan, one: Activity, asked: Asked) -> Non
     d.did.append(Notified(asked.rule, [one.responsible], text, number, 0, link))
 
 
-def attendees_of(d: Deciding, one: Activity) -> list[list[str]]:
-    """[address, name] of those who are invited and can be written to: employees, then clients."""
+def attendees_of(d: Deciding, one: Activity, left_out: dict[str, str]) -> list[list[str]]:
+    """[address, name] of those who are invited and can be written to: employees, then clients.
+
+    A client's address that bounced or complained is left out (8.8); one that unsubscribed is still told when
+    somebody comes to see it, as with `transactional`.
+    """
     found = {}
     for number in one.invited:
         who = d.facts.employees.get(number)
         if who is not None and (email := employee_view(who)["email"]):
             found[email] = who.name
     for guest in one.clients:
-        if guest.email:
-            found.setdefault(guest.email, guest.name)
+        if not guest.email or guest.email in found:
+            continue
+        kind = d.facts.suppressed("email", guest.email) if d.facts.suppressed is not None else ""
+        if kind in ("", UNSUBSCRIBED):
+            found[guest.email] = guest.name
+        else:
+            left_out[guest.email] = kind
     return [[email, name] for email, name in found.items()]
 
 
