@@ -46,7 +46,7 @@ ROUTE: Final = b"filler"
 ROWS_PER_COMMIT: Final = 50_000
 PER_FRAME: Final = 256
 
-_decode_record = msgspec.msgpack.Decoder(Record).decode
+decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
 class Engaged:
@@ -129,7 +129,7 @@ def _template(engaged: Engaged, key: str) -> _Template:
         raw = snapshot.get(Table.JOURNAL, u64(item.head))
         if raw is None or len(item.steps) != 1:
             raise report.Failed("the first deal does not wait as it should")
-        return _Template(item, _decode_record(raw))
+        return _Template(item, decode_record(raw))
     finally:
         snapshot.close()
 
