@@ -2,11 +2,13 @@
 
 import msgspec
 
+from stagewheel.protocol.journal import LoopDetected
 from stagewheel.server.core import deadlines
 from stagewheel.server.core.deciding import Deciding, begin
 from stagewheel.server.core.effects import StartTimer
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Item, decode_item, encode_item
+from tests.core.play import DAY_MS, Play, deals
 
 NOW_MS = 1_772_438_400_000
 
@@ -49,3 +51,22 @@ def test_a_moment_before_1970_is_the_first_that_a_timer_knows() -> None:
     d = sheet()
     deadlines.start(d, deadlines.TASK, 1, -5)
     assert d.effects == [StartTimer(1, 5)]
+
+
+def test_s9_1_stages_that_go_round_by_deadlines_are_a_chain_that_is_stopped() -> None:
+    task = "rules: [{id: %s, action: {do: create_task, name: %s, deadline: {after: 1m}}}]"
+    trigger = "triggers: [{id: %s, on: task_status, status: overdue, allow_backwards: true, %s}]"
+    when = "when: {task.name: {is: %s}}"
+    play = Play(
+        deals(
+            f"- {{id: new, {task % ('a', 'A')}, {trigger % ('to-new', when % 'B')}}}\n"
+            f"- {{id: work, {task % ('b', 'B')}, {trigger % ('to-work', when % 'A')}}}\n"
+        )
+    )
+    play.create()
+    play.wait(DAY_MS // 2)
+    [detected] = play.did(LoopDetected)
+    assert detected.guard == "chain_entries"
+    item = play.drive.item("deal:1")
+    assert item is not None
+    assert item.hold == "stopped"
