@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from stagewheel.cli.check_server import actions_of, show_actions
+from stagewheel.cli.check_server import actions_of, missing_files, show_actions
 from stagewheel.cli.connection import connected, server_options
 from stagewheel.cli.diff import active_files, as_data, show_changes
 from stagewheel.cli.enrolling import Wish, agree, preview, watch, wish_options
@@ -60,7 +60,7 @@ def command(
     published: Published | None = None
     with connected(server, timeout_s) as client:
         active, before = active_files(client, name)
-        show_actions(out, actions_of(client, version))
+        show_actions(out, actions_of(client, version) + missing_files(client, version))
         changes = differences(before, files)
         show_changes(out, changes, f"version {active} of {name}" if active else "nothing: it is new")
         wish = wish_in(version, wish)

@@ -61,7 +61,7 @@ def compared(client: Client, version: Version, files: dict[str, str]) -> Compare
         return one.stage not in plan.stages if plan is not None else one.pipeline in gone
 
     left = _left(client, filter(lacks, client.stages()))
-    return Compared(active, changes, left, actions_of(client, version))
+    return Compared(active, changes, left, actions_of(client, version) + missing_files(client, version))
 
 
 def actions_of(client: Client, version: Version) -> list[str]:
@@ -69,6 +69,15 @@ def actions_of(client: Client, version: Version) -> list[str]:
     if not version.app_actions:
         return []
     return action_warnings(version.app_actions, {view.action.name: view.action for view in client.actions()})
+
+
+def missing_files(client: Client, version: Version) -> list[str]:
+    """Stored files that the rules name and the server does not have."""
+    return [
+        f"there is no stored file {name}, which the rules name; 'stagewheel file put' stores it"
+        for name in sorted(version.files)
+        if not any(one.file == name for one in client.files(name))
+    ]
 
 
 def left_behind(client: Client) -> list[Left]:

@@ -78,6 +78,11 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
         "", ruleset="sales", files={"main.yaml": "pipelines: {}\n"}, note="first", draft=True
     ),
     "retry_dead_letter": m.RetryDeadLetter("", number=70_000),
+    "begin_file": m.BeginFile(
+        "", by=7, file="deal:1/invoice", name="invoice.pdf", type="application/pdf", size=3, sha256="ab" * 32
+    ),
+    "put_file_chunk": m.PutFileChunk("", upload=4, offset=0, data=b"%PD"),
+    "drop_file": m.DropFile("", file="deal:1/invoice", force=True),
     "drop_dead_letter": m.DropDeadLetter("", number=3),
     "advance_clock": m.AdvanceClock("", at_ms=1_790_000_000_000),
     "activate_version": m.ActivateVersion(
@@ -143,6 +148,7 @@ RESULTS: Final[Mapping[str, m.Result]] = {
     "published": m.Published("sales", 12, ["main.yaml:3: no timezone"], 4),
     "activity_put": m.ActivityPut(3, 12),
     "forwarded": m.Forwarded(["lead:1"], True, "lead:2"),
+    "file_progress": m.FileProgress(4, 262_144, True),
 }
 
 QUERIES: Final[Mapping[str, m.AnyQuery]] = {
@@ -163,6 +169,8 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "client": m.ClientQuery("contact:17"),
     "records": m.RecordsQuery("history", m.RecordFilter(rule="r1", from_ms=1_790_000_000_000), b"\x01", 50),
     "suppressed": m.SuppressedQuery("email", "ada@example.com", b"", 10),
+    "files": m.FilesQuery("deal:1/", "deal:1/a", 50),
+    "file": m.FileQuery("deal:1/invoice", 262_144, "ab" * 32, True),
     "record_counts": m.RecordCountsQuery("stream", m.RecordFilter(item="lead:1"), "author"),
     "links": m.LinksQuery("contact:17", b"\x01", 10),
     "tasks": m.TasksQuery(m.TaskFilter(responsible=7, status="open"), b"\x01", 50),
@@ -254,6 +262,7 @@ MESSAGES: Final[Mapping[str, Message]] = {
         1, [m.Report("email", 17, "retry", "451 later", 60_000, {"message_id": "<17@example.com>"})]
     ),
     "reports_taken": m.ReportsTaken(1),
+    "store_file": m.StoreFile(1 << 40, m.PutFileChunk("", upload=4, offset=0, data=b"%PD")),
     "register": m.Register(1, [ACTION], 5_000),
     "registered": m.Registered(1, "score: a url belongs to the handler http, and only to it"),
     "action_jobs": m.ActionJobs(
