@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from stagewheel.client.worker_base import WorkerBase
-from stagewheel.protocol.messages import ActionJob
+from stagewheel.protocol.messages import ActionJob as ActionJob
 
 CLOSING_S = 10.0
 

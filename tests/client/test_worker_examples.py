@@ -45,6 +45,7 @@ def test_a_worker_that_dies_in_the_middle_has_its_job_done_by_another(
                 said = dying.stdout.read()
             assert said == "has d:1/1/1, attempt 1\n"
             with worker(folder / "score.py", address):
+                stages: list[str] = []
                 async for _, record in client.subscribe(item="d:1"):
                     stages = [did.to_stage for did in record.did if isinstance(did, Entered)]
                     if "hot" in stages:

@@ -1,0 +1,172 @@
+"""Jobs of action workers in turns, by a clock that the test moves (H8, 8.2, 8.4)."""
+
+from typing import Any
+
+from stagewheel.protocol.journal import DeliveryTried, StepEnded
+from stagewheel.protocol.messages import (
+    ActionJob,
+    ActionSpec,
+    CreateItem,
+    Hello,
+    Register,
+    Registered,
+    Report,
+    ValueSpec,
+)
+from stagewheel.server.actors.engine import Inbound
+from stagewheel.server.store.tables import Table
+from tests.actors.shard import MINUTE_MS, Shard, read
+from tests.core.play import DAY_MS, deals
+
+LANE = "app/score"
+
+
+def rules(more: str = "") -> str:
+    action = f"{{do: app, action: score, parameters: {{size: 1}}{more}}}"
+    return deals(
+        f"- id: new\n  rules: [{{id: ask, action: {action}}}]\n- id: work",
+        "actions: {score: {parameters: {size: number}}}\n",
+    )
+
+
+class Worker:
+    """A worker, as the shard hears it."""
+
+    def __init__(self, shard: Shard, name: str, heartbeat_ms: int = 60_000, **settings: Any) -> None:
+        self.shard, self.route = shard, f"route of {name}".encode()
+        self.hello = Hello(1, 1, name.encode().ljust(16, b"."), role="worker", instance=bytes(16))
+        spec = ActionSpec("score", "", [ValueSpec("size", "number")], **settings)
+        self.register = Register(1, [spec], heartbeat_ms)
+        shard.turn(Inbound([(self.route, self.hello)], [], []))
+        [sent] = read(shard.turn(Inbound([], [], [], registers=[(self.route, self.register)])))
+        assert sent.message == Registered(1)
+
+    def take(self, credit: int = 10) -> list[ActionJob]:
+        """Ask for jobs; those that came."""
+        handout = self.shard.engine.handout
+        self.shard.engine.workers.heard(self.route, self.shard.engine.now_ms())
+        handout.pull(self.route, LANE, credit)
+        given = [jobs for route, jobs in self.shard.hand_out() if route == self.route]
+        return [
+            job
+            for jobs in given
+            for job in self.shard.engine.workers.jobs(self.shard.engine, self.route, jobs).jobs
+        ]
+
+    def answer(self, job: ActionJob, outcome: str = "delivered", **more: Any) -> None:
+        engine = self.shard.engine
+        worker = engine.workers.heard(self.route, engine.now_ms())
+        assert worker is not None
+        self.shard.report(*engine.workers.take(worker, [Report(job.lane, job.number, outcome, **more)]))
+
+
+def asked(count: int = 1, more: str = "") -> Shard:
+    shard = Shard(rules(more))
+    shard.admin.submit(*[CreateItem(f"d:{n}", pipeline="deals", stage="new") for n in range(count)])
+    return shard
+
+
+def did(shard: Shard, kind: type) -> list[Any]:
+    return [one for _, record in shard.records for one in record.did if isinstance(one, kind)]
+
+
+def ends(shard: Shard) -> list[tuple[str, str]]:
+    return [(one.outcome, one.reason) for one in did(shard, StepEnded)]
+
+
+def test_s8_2_a_job_that_is_not_answered_in_time_is_tried_again_with_the_same_key() -> None:
+    """H8: the deadline of a job."""
+    shard = asked()
+    worker = Worker(shard, "one", timeout_ms=30_000)
+    [job] = worker.take()
+    assert (job.attempt, job.timeout_ms) == (1, 30_000)
+    shard.wait(29_999)
+    assert did(shard, DeliveryTried) == []
+    shard.wait(1)
+    [tried] = did(shard, DeliveryTried)
+    assert tried.reason == "no answer within 30s"
+    shard.wait(1_000)
+    [again] = worker.take()
+    assert (again.key, again.attempt) == (job.key, 2)
+    worker.answer(job)  # the first attempt, after all: it is another row by now
+    assert ends(shard) == []
+    worker.answer(again)
+    assert ends(shard) == [("done", "")]
+
+
+def test_s8_2_a_job_that_may_be_done_once_is_given_to_nobody_again() -> None:
+    """H8: on_unknown: fail, when its worker is lost."""
+    shard = asked(1, ", on_unknown: fail")
+    worker = Worker(shard, "one", heartbeat_ms=1_000)
+    assert len(worker.take()) == 1
+    assert shard.count(Table.TAKEN) == 1
+    shard.wait(3_000)
+    assert ends(shard) == [("failed", "outcome unknown: the worker was lost while it had the job")]
+    assert Worker(shard, "two").take() == []
+    assert shard.count(Table.TAKEN) == 0
+
+
+def test_s8_4_no_more_jobs_are_under_way_at_once_than_the_action_allows() -> None:
+    """H8: concurrency, over all workers."""
+    shard = asked(5)
+    one, two = Worker(shard, "one", concurrency=3), Worker(shard, "two", concurrency=3)
+    first = one.take(2)
+    assert (len(first), len(two.take(5))) == (2, 1)
+    assert one.take(5) == []
+    one.answer(first[0])
+    assert sum(len(jobs) for _, jobs in shard.hand_out()) == 1
+
+
+def test_a_job_that_kills_every_worker_ends() -> None:
+    """H8: a loss is an attempt, and the registration says how many there are."""
+    shard = asked()
+    for number in range(3):
+        worker = Worker(shard, f"w{number}", heartbeat_ms=1_000, attempts_max=3)
+        assert [job.attempt for job in worker.take()] == [number + 1]
+        shard.wait(3_000)
+    [(outcome, reason)] = ends(shard)
+    assert (outcome, reason) == (
+        "failed",
+        "gave up after 3 attempts: the worker was lost while it had the job",
+    )
+    assert shard.count(Table.DEAD) == 1
+
+
+def test_a_worker_that_connects_again_keeps_what_it_has() -> None:
+    """H8: a broken connection is no lost worker."""
+    shard = asked()
+    worker = Worker(shard, "one", heartbeat_ms=1_000)
+    [job] = worker.take()
+    worker.route += b"'"
+    shard.turn(Inbound([(worker.route, worker.hello)], [], []))
+    shard.turn(Inbound([], [], [], registers=[(worker.route, worker.register)]))
+    shard.wait(2_000)
+    assert Worker(shard, "two").take() == []
+    worker.answer(job)
+    assert ends(shard) == [("done", "")]
+
+
+def test_answers_of_other_shapes_than_a_worker_may_send_are_left_out() -> None:
+    """H8: no other lane, no other outcome; results have a bound."""
+    shard = asked()
+    worker = Worker(shard, "one")
+    [job] = worker.take()
+    worker.answer(ActionJob("email", job.number, "", "", "", 1, "", 1, 0, 0))
+    worker.answer(job, "accepted")
+    assert ends(shard) == []
+    worker.answer(job, detail={"a": "x" * 20_000})
+    assert ends(shard) == [("failed", "the results have more than 16384 bytes")]
+
+
+def test_what_waits_for_a_worker_outlives_a_restart_and_expires() -> None:
+    """H8."""
+    shard = asked(2, ", expires: 1h")
+    [job] = Worker(shard, "one").take(1)
+    shard.restart()
+    later = Worker(shard, "one")
+    assert [one.key for one in later.take(1)] == [job.key]
+    later.answer(job)
+    shard.wait(60 * MINUTE_MS)
+    assert len(ends(shard)) == 1
+    shard.wait(DAY_MS)
+    assert ends(shard) == [("done", ""), ("failed", "expired: nobody took it")]
