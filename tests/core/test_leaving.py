@@ -192,11 +192,9 @@ def test_what_is_put_aside_for_an_item_that_was_deleted_ends_with_it() -> None:
     ] * 2
 
 
-def test_s8_4_above_its_bound_the_outbox_takes_no_more_commands_and_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("stagewheel.server.actors.engine.OUTBOX_ROWS_MAX", 2)
+def test_s8_4_above_its_bound_the_outbox_takes_no_more_commands_and_loses_nothing() -> None:
     shard = Shard(text(", provider: backup"))
+    shard.engine.outbox_rows_max = 2
     peer = Peer(shard, b"feed")
     peer.submit(*[deal(f"d:{n}", client=ADA) for n in range(3)])
     assert refusal(peer.send(peer.next_seq, deal("d:3", client=ADA))) == "busy"

@@ -115,6 +115,7 @@ class Engine:
         self.followed = True  # whether anybody wants the records of a turn
         self.shards = shards or []
         self.free_bytes_min = free_bytes_min
+        self.outbox_rows_max = OUTBOX_ROWS_MAX
         self.served = served  # the providers of each channel, by name; None: nobody knows
         self.reference = Reference(compile_ruleset, compile_new)
         self.sessions = Sessions()
@@ -286,7 +287,7 @@ class Engine:
         """Why new commands can't be taken just now; "" if they can."""
         if self.store.free_bytes() < self.free_bytes_min:
             return "storage_full"
-        if outbox_rows(reads) > OUTBOX_ROWS_MAX:
+        if outbox_rows(reads) > self.outbox_rows_max:
             return "busy"
         return ""
 
