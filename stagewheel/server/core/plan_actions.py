@@ -114,13 +114,14 @@ class NotifyPlan(ActionPlan):
 
 
 class StreamPlan(ActionPlan):
-    """E3; `files` are names of fields."""
+    """E3; `files` are names of fields, `stored` ids of stored files."""
 
     to: Recipients
     text: Text
     sender: Recipients
     link: Text | None = None
     files: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
 
 
 class HistoryPlan(ActionPlan):

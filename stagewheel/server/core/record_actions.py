@@ -38,7 +38,8 @@ def post_stream(d: Deciding, action: StreamPlan, asked: Asked) -> Acted:
     author = _sender(d, action.sender, asked)
     text, link = action.text(d.scope), _link(d, action.link)
     held = d.item.fields
-    files = {name: held[name] for name in action.files if held.get(name) is not None}
+    files: dict[str, Any] = {name: held[name] for name in action.files if held.get(name) is not None}
+    files |= {name: {"file": name} for name in action.stored}
     number = keep(d, STREAM, asked.rule, text, _author(author), to=ids, link=link, files=files)
     d.did.append(StreamPosted(asked.rule, number, author, ids, text, files, link=link))
     return Acted(DONE, "", {"message": number})

@@ -15,12 +15,10 @@ from stagewheel.server.core.plan_actions import (
     Value,
 )
 from stagewheel.server.core.scope import Scope
+from stagewheel.server.rules.attachments import compile_attachments
 from stagewheel.server.rules.document_actions import AddHistoryDoc, NotifyDoc, PostStreamDoc
-from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.people import RESPONSIBLE, responsible, supervisor
 from stagewheel.server.rules.where import Where
-
-FILE = "file"
 
 
 def notify(doc: NotifyDoc, where: Where) -> ActionPlan:
@@ -39,22 +37,17 @@ def notify(doc: NotifyDoc, where: Where) -> ActionPlan:
 def post_stream(doc: PostStreamDoc, where: Where) -> ActionPlan:
     """From the responsible and to the responsible, unless it says otherwise."""
     own = Recipients(responsible, _responsible)
-    fields = where.names.entity.fields
-    for number, one in enumerate(doc.files):
-        place = where.place / "files" / number / "field"
-        declared = fields.get(one.of)
-        if declared is None:
-            entity = where.names.entity.id
-            where.work.log.mistake(place, f"unknown field '{one.of}' of {entity}{nearest(one.of, fields)}")
-        elif declared.type != FILE:
-            where.work.log.mistake(place, f"'{one.of}' is {declared.type}, not a file")
+    parts = compile_attachments(doc.files, where, "files").parts
+    if any(one.required for one in doc.files):
+        where.mistake("files", "'required' is for messages that leave; an empty field shows no file here")
     return StreamPlan(
         index=0,
         to=own if doc.to is None else _recipients(doc.to, where, "to"),
         text=_text(doc.text, where),
         sender=own if doc.sender is None else _recipients(doc.sender, where, "from"),
         link=where.work.link_of(where.names.entity.id),
-        files=tuple(one.of for one in doc.files),
+        files=tuple(name for kind, name, _ in parts if kind == "field"),
+        stored=tuple(name for kind, name, _ in parts if kind == "file"),
     )
 
 

@@ -133,13 +133,6 @@ class NotifyDoc(Doc):
     sender: int | str | None = field(name="from", default=None)
 
 
-class FieldFileDoc(Doc):
-    """A file that a field of the item holds."""
-
-    what: ClassVar[str] = "a file"
-    of: Name = field(name="field")
-
-
 class PostStreamDoc(Doc):
     """E3."""
 
@@ -148,7 +141,7 @@ class PostStreamDoc(Doc):
     text: str
     to: int | str | list[int | str] | None = None
     sender: int | str | None = field(name="from", default=None)
-    files: list[FieldFileDoc] = []
+    files: list[AttachmentDoc] = []
 
 
 class AddHistoryDoc(Doc):
