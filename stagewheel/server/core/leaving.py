@@ -1,0 +1,65 @@
+"""When a channel action may leave: within its hours, and before it expires (semantics 8.7).
+
+Laws: whether a moment lies within somebody's hours is decided here, with the employees and the calendar of
+the turn; a row only carries the moment at which they close. A sender that has a row in hand at that moment
+gives it back, as does the timer of one that waited for a retry or a breaker; the item then decides until when
+it is put aside. `expires` counts from the first moment at which the hours let it go.
+"""
+
+import msgspec
+
+from stagewheel.protocol.journal import DeliveryHeld, Dispatched
+from stagewheel.server.core import hours
+from stagewheel.server.core.acting import FAILED
+from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.effects import DispatchAction, OutboxRow, ParkDelivery, RemoveFromOutbox
+from stagewheel.server.core.inbox import DeliveryReported
+from stagewheel.server.core.plan_actions import ChannelPlan
+
+OUTSIDE = "outside"  # a report: the row is in hand outside of its hours
+EXPIRED = "expired"  # a report: the row was not sent before it expired
+HELD = "held"
+
+
+def expired(reason: str = "") -> str:
+    """The reason of a step whose action expired."""
+    return f"expired: {reason or 'it could not leave in time'}"
+
+
+def put_out(d: Deciding, plan: ChannelPlan, row: OutboxRow, seen: list[object] | None = None) -> str:
+    """Put an action in line: into the outbox, or, outside of its hours, aside until they open. Why it can't
+    be, or "".
+    """
+    held = _look(d, plan, 0) if plan.hours else None
+    if held is not None and not held.due_ms:
+        return hours.no_moment(plan.hours)
+    d.did.append(Dispatched(row.rule, row.step, plan.lane, row.number, seen or []))
+    if held is not None:
+        row.expires_ms += held.due_ms - d.now_ms
+        row.closes_ms = hours.closes_ms(d, plan.hours, held.due_ms)
+    if held is None or held.due_ms == d.now_ms:
+        d.effects.append(DispatchAction(plan.lane, row.number, row))
+    else:
+        d.effects.append(ParkDelivery(plan.lane, row.number, row, held.due_ms))
+        d.did.append(DeliveryHeld(row.rule, row.step, held.due_ms, held.outside))
+    return ""
+
+
+def put_aside(d: Deciding, report: DeliveryReported, plan: ChannelPlan) -> tuple[str, str]:
+    """A row is outside of its hours: (`held`, ""), or (`failed`, why)."""
+    row = report.row
+    held = _look(d, plan, row.version)
+    if not held.due_ms:
+        return FAILED, hours.no_moment(plan.hours)
+    if held.due_ms > row.expires_ms:
+        return FAILED, expired("its hours open too late")
+    closes_ms = hours.closes_ms(d, plan.hours, held.due_ms, row.version)
+    again = msgspec.structs.replace(row, closes_ms=closes_ms)
+    d.effects.append(RemoveFromOutbox(report.channel, report.number))
+    d.effects.append(ParkDelivery(report.channel, report.number, again, held.due_ms))
+    d.did.append(DeliveryHeld(row.rule, row.step, held.due_ms, held.outside))
+    return HELD, ""
+
+
+def _look(d: Deciding, plan: ChannelPlan, version: int) -> hours.Hold:
+    return hours.look(d, plan.hours, version)
