@@ -1,6 +1,6 @@
-"""Several providers of a channel, from the decision to the outcome, under a virtual clock: the real engine on the
-memory store, the real sender process and its pools; only the wire between them and the providers are the
-test's (M5, 8.4).
+"""Several providers of a channel, from the decision to the outcome, under a virtual clock: the real engine on
+the memory store, the real sender process and its pools; only the wire between them and the providers are
+the test's (M5, 8.4).
 """
 
 from collections import Counter
@@ -44,7 +44,8 @@ pipelines:
     entity: deal
     stages:
       - {id: main, rules: [{id: main, action: {do: send_sms, text: Hello, on_unknown: retry}}]}
-      - {id: named, rules: [{id: named, action: {do: send_sms, text: Hello, provider: main, on_unknown: retry}}]}
+      - id: named
+        rules: [{id: named, action: {do: send_sms, text: Hello, provider: main, on_unknown: retry}}]
       - {id: backup, rules: [{id: backup, action: {do: send_sms, text: Hello, provider: backup}}]}
       - {id: gone, rules: [{id: gone, action: {do: send_sms, text: Hello, provider: gone}}]}
 """

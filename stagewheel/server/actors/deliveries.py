@@ -4,9 +4,9 @@ Laws: a report counts once, for the row that stands in the outbox; it is a messa
 the row out with it. An action is known by the number of its dispatch: while it waits for a retry it stands in
 PARKED under that number, and from then on MOVED says where its present attempt is.
 
-A row that a sender can't begin, because a circuit breaker is open, is put aside without a decision: it used up
-no attempt, and there may be a million of them. One that comes back too late, or outside of its hours, is told
-to its item, which decides.
+A row that a sender can't begin, because a circuit breaker is open, is put aside without a decision: it used
+up no attempt, and there may be a million of them. One that comes back too late, or outside of its hours, is
+told to its item, which decides.
 """
 
 from typing import TYPE_CHECKING

@@ -55,9 +55,7 @@ class Work:
         self.employees: frozenset[int] | None = None  # whom the rules may name; None: anybody
         self.providers: Mapping[str, list[str]] | None = None  # by channel; None: as the server has them
         self.app_actions: Mapping[str, ActionSpec] = {}  # that the ruleset declares
-        self.served: Mapping[str, Sequence[str]] | None = (
-            None  # of a server (check_served)
-        )
+        self.served: Mapping[str, Sequence[str]] | None = None  # of a server (check_served)
         self.link: Placed | None = None  # template of an item's address
         self._links: dict[str, Text] = {}  # by entity
         self.caps: Mapping[str, Mapping[str, CapPlan | None]] = {}  # by pipeline, then channel
@@ -136,9 +134,7 @@ class Work:
             hint = (
                 nearest(name, known) or f"; its configuration has {', '.join(filter(None, known)) or 'none'}"
             )
-            self.log.mistake(
-                place / key, f"the server's channel {channel} has no provider '{name}'{hint}"
-            )
+            self.log.mistake(place / key, f"the server's channel {channel} has no provider '{name}'{hint}")
 
     def link_of(self, entity: str) -> Text | None:
         """The address of an item of this entity, if the ruleset says what it looks like."""
