@@ -14,8 +14,9 @@ from stagewheel.protocol.messages import (
     ValueSpec,
 )
 from stagewheel.server.actors.engine import Inbound
+from stagewheel.server.actors.workers import LOST
 from stagewheel.server.store.tables import Table
-from tests.actors.shard import MINUTE_MS, Shard, read
+from tests.actors.shard import MINUTE_MS, PLENTY, Shard, read
 from tests.core.play import DAY_MS, deals
 
 LANE = "app/score"
@@ -170,3 +171,18 @@ def test_what_waits_for_a_worker_outlives_a_restart_and_expires() -> None:
     assert len(ends(shard)) == 1
     shard.wait(DAY_MS)
     assert ends(shard) == [("done", ""), ("failed", "expired: nobody took it")]
+
+
+def test_a_turn_that_cannot_be_stored_loses_nobody() -> None:
+    """H8, R6: what is overdue is tried again when there is room."""
+    shard = asked()
+    worker = Worker(shard, "one", heartbeat_ms=1_000)
+    assert len(worker.take()) == 1
+    shard.engine.free_bytes_min = 0
+    shard.store.set_free_bytes(0)
+    shard.clock.moment_ms += 3_000
+    assert not shard.turn().committed
+    assert ends(shard) == did(shard, DeliveryTried) == []
+    shard.store.set_free_bytes(PLENTY)
+    shard.settle()
+    assert [one.reason for one in did(shard, DeliveryTried)] == [LOST]

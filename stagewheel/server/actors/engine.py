@@ -173,7 +173,7 @@ class Engine:
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
         due_ms, later_ms = self.timers.next_due_ms(), self.background.due_ms(self.clock.now_ms())
-        if self.workers.sessions and (lost_ms := self.workers.next_ms()) is not None:
+        if (lost_ms := self.workers.next_ms()) is not None:
             due_ms = lost_ms if due_ms is None else min(due_ms, lost_ms)
         if self.awaited.owners:
             due_ms = self.awaited.until_ms if due_ms is None else min(due_ms, self.awaited.until_ms)
@@ -204,6 +204,7 @@ class Engine:
             self._failed(inbound)
             raise
         self.handout.turn_ended(committed=True)
+        self.workers.turn_ended(committed=True)
         if isinstance(self.clock, VirtualClock | ReplayClock):
             self.clock.advance_to(turn.now_ms)
         self.tally.turns += 1
@@ -255,6 +256,7 @@ class Engine:
         """Nothing was stored: drop every in-memory counter of the turn."""
         self.tally.turns_failed += 1
         self.handout.turn_ended(committed=False)
+        self.workers.turn_ended(committed=False)
         for route, _ in inbound.hellos:
             self.sessions.drop(route)
         self.reload()

@@ -63,16 +63,26 @@ class Workers:
     def __init__(self) -> None:
         self.sessions: dict[bytes, Worker] = {}  # by route
         self._due: dict[tuple[str, int], tuple[int, bytes]] = {}  # job -> (when its answer is due, route)
+        self._next_ms: int | None = None  # not after the next of all these moments
+        self._before: tuple[dict[bytes, Worker], dict[tuple[str, int], tuple[int, bytes]]] | None = None
 
     def offering(self, lane: str) -> int:
         """How many workers offer the action of a lane."""
         return sum(lane in worker.lanes for worker in self.sessions.values())
 
     def next_ms(self) -> int | None:
-        """When somebody is lost, or an answer overdue."""
-        moments = [worker.lost_ms() for worker in self.sessions.values()]
-        moments += [due_ms for due_ms, _ in self._due.values()]
-        return min(moments, default=None)
+        """When somebody may be lost, or an answer overdue; too early is harmless."""
+        return self._next_ms
+
+    def turn_ended(self, *, committed: bool) -> None:
+        """Without a commit nobody was lost, and nothing is over."""
+        if self._before is not None and not committed:
+            self.sessions, self._due = self._before
+            self._next_ms = 0
+        self._before = None
+
+    def _wake(self, at_ms: int) -> None:
+        self._next_ms = at_ms if self._next_ms is None else min(self._next_ms, at_ms)
 
     # ---------------------------------------------------------------- sessions
 
@@ -101,7 +111,9 @@ class Workers:
                 return Registered(message.id, wrong)
         lanes = frozenset(lane_of(APP, spec.name) for spec in message.actions)
         beat_ms = min(max(message.heartbeat_ms, HEARTBEAT_MS_MIN), HEARTBEAT_MS_MAX)
-        self.sessions[route] = Worker(turn.engine.handout.owner(route), lanes, beat_ms, turn.now_ms)
+        worker = Worker(turn.engine.handout.owner(route), lanes, beat_ms, turn.now_ms)
+        self.sessions[route] = worker
+        self._wake(worker.lost_ms())
         return Registered(message.id)
 
     def heard(self, route: bytes, now_ms: int) -> Worker | None:
@@ -114,7 +126,7 @@ class Workers:
     def unreachable(self, route: bytes) -> None:
         """Nothing can be sent to it: the next turn takes its jobs back."""
         if route in self.sessions:
-            self.sessions[route].heard_ms = 0
+            self.sessions[route].heard_ms = self._next_ms = 0
 
     def take(self, worker: Worker, reports: list[Report]) -> list[Report]:
         """Reports of a worker, as far as they are about its actions and have a shape that is allowed."""
@@ -142,7 +154,9 @@ class Workers:
         row, name = decode_outbox_row(job.row), provider_of(job.channel)
         spec = engine.reference.facts.app_actions.get(name)
         timeout_ms = spec.timeout_ms if spec is not None else 60_000
-        self._due[job.channel, job.number] = (engine.now_ms() + timeout_ms, route)
+        due_ms = engine.now_ms() + timeout_ms
+        self._due[job.channel, job.number] = (due_ms, route)
+        self._wake(due_ms)
         return ActionJob(
             job.channel,
             job.number,
@@ -160,6 +174,9 @@ class Workers:
     def look(self, turn: "Turn") -> None:
         """Who is lost loses its jobs; what is overdue is tried again."""
         engine, now_ms = turn.engine, turn.now_ms
+        if self._next_ms is None or now_ms < self._next_ms:
+            return
+        self._before = dict(self.sessions), dict(self._due)
         for route, worker in list(self.sessions.items()):
             if worker.lost_ms() <= now_ms:
                 self._lose(turn, route, worker)
@@ -172,6 +189,8 @@ class Workers:
                 reason = no_answer(spec.timeout_ms if spec is not None else 60_000)
                 reports.append(Report(lane, number, "unknown", reason, AGAIN_MS))
         take_reports(turn, reports)
+        moments = [worker.lost_ms() for worker in self.sessions.values()]
+        self._next_ms = min([*moments, *(due_ms for due_ms, _ in self._due.values())], default=None)
 
     def _lose(self, turn: "Turn", route: bytes, worker: Worker) -> None:
         del self.sessions[route]
