@@ -208,7 +208,14 @@ def _content(content: Any) -> dict[str, Any]:
     """A rendered action as a mapping."""
     if isinstance(content, EmailContent):
         body = content.text or content.html
-        values = {"from": content.from_, "to": list(content.to), "subject": content.subject, "body": body}
+        values: dict[str, Any] = {
+            "from": content.from_,
+            "to": list(content.to),
+            "subject": content.subject,
+            "body": body,
+        }
+        if content.attachments:
+            values["attachments"] = [one.file for one in content.attachments]
         return {**values, "calendar": content.calendar} if content.calendar else values
     if isinstance(content, WebhookContent):
         return _request(content)
