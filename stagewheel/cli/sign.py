@@ -12,6 +12,7 @@ import click
 from stagewheel.cli.output import emit, json_option
 from stagewheel.errors import CallerError, OperatorError
 from stagewheel.server.config import load
+from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.edge.config import VISIT, EdgeConfig, check, purpose_of
 from stagewheel.server.edge.signing import sign
 
@@ -37,6 +38,8 @@ def command(purpose: str, key: str, config: str, days: float, as_json: bool) -> 
     _check_purpose(edge, purpose)
     if days < 0:
         raise CallerError("--days: 0 or more")
+    if len(key.encode()) > ITEM_KEY_BYTES_MAX:
+        raise CallerError(f"KEY: the key of an item or contact has at most {ITEM_KEY_BYTES_MAX} bytes")
     expires_s = int(time.time() + days * DAY_S) if days else 0
     signed = sign(check(edge).signing_key, purpose, key, expires_s)
     if as_json:

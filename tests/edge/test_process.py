@@ -16,11 +16,23 @@ from stagewheel.errors import OperatorError
 from stagewheel.server.edge.config import EdgeConfig, HookConfig
 from stagewheel.server.edge.process import run_edge
 from stagewheel.server.edge.shard import Shard
-from tests.edge.conftest import NO_TLS, RULES
+from tests.edge.conftest import NO_TLS
 from tests.server.harness import Served, group_members
 from tests.server.test_threads import task_names
 
 TOKEN = "hook-token-of-the-tests"
+RULES = """
+ruleset: shop
+timezone: UTC
+entities: {deal: {}}
+pipelines:
+  deals:
+    entity: deal
+    stages:
+      - id: new
+      - id: paid
+        triggers: [{id: payment, on: webhook, code: payments, when: {trigger.amount: {gt: 99}}}]
+"""
 CONFIG = EdgeConfig(
     listen="127.0.0.1:0",
     answer_timeout_s=0.3,

@@ -233,10 +233,15 @@ RECORD: Final = journal.Record(
         journal.ActivityChanged(3, {"status": "completed"}, "planned", why="left stage"),
         journal.CalendarPut(3, [7, 9], 1_790_000_000_000, 1_790_003_600_000, "Call", "yellow", "", "Blue"),
         journal.CalendarTaken(3, [9]),
+        journal.DeliveryHeld("r3", 4, 1_790_000_060_000, ["company", "client"]),
         journal.DeliveryAwaited("r3", 4, "call", 17, 1_790_000_060_000, {"status": "queued"}),
         journal.RuleTried("welcome", 4, "email", "bo@example.com", "delivered", "", {"status": "250 OK"}),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
+        journal.NumberGiven("r12", 4, "INV-2026-7", "INV-2026-{n}", 7),
+        journal.FileMade(
+            "r12", 4, "document", "documents/deal:1/2-4.pdf", "Invoice.pdf", "INV-2026-7", "invoice"
+        ),
     ],
 )
 
