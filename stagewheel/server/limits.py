@@ -128,6 +128,11 @@ SPOOL_BATCH_MAX: Final = 256  # mails flushed together
 SPOOL_THREADS_MAX: Final = 16  # that flush files at the same time
 MAIL_RECIPIENTS_MAX: Final = 100
 WEBHOOK_RESPONSE_BYTES_MAX: Final = 64 * KIB  # read of an answer
+WEBHOOK_REQUEST_BYTES: Final = 1 * MIB  # of a body, unless the configuration says otherwise
+WEBHOOK_BYTES_MAX: Final = 16 * MIB  # to which the configuration may set them
+WEBHOOK_REDIRECTS_MAX: Final = 5
+WEBHOOK_JSON_BYTES_MAX: Final = 16 * KIB  # of an answer, that `previous` keeps
+WEBHOOK_JSON_DEPTH_MAX: Final = 16
 WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept
 REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, which the journal keeps
 

@@ -11,6 +11,7 @@ import trio
 from msgspec import Struct
 
 from stagewheel.server.channels import http
+from stagewheel.server.channels.addresses import is_public
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
 from stagewheel.server.channels.webhook import WebhookSettings
 
@@ -25,6 +26,8 @@ class Content(Struct, frozen=True):
     method: str = "POST"
     headers: dict[str, str] = {}
     body: bytes = b""
+    sign: str = ""
+    auth: str = ""
 
 
 class Seen(Struct):
@@ -232,10 +235,15 @@ async def test_private_addresses_are_refused_unless_the_operator_allows_them(url
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::7f00:1", False),
+        ("::", False),
+        ("::1", False),
+        ("::ffff:93.184.216.34", True),
     ],
 )
 def test_an_address_is_public_or_not_also_in_disguise(address: str, public: bool) -> None:
-    assert http._is_public(ip_address(address)) is public
+    assert is_public(ip_address(address)) is public
 
 
 @pytest.mark.parametrize(

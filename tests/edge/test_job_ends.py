@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from stagewheel.client import TrioClient
+from stagewheel.client.signatures import SIGNATURE, verify
 from stagewheel.protocol.messages import ActionSpec, CreateItem, RegisterAction
 from stagewheel.server.channels.app import AppSettings
 from stagewheel.server.channels.app_http import AppHttpChannel
@@ -98,6 +99,7 @@ def test_a_request_is_signed_and_names_the_job_and_its_call_back(tmp_path: Path)
     at, _, given = seen.headers["x-stagewheel-signature"].partition(",v1=")
     signed = at.removeprefix("t=").encode() + b"." + seen.body
     assert hmac.compare_digest(given, hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest())
+    verify(seen.headers[SIGNATURE.lower()], seen.body, SECRET)
 
 
 def test_a_handler_that_is_too_slow_may_have_begun_and_private_addresses_are_refused() -> None:

@@ -158,6 +158,10 @@ def test_s8_2_unknown_outcomes_are_tried_again_unless_the_rule_says_fail() -> No
             "body: '<a/>', headers: {content-type: text/xml}",
             WebhookContent("POST", "https://x.example.com/deal%3A1", {"content-type": "text/xml"}, b"<a/>"),
         ),
+        (
+            "sign: partner, auth: crm",
+            WebhookContent("POST", "https://x.example.com/deal%3A1", {}, b"", "partner", "crm"),
+        ),
     ],
 )
 def test_a_webhook_is_rendered(said: str, expected: WebhookContent) -> None:

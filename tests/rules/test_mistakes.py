@@ -145,6 +145,12 @@ STAGE = """\
   action: {do: webhook, url: "https://x.example.com", headers: {"a b": x}}  #! is no name of a header
 - id: t
   action: {do: webhook, url: "https://x.example.com", method: get}  #! expected one of GET, POST
+- id: t2
+  action: {do: webhook, url: "https://x.example.com", sign: "s3cret key!"}  #! not the secret itself
+- id: t3
+  action: {do: webhook, url: "https://x.example.com", method: GET, body: x}  #! a GET has no body
+- id: t4
+  action: {do: webhook, url: "https://x.example.com", auth: c, headers: {authorization: x}}  #! 'auth' makes
 - id: u
   action: {do: create_from, pipeline: dels}  #! there is no pipeline 'dels'; did you mean 'deals'?
 - id: v

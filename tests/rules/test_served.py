@@ -5,13 +5,17 @@ import pytest
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.phone import SmsSettings
+from stagewheel.server.channels.webhook import SecretSettings, WebhookSettings
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.rules.mistakes import RulesetInvalid
 from stagewheel.server.senders.config import ChannelsConfig, served
 from tests.core.play import deals
 
 GATEWAY = GatewaySettings(url="https://sms.example", secret_env="NOT_READ_HERE")
-CONFIG = ChannelsConfig(EmailSettings(), sms=SmsSettings(providers={"main": GATEWAY, "spare": GATEWAY}))
+WEBHOOKS = WebhookSettings(secrets={"books": SecretSettings(key_env="NOT_READ_HERE")})
+CONFIG = ChannelsConfig(
+    EmailSettings(), WEBHOOKS, sms=SmsSettings(providers={"main": GATEWAY, "spare": GATEWAY})
+)
 
 
 def rules(action: str) -> dict[str, str]:
@@ -38,6 +42,11 @@ def test_what_a_server_is_configured_for_is_names_and_no_secret() -> None:
             "{do: send_email, subject: s, body: b, provider: bulk}",
             "the server's channel email has no provider",
         ),
+        (
+            "{do: webhook, url: 'https://x.example', sign: bokks}",
+            "no secret 'bokks' for webhooks; did you mean",
+        ),
+        ("{do: webhook, url: 'https://x.example', auth: crm}", "configure [channels.webhook.secrets.crm]"),
     ],
 )
 def test_a_rule_that_the_server_could_not_carry_out_is_refused_at_its_line(action: str, said: str) -> None:
@@ -53,6 +62,7 @@ def test_a_rule_that_names_what_the_server_has_is_taken() -> None:
     for action in (
         "{do: send_sms, text: hi, provider: spare}",
         "{do: send_sms, text: hi}",
+        "{do: webhook, url: 'https://x.example', sign: books}",
         "{do: delete_item}",
     ):
         compile_ruleset(rules(action), 0, served(CONFIG))

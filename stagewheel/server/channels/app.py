@@ -2,13 +2,14 @@
 posted stands in `app_http.py`, which is loaded only where one is.
 """
 
+from stagewheel.server.channels.addresses import networks_of
 from stagewheel.server.channels.base import Channel
-from stagewheel.server.channels.webhook import WebhookSettings
+from stagewheel.server.channels.webhook import HttpSettings
 from stagewheel.server.edge.secrets import read_secret
 from stagewheel.server.links import Links
 
 
-class AppSettings(WebhookSettings, frozen=True, kw_only=True):
+class AppSettings(HttpSettings, frozen=True, kw_only=True):
     """As a webhook's; `secret_env` or `secret_file` name what requests are signed with. The time-out is the
     registered action's.
     """
@@ -18,7 +19,8 @@ class AppSettings(WebhookSettings, frozen=True, kw_only=True):
     deadline_s: float = 86_400.0
 
     def check(self) -> None:
-        """Raises OperatorError for a secret that can't be read."""
+        """Raises OperatorError for a secret that can't be read, or what is no network."""
+        networks_of("channels.app", self.private_networks)
         self.read()
 
     def read(self) -> bytes:

@@ -11,7 +11,6 @@ Laws: as those of webhooks (`http.py`): which addresses a request may reach, wha
 unknown. A handler that did not answer in the time of its action may have begun: `Unknown`.
 """
 
-import time
 from typing import Any, Final
 
 import httpx
@@ -31,10 +30,12 @@ from stagewheel.server.channels.base import (
     Unknown,
 )
 from stagewheel.server.channels.http import HttpChannel
-from stagewheel.server.job_links import CALL_BACK, SIGNATURE, CallBack, signature
+from stagewheel.server.channels.webhook import Secret
+from stagewheel.server.job_links import CALL_BACK, CallBack
 from stagewheel.server.limits import REASON_LENGTH_MAX, WEBHOOK_RESPONSE_BYTES_MAX
 from stagewheel.server.links import Links
 
+HANDLER: Final = "handler"  # its secret among those of the channel
 NO_CONTENT: Final = 204
 TAKEN: Final = 202
 NO_LINKS: Final = "there is no call-back: set [edge] public_url in the server's configuration"
@@ -47,15 +48,18 @@ class Posted(Struct):
     url: str
     body: bytes
     headers: dict[str, str]
+    sign: str
     method: str = "POST"
+    auth: str = ""
 
 
 class AppHttpChannel(HttpChannel):
     """Handlers at any host."""
 
     def __init__(self, settings: AppSettings, links: Links | None) -> None:
-        super().__init__(settings)
-        self._secret = settings.read()
+        key = settings.read()
+        super().__init__(settings, {HANDLER: Secret(key)} if key else {})
+        self._signs = HANDLER if key else ""
         self._links = links
 
     async def deliver(self, content: Any, delivery: Delivery) -> Outcome:
@@ -85,10 +89,7 @@ class AppHttpChannel(HttpChannel):
             except CallerError:
                 pass  # the item's key is too long for a link; the handler has to answer at once
         body = _encode(job)
-        headers = {"Content-Type": "application/json"}
-        if self._secret:
-            headers[SIGNATURE] = signature(self._secret, body, int(time.time()))
-        return Posted(content.url, body, headers)
+        return Posted(content.url, body, {"Content-Type": "application/json"}, self._signs)
 
     async def _answered(self, response: httpx.Response, host: str) -> Outcome:
         status = response.status_code

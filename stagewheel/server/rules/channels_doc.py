@@ -17,6 +17,7 @@ from stagewheel.server.rules.attachments import NOTHING_ATTACHED, Attached, Atta
 from stagewheel.server.rules.tracking import Track, links_of, tracked_html, tracked_text, unsubscribe_url
 
 AUTO = "auto"
+SECRETS = "webhook.secrets"  # in what a server has: the names of the secrets that webhooks may use
 
 
 class EmailContent(Struct, frozen=True):
@@ -36,12 +37,16 @@ class EmailContent(Struct, frozen=True):
 
 
 class WebhookContent(Struct, frozen=True):
-    """An HTTP request, rendered. `headers` hold a content type if there is a body."""
+    """An HTTP request, rendered. `headers` hold a content type if there is a body; `sign` and `auth` are
+    names of secrets.
+    """
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
+    sign: str = ""
+    auth: str = ""
 
 
 class Recipient(Struct, frozen=True):
@@ -190,6 +195,8 @@ class WebhookDocument(Struct, frozen=True):
     headers: dict[str, Text]
     body: Text | None = None
     json: Value | None = None
+    sign: str = ""
+    auth: str = ""
 
     def lacks(self, scope: Scope) -> str:
         """A webhook needs nothing of the item."""
@@ -205,7 +212,7 @@ class WebhookDocument(Struct, frozen=True):
         elif self.body is not None:
             body = self.body(scope).encode()
             _default(headers, "Content-Type", "text/plain; charset=utf-8")
-        return WebhookContent(self.method, self.url(scope).strip(), headers, body)
+        return WebhookContent(self.method, self.url(scope).strip(), headers, body, self.sign, self.auth)
 
 
 def _default(headers: dict[str, str], name: str, value: str) -> None:

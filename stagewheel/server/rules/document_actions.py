@@ -183,13 +183,14 @@ class WebhookDoc(Doc):
     """H6."""
 
     what: ClassVar[str] = "webhook"
-    later: ClassVar[frozenset[str]] = frozenset({"sign", "auth"})
     do: str
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     headers: dict[str, str] = {}
     body: str | None = None
     json: Any = None
+    sign: str = ""
+    auth: str = ""
     expires: str | None = None
     hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "retry"

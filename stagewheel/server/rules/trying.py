@@ -80,7 +80,8 @@ def trial_of(document: Any, to: str) -> Any:
             text = _marked(document.text, MARK)
             return OwnChat(text, document.html, document.provider, document.attachments, to)
         case WebhookDocument():
-            return replace(document, url=_always(to), headers={**document.headers, HEADER: _always("true")})
+            headers = {**document.headers, HEADER: _always("true")}
+            return replace(document, url=_always(to), headers=headers, auth="")  # that is for the real host
         case _:
             return None
 

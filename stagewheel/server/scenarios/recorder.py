@@ -231,4 +231,4 @@ def _request(content: WebhookContent) -> dict[str, Any]:
     values |= {"headers": dict(content.headers), "body": content.body.decode("utf-8", "replace")}
     if content.headers.get("Content-Type") == JSON:
         values["json"] = msgspec.json.decode(content.body)
-    return values
+    return values | {"sign": content.sign, "auth": content.auth}

@@ -16,6 +16,7 @@ from stagewheel.server.channels.chat import ChatSettings
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.channels.phone import CallSettings, SmsSettings
 from stagewheel.server.channels.webhook import WebhookSettings
+from stagewheel.server.rules.channels_doc import SECRETS
 
 
 class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,8 +37,11 @@ def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:
 
 
 def served(config: ChannelsConfig) -> dict[str, list[str]]:
-    """The providers of each channel by name ("": the section itself); none: it takes nothing. No secret."""
-    return {name: list(settings.members) if settings.serves else [] for name, settings in sections(config)}
+    """The providers of each channel by name ("": the section itself); none: it takes nothing. Also the names
+    of the secrets that webhooks may use. No secret.
+    """
+    found = {name: list(settings.members) if settings.serves else [] for name, settings in sections(config)}
+    return {**found, SECRETS: list(config.webhook.secrets)}
 
 
 def check(config: ChannelsConfig) -> None:
