@@ -9,6 +9,7 @@ from stagewheel.protocol.messages import (
     CreateItem,
     Hello,
     Register,
+    RegisterAction,
     Registered,
     Report,
     ValueSpec,
@@ -186,3 +187,19 @@ def test_a_turn_that_cannot_be_stored_loses_nobody() -> None:
     shard.store.set_free_bytes(PLENTY)
     shard.settle()
     assert [one.reason for one in did(shard, DeliveryTried)] == [LOST]
+
+
+def test_a_job_of_a_handler_waits_until_a_sender_asks_for_its_channel() -> None:
+    """H8: a sender that asks for e-mails alone is given none, and the shard goes on."""
+    shard = Shard(rules())
+    spec = ActionSpec("score", "", [ValueSpec("size", "number")], handler="http", url="http://127.0.0.1:1/")
+    shard.admin.submit(
+        RegisterAction("", action=spec), CreateItem("d:1", pipeline="deals", stage="new", title="Roof")
+    )
+    shard.restart()
+    handout = shard.engine.handout
+    handout.pull(b"sender", "email", 10)
+    assert shard.hand_out() == []
+    handout.pull(b"sender", "app", 10)
+    [(route, [job])] = shard.hand_out()
+    assert (route, job.channel, job.handler) == (b"sender", LANE, spec)

@@ -147,6 +147,8 @@ class HandOut:
                     continue
                 owner = self.owner(route)
                 rows = self._next(reads, name, lane, owner, credit)
+                if not rows and not lane.bound:
+                    break  # nothing waits: however many workers offer, the store is asked once
                 if rows:
                     jobs = [Job(name, number, Raw(row)) for number, row in rows]
                     lane.taken.update((number, route) for number, _ in rows)
@@ -162,12 +164,12 @@ class HandOut:
         """Who takes how much of a lane. One of a provider that no sender knows is handed out with the
         channel's own, since a sender then says what is wrong; otherwise it would wait in silence.
         """
+        channel = self.lanes.get(channel_of(name)) if BETWEEN in name else None
         if name in self.to_channel:
-            lane = self.lanes[channel_of(name)]
-        if lane.credit or BETWEEN not in name or (self.workers_apart and name.startswith(WORKERS)):
+            return channel.credit if channel is not None else {}
+        if lane.credit or channel is None or (self.workers_apart and name.startswith(WORKERS)):
             return lane.credit
-        channel = self.lanes.get(channel_of(name))
-        return channel.credit if channel is not None else lane.credit
+        return channel.credit
 
     def credit_back(self, route: bytes, name: str) -> None:
         """A row that `choose` gave stays where it is."""
