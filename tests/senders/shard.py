@@ -107,6 +107,7 @@ class Shard:
         self.pulled: dict[str, int] = {}  # credit offered in this session
         self.reports: dict[int, Report] = {}
         self.heard: list[Message] = []
+        self.passed_over: list[Reports] = []  # heard while something else was waited for
         self.rules = RULES
         self._sessions = 0
 
@@ -124,10 +125,13 @@ class Shard:
                 await trio.lowlevel.wait_readable(self.socket.fd)
 
     async def hear_a(self, kind: type[AnyMessage]) -> AnyMessage:
-        """The next message of this kind; credit is counted, all else passed over."""
+        """The next message of this kind; credit is counted, reports are kept for `take_reports`, all else is
+        passed over.
+        """
         with trio.fail_after(30):
             while not isinstance(message := await self.hear(), kind):
-                pass
+                if isinstance(message, Reports):
+                    self.passed_over.append(message)
             return message
 
     def say(self, message: Message) -> None:
@@ -159,7 +163,7 @@ class Shard:
     async def take_reports(self, count: int) -> dict[int, Report]:
         """Wait for so many reports, answering each message; by job number."""
         while len(self.reports) < count:
-            message = await self.hear_a(Reports)
+            message = self.passed_over.pop(0) if self.passed_over else await self.hear_a(Reports)
             self.reports |= {report.number: report for report in message.reports}
             self.say(ReportsTaken(message.id))
         return self.reports

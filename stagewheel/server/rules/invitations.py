@@ -12,7 +12,6 @@ from msgspec import Struct
 from stagewheel.server.core.calendar import format_ms, parse_zone
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.rules.channels_doc import EmailContent
-from stagewheel.server.rules.ics import REQUEST, Event, Person, calendar_of, place_of, summary_of
 
 
 class InvitationDocument(Struct, frozen=True):
@@ -24,6 +23,9 @@ class InvitationDocument(Struct, frozen=True):
 
     def render(self, scope: Scope) -> EmailContent:
         """The mail."""
+        # Loaded here, so that a process that invites nobody loads no calendar library.
+        from stagewheel.server.rules.ics import REQUEST, Event, Person, calendar_of, place_of, summary_of
+
         meeting = scope.meeting
         email, name = meeting["organiser"]
         event = Event(
