@@ -14,6 +14,8 @@ import multiprocessing
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +31,36 @@ START_S: Final = 10.0
 
 def run(folder: Path, seconds: float, batch: int) -> Peer:
     """Start a server, feed it for so long, look at its states. Raises `Missing`, `Failed`."""
-    redis = _library()
+    redis = library()
+    with serving(redis, folder) as (client, socket):
+        client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        events_per_s, sent = _events(client, socket, seconds, batch)
+        names = work.looked_at(sent)
+        held = client.hmget(STATES, names)
+        stages = {item: raw.decode().split("|")[0] for item, raw in zip(names, held, strict=True)}
+        work.check("redis", sent, stages)
+        return Peer(
+            f"Redis streams by hand, batches of {batch}",
+            str(client.info("server")["redis_version"]),
+            "appendfsync always",
+            "redis-py with hiredis, a worker process, one MULTI a batch",
+            events_per_s,
+            _timers(client, seconds / 2, batch),
+        )
+
+
+def library() -> Any:
+    """The client library. Raises `Missing`."""
+    try:
+        import redis
+    except ImportError:
+        raise Missing("the Python package redis is not installed") from None
+    return redis
+
+
+@contextmanager
+def serving(redis: Any, folder: Path) -> Iterator[tuple[Any, str]]:
+    """A server of one's own that flushes before it answers: a client, and its socket. Raises `Missing`."""
     program = shutil.which("redis-server")
     if program is None:
         raise Missing("redis-server is not installed")
@@ -38,33 +69,9 @@ def run(folder: Path, seconds: float, batch: int) -> Peer:
     settings += ["--appendonly", "yes", "--appendfsync", "always"]
     with subprocess.Popen([program, *settings], stdout=subprocess.DEVNULL) as process:
         try:
-            client = _connect(redis, socket)
-            version = str(client.info("server")["redis_version"])
-            client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-            events_per_s, sent = _events(redis, client, socket, seconds, batch)
-            held = client.hmget(STATES, work.looked_at(sent))
-            names = work.looked_at(sent)
-            stages = {item: raw.decode().split("|")[0] for item, raw in zip(names, held, strict=True)}
-            work.check("redis", sent, stages)
-            timers_per_s = _timers(client, seconds / 2, batch)
-            return Peer(
-                f"Redis streams by hand, batches of {batch}",
-                version,
-                "appendfsync always",
-                "redis-py with hiredis, a worker process, one MULTI a batch",
-                events_per_s,
-                timers_per_s,
-            )
+            yield _connect(redis, socket), socket
         finally:
             process.terminate()
-
-
-def _library() -> Any:
-    try:
-        import redis
-    except ImportError:
-        raise Missing("the Python package redis is not installed") from None
-    return redis
 
 
 def _connect(redis: Any, socket: str) -> Any:
@@ -81,7 +88,7 @@ def _connect(redis: Any, socket: str) -> Any:
             return client
 
 
-def _events(redis: Any, client: Any, socket: str, seconds: float, batch: int) -> tuple[float, list[Event]]:
+def _events(client: Any, socket: str, seconds: float, batch: int) -> tuple[float, list[Event]]:
     """Events a second, from the first that was added to the last that was acknowledged."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -117,7 +124,7 @@ def _wait(client: Any, backlog: int) -> None:
 
 
 def _worker(socket: str, batch: int, stop: Flag) -> None:
-    client = _library().Redis(unix_socket_path=socket)
+    client = library().Redis(unix_socket_path=socket)
     while not stop.is_set():
         answer = client.xreadgroup(GROUP, "worker-1", {STREAM: ">"}, count=batch, block=200)
         if not answer:
