@@ -117,9 +117,17 @@ class Verbs(Generic[R]):
         """Something happened; the result tells whether a trigger moved the item (`Moved`, `NotMoved`)."""
         return self.do(m.RaiseEvent(key, **common, type=type, code=code, payload=dict(payload or {})))
 
-    def delete_item(self, key: str, **common: Unpack[Common]) -> R:
-        """Delete an item; what waits for it is cancelled."""
-        return self.do(m.DeleteItem(key, **common))
+    def delete_item(self, key: str, *, erase: bool = False, **common: Unpack[Common]) -> R:
+        """Delete an item; what waits for it is cancelled. `erase` removes its personal data as well."""
+        return self.do(m.DeleteItem(key, **common, erase=erase))
+
+    def erase_client(self, key: str, **common: Unpack[Common]) -> R:
+        """Remove the personal data of a contact or company, and of all its items."""
+        return self.do(m.EraseClient(key, **common))
+
+    def alias_item(self, key: str, alias: str, **common: Unpack[Common]) -> R:
+        """Let an item, contact or company be named by the CRM's own id as well."""
+        return self.do(m.AliasItem(key, **common, alias=alias))
 
     def start_workflow(
         self, key: str, workflow: str, vars: Mapping[str, Any] | None = None, **common: Unpack[Common]

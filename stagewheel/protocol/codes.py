@@ -36,6 +36,8 @@ FAILED = {
     "unknown_chat": "no item has this chat, and no ruleset makes one for it",
     "unknown_activity": "the item has no activity with this number",
     "too_many_activities": "the item has as many open activities as an item can have",
+    "alias_taken": "the alias names something else, or is the key of something",
+    "erasing": "the contact or company is being erased; put it when that is over",
     "room_taken": "another booking holds the room at this time",
 }
 

@@ -12,6 +12,7 @@ from stagewheel.protocol.actions import DropAction as DropAction, RegisterAction
 from stagewheel.protocol.activities import PutActivity as PutActivity, UpdateActivity as UpdateActivity
 from stagewheel.protocol.base import Command as Command
 from stagewheel.protocol.chat import ReceiveChat as ReceiveChat, SendChat as SendChat
+from stagewheel.protocol.erasing import AliasItem as AliasItem, EraseClient as EraseClient
 from stagewheel.protocol.files import (
     BeginFile as BeginFile,
     DropFile as DropFile,
@@ -92,6 +93,7 @@ class CreateItem(Command, tag=1):
     repeat: dict[str, tuple[int, int]] = {}  # import: rule id -> (how often it acted, when last in ms) (1.9)
     tasks: list[PutTask] = []  # import: those that it brings along; nothing hears of them (1.12)
     activities: list[PutActivity] = []  # import: those that it brings along (1.12)
+    trigger: dict[str, Any] = {}  # the event that it is made for: `trigger.*` of its first entry (4.5)
 
 
 class UpdateItem(Command, tag=2):
@@ -125,10 +127,13 @@ class RaiseEvent(Command, tag=4):
     type: str = "app"
     code: str = ""
     payload: dict[str, Any] = {}
+    fields: dict[str, Any] = {}  # of an item that is made for it (5.6), and of no other
 
 
 class DeleteItem(Command, tag=5):
     """Delete an item: all that waits is cancelled, outbox rows not yet taken are withdrawn (7.6)."""
+
+    erase: bool = False  # its personal data goes as well, from all that is stored; also of one deleted before
 
 
 class StartWorkflow(Command, tag=6):
@@ -315,4 +320,6 @@ AnyCommand = (
     | PutActivity
     | UpdateActivity
     | TryRule
+    | AliasItem
+    | EraseClient
 )

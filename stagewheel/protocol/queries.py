@@ -8,6 +8,7 @@ from stagewheel.protocol.actions import ActionsQuery as ActionsQuery, ActionView
 from stagewheel.protocol.activities import ActivitiesQuery, ActivityView, CalendarQuery
 from stagewheel.protocol.chat import ChatView
 from stagewheel.protocol.commands import Client, StageMove
+from stagewheel.protocol.erasing import ErasuresQuery as ErasuresQuery, ErasureView as ErasureView
 from stagewheel.protocol.files import FileQuery, FilesQuery
 from stagewheel.protocol.records import RecordCountsQuery, RecordsQuery
 from stagewheel.protocol.suppressions import SuppressedQuery
@@ -146,6 +147,7 @@ AnyQuery = (
     | TaskQuery
     | ActivitiesQuery
     | CalendarQuery
+    | ErasuresQuery
 )
 
 
@@ -195,6 +197,7 @@ class ItemView(Struct):
     tasks: list[TaskView] = []  # those that are open, oldest first
     activities: list[ActivityView] = []  # those that are open
     chats: list[ChatView] = []  # the one in which it writes first
+    aliases: list[str] = []  # other names of it
 
 
 class CapView(Struct):
@@ -217,6 +220,7 @@ class ClientView(Struct):
     updated_ms: int
     mailbox: int
     head: int
+    aliases: list[str] = []
 
 
 class LinkView(Struct):

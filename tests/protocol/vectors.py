@@ -100,6 +100,9 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "hold_stage": m.HoldItem("lead:1", by=7, mode="stop", stage="NEW"),
     "hold_rule": m.Hold("", kind="rule", target="remind", mode="stop", ruleset="sales"),
     "hold_pipeline": m.Hold("", by=7, kind="pipeline", target="sales", mode="resume", restart=True),
+    "erase_item": m.DeleteItem("lead:1", by=7, erase=True),
+    "erase_client": m.EraseClient("contact:17", by=7),
+    "alias_item": m.AliasItem("lead:1", alias="crm-17"),
     "suppress": m.Suppress(
         "lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"
     ),
@@ -168,6 +171,7 @@ QUERIES: Final[Mapping[str, m.AnyQuery]] = {
     "stages": m.StagesQuery(b"\x00\x01", 50),
     "client": m.ClientQuery("contact:17"),
     "records": m.RecordsQuery("history", m.RecordFilter(rule="r1", from_ms=1_790_000_000_000), b"\x01", 50),
+    "erasures": m.ErasuresQuery(3, 10),
     "suppressed": m.SuppressedQuery("email", "ada@example.com", b"", 10),
     "files": m.FilesQuery("deal:1/", "deal:1/a", 50),
     "file": m.FileQuery("deal:1/invoice", 262_144, "ab" * 32, True),
@@ -237,6 +241,9 @@ RECORD: Final = journal.Record(
         journal.DeliveryAwaited("r3", 4, "call", 17, 1_790_000_060_000, {"status": "queued"}),
         journal.RuleTried("welcome", 4, "email", "bo@example.com", "delivered", "", {"status": "250 OK"}),
         journal.AddressSuppressed("email", "ada@example.com", "bounced", "550", 7),
+        journal.AliasBound("crm-17", 7),
+        journal.Erased("r13", 7, True, "gone"),
+        journal.ErasureEnded(12, 30, 1_790_000_000_000),
         journal.AddressesLeftOut("r8", 3, "email", ["ada@example.com"], ["unsubscribed"]),
         journal.NumberGiven("r12", 4, "INV-2026-7", "INV-2026-{n}", 7),
         journal.FileMade(

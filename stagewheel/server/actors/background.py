@@ -9,6 +9,7 @@ to take commands enrols nobody.
 from typing import TYPE_CHECKING
 
 from stagewheel.server.actors.enrolment import LATER_MS, Enrolments
+from stagewheel.server.actors.erasing import Erasures
 from stagewheel.server.actors.holds import Holds
 from stagewheel.server.actors.reference import Reference
 from stagewheel.server.actors.relooks import Relooks
@@ -26,6 +27,7 @@ class Background:
 
     def __init__(self, reference: Reference) -> None:
         self.enrolments = Enrolments()
+        self.erasures = Erasures()
         self.holds = Holds()
         self.relooks = Relooks()
         self._reference = reference
@@ -35,6 +37,7 @@ class Background:
     def load(self, reads: Reads) -> None:
         """As it was committed."""
         self.enrolments.load(reads)
+        self.erasures.load(reads)
         self.holds.load(reads, self._reference.facts)
         self.relooks.load(reads)
         self.retention.load()
@@ -57,7 +60,11 @@ class Background:
         """When there is something to do; None: nothing."""
         if self._stale or self.retention.has_work() or self.holds.has_work() or self.relooks.has_work():
             return now_ms
-        return max(now_ms, self.enrolments.later_ms) if self.enrolments.running() is not None else None
+        erase_ms = self.erasures.due_ms(now_ms)
+        if self.enrolments.running() is None:
+            return erase_ms
+        enrol_ms = max(now_ms, self.enrolments.later_ms)
+        return enrol_ms if erase_ms is None else min(enrol_ms, erase_ms)
 
     def slice(self, turn: "Turn") -> None:
         """Do a little of each."""
@@ -70,6 +77,8 @@ class Background:
             self.holds.slice(turn)
         if self.relooks.has_work():
             self.relooks.slice(turn)
+        if self.erasures.due_ms(turn.now_ms) == turn.now_ms:
+            self.erasures.slice(turn)
         if self.enrolments.running() is not None and turn.now_ms >= self.enrolments.later_ms:
             if turn.engine.pressure(turn.transaction):
                 self.enrolments.later_ms = turn.now_ms + LATER_MS

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from stagewheel.protocol.messages import CapView, ClientQuery, ClientView, LinksQuery, LinkView
+from stagewheel.server.actors.aliases import aliases_of
 from stagewheel.server.actors.links import read_links
 from stagewheel.server.core.client_row import ClientRow, cursor_of
 from stagewheel.server.core.item import decode_row
@@ -42,6 +43,7 @@ def client(engine: "Engine", reads: Reads, query: ClientQuery) -> Page:
         updated_ms=row.updated_ms,
         mailbox=engine.backlog.counts.get(key, 0),
         head=row.head,
+        aliases=aliases_of(reads, key) if engine.any_alias else [],
     )
     return [view], b""
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stagewheel.server.actors.activities import keep_activity
+from stagewheel.server.actors.aliases import bind_alias
 from stagewheel.server.actors.awaiting import EXPIRES
 from stagewheel.server.actors.chats import bind_chat, keep_invitation, unbind_chat
 from stagewheel.server.actors.deliveries import park
+from stagewheel.server.actors.erasing import erase_item
 from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
 from stagewheel.server.actors.outboxes import place
@@ -15,9 +17,11 @@ from stagewheel.server.actors.relooks import forget_employee, watch_employee
 from stagewheel.server.actors.tasks import keep_task
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
 from stagewheel.server.core.effects import (
+    BindAlias,
     BindChat,
     CountGuard,
     Effect,
+    EraseItem,
     ExpireDelivery,
     ForgetEmployee,
     KeepActivity,
@@ -116,4 +120,6 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     UnbindChat: unbind_chat,
     KeepInvitation: keep_invitation,
     KeepActivity: keep_activity,
+    BindAlias: bind_alias,
+    EraseItem: erase_item,
 }

@@ -29,7 +29,7 @@ from stagewheel.protocol.messages import (
     StoreFile,
     Submit,
 )
-from stagewheel.server.actors import counters as counters_row, registered, taking
+from stagewheel.server.actors import aliases, counters as counters_row, registered, taking
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.files import Files, store_files
@@ -130,6 +130,7 @@ class Engine:
         self.special = SPECIAL
         self.timers = NearWindow()
         self.any_suppressed = False  # is there any suppressed address (8.8)?
+        self.any_alias = False  # is anything named by another name than its key (7.5)?
         self.counters = counters_row.Counters()
         self.awaited = taking.Awaited()
         self.reload()
@@ -150,6 +151,7 @@ class Engine:
             self.backlog.load(snapshot)
             self.background.load(snapshot)
             self.any_suppressed = any_in(snapshot)
+            self.any_alias = aliases.any_in(snapshot)
             self.files.load(snapshot)
             self.timers.reset(
                 lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()

@@ -127,6 +127,17 @@ class Files:
         self.hashes.pop(number, None)
         self.save(turn)
 
+    def drop_unnamed(self, turn: "Turn", file: str) -> bool:
+        """Forget a file of an item that is erased (`erasing.py`), unless an active ruleset names it."""
+        turn.flush()
+        stored = find(turn.transaction, file)
+        if stored is None or any(file in version.files for version in turn.facts.active.values()):
+            return False
+        turn.batch.delete(Table.FILES, FILE + file.encode())
+        self.totals.files -= 1
+        self.remove_bytes(turn, stored.upload, stored.size)
+        return True
+
     def hash_to(self, reads: Reads, number: int, offset: int) -> Any:
         """The SHA-256 of the bytes before `offset`."""
         at, found = self.hashes.get(number, (0, hashlib.sha256()))

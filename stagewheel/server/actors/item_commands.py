@@ -1,10 +1,12 @@
 """The commands that are simply delivered to their item."""
 
 from stagewheel.protocol.messages import (
+    AliasItem,
     ChangeStage,
     CreateItem,
     DeleteItem,
     EnrolItem,
+    EraseClient,
     HoldItem,
     PutActivity,
     PutClient,
@@ -34,4 +36,6 @@ ItemCommand = (
     | PutActivity
     | UpdateActivity
     | TryRule
+    | AliasItem
+    | EraseClient
 )

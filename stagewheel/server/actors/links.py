@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.messages import CreateItem, DeleteItem, PutClient, RaiseEvent, UpdateItem
+from stagewheel.protocol.messages import (
+    AliasItem,
+    CreateItem,
+    DeleteItem,
+    EraseClient,
+    PutClient,
+    RaiseEvent,
+    UpdateItem,
+)
+from stagewheel.server.actors.aliases import owner
 from stagewheel.server.actors.tasks import NAMES_A_TASK, prepare_task
 from stagewheel.server.core.between import ClientChanged, ItemLinked
 from stagewheel.server.core.client_row import OPEN_LINK, ClientRow, Known, Link, cursor_of
@@ -39,7 +48,7 @@ class LinkRow(Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LinkRow).decode
-NAMING = frozenset((CreateItem, UpdateItem, ClientChanged, *NAMES_A_TASK))  # what may name others
+NAMING = frozenset((AliasItem, CreateItem, UpdateItem, ClientChanged, *NAMES_A_TASK))  # what may name others
 
 
 def link_key(client: bytes, cursor: bytes) -> bytes:
@@ -66,6 +75,9 @@ def _link(cursor: bytes, row: LinkRow) -> Link:
 def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
     """Give the facts what the decision may know of clients and links."""
     facts = turn.facts
+    if isinstance(message, AliasItem):
+        facts.alias_of = owner(turn, message.alias)
+        return
     if isinstance(row, ClientRow):
         turn.flush()
         _give_links(turn, key, row, message)
@@ -109,7 +121,7 @@ def _give_links(turn: "Turn", key: bytes, row: ClientRow, message: ItemMessage) 
                 facts.links = [_link(state + item, _decode(value))]
     elif isinstance(message, RaiseEvent):
         facts.links = read_links(reads, key, b"", LINKS_MAX, open_only=True)
-    elif isinstance(message, PutClient | DeleteItem):
+    elif isinstance(message, PutClient | DeleteItem | EraseClient):
         _give_slice(turn, key, b"", open_only=False)
     elif isinstance(message, TimerFired) and row.spreads:
         spread = row.spreads[0]
@@ -125,7 +137,7 @@ def forget(turn: "Turn") -> None:
     """The decision is made."""
     facts = turn.facts
     facts.clients, facts.links, facts.links_left = {}, [], False
-    facts.task = None
+    facts.task, facts.alias_of = None, ""
 
 
 def put_link(turn: "Turn", key: bytes, effect: PutLink) -> None:

@@ -22,6 +22,7 @@ from stagewheel.protocol.messages import (
     EmployeesQuery,
     EnrolmentsQuery,
     EnrolPreviewQuery,
+    ErasuresQuery,
     FileQuery,
     FilesQuery,
     HoldsQuery,
@@ -47,8 +48,10 @@ from stagewheel.protocol.messages import (
     WaitingView,
 )
 from stagewheel.server.actors.activity_queries import activities, calendar
+from stagewheel.server.actors.aliases import aliases_of, asked_for
 from stagewheel.server.actors.client_queries import client, links
 from stagewheel.server.actors.engine import outbox_rows
+from stagewheel.server.actors.erasure_queries import erasures
 from stagewheel.server.actors.files import file_part, files
 from stagewheel.server.actors.outboxes import waiting
 from stagewheel.server.actors.poison import content_of, decode_poison
@@ -104,7 +107,8 @@ def answer(engine: "Engine", query: Query) -> Reply | Refused:
     """The reply to a query; a query that makes no sense is refused, with a word."""
     snapshot = engine.store.snapshot()
     try:
-        rows, cursor = ANSWERS[type(query.query)](engine, snapshot, query.query)
+        asked = asked_for(snapshot, query.query) if engine.any_alias else query.query
+        rows, cursor = ANSWERS[type(asked)](engine, snapshot, asked)
     except (ValueError, struct.error) as error:  # the second: a number or a name that no key can hold
         return Refused("bad_query", f"{REFUSED['bad_query']} ({error})", query=query.id)
     finally:
@@ -147,6 +151,7 @@ def _item(engine: "Engine", reads: Reads, query: ItemQuery) -> Page:
         tasks=open_tasks(reads, more.tasks),
         activities=[view_of(one) for one in more.activities],
         chats=[ChatView(chat.channel, chat.id, chat.at_ms, chat.name) for chat in more.chats],
+        aliases=aliases_of(reads, key) if engine.any_alias else [],
     )
     return [view], b""
 
@@ -309,4 +314,5 @@ ANSWERS: dict[type[AnyQuery], Callable[["Engine", Reads, Any], Page]] = {
     FileQuery: file_part,
     ActivitiesQuery: activities,
     CalendarQuery: calendar,
+    ErasuresQuery: erasures,
 }

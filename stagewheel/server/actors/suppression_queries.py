@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from stagewheel.protocol.messages import SuppressedQuery, SuppressedView
-from stagewheel.server.actors.suppressions import decode_address, key_of
+from stagewheel.server.actors.suppressions import AddressRow, decode_address, find
 from stagewheel.server.actors.version_queries import Page, page_rows
 from stagewheel.server.store.base import Reads
 from stagewheel.server.store.keys import prefix_end
@@ -20,17 +20,16 @@ def suppressed(engine: "Engine", reads: Reads, query: SuppressedQuery) -> Page:
     if query.address:
         if not query.channel:
             raise ValueError("name the channel of the address")
-        key = key_of(query.channel, query.address)
-        row = reads.get(Table.SUPPRESSED, key)
+        key, row = find(reads, query.channel, query.address)
         return (_views(key, row) if row is not None else []), b""
     start = max(prefix, query.cursor + b"\0") if query.cursor else prefix
     rows = reads.range(Table.SUPPRESSED, start, prefix_end(prefix) if prefix else None, limit)
-    found: list[Any] = [view for key, row in rows for view in _views(key, row)]
+    found: list[Any] = [view for key, row in rows for view in _views(key, decode_address(row))]
     return found, rows[-1][0] if len(rows) == limit else b""
 
 
-def _views(key: bytes, row: bytes) -> list[Any]:
-    channel, stored = key.partition(b"\0")[0].decode(), decode_address(row)
+def _views(key: bytes, stored: AddressRow) -> list[Any]:
+    channel = key.partition(b"\0")[0].decode()
     return [
         SuppressedView(channel, stored.written, kind, said.at_ms, said.by, said.item, said.reason)
         for kind, said in sorted(stored.said.items())

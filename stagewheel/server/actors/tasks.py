@@ -78,6 +78,17 @@ def keep_task(turn: "Turn", key: bytes, effect: KeepTask) -> None:
     turn.facts.tasks[task.number] = task
 
 
+def forget_task(turn: "Turn", task: Task) -> int:
+    """Of an item that is erased: its row and how it is found; how many rows that were."""
+    number = u64(task.number)
+    keys = [ROW + number, *(way + number for way in _ways(task))]
+    if task.ref:
+        keys.append(_ref_key(task.item, task.ref))
+    turn.batch.deletes[Table.TASKS] += keys
+    turn.facts.tasks.pop(task.number, None)
+    return len(keys)
+
+
 def load_tasks(turn: "Turn", numbers: list[int]) -> None:
     """Give the facts the tasks that an item names."""
     known = turn.facts.tasks

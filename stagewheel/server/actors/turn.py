@@ -25,6 +25,7 @@ from stagewheel.protocol.messages import (
     Submit,
 )
 from stagewheel.server.actors.activities import TurnDesk
+from stagewheel.server.actors.aliases import meant
 from stagewheel.server.actors.awaiting import EXPIRES, TIMED_OUT, timed_out
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import expire, unpark
@@ -254,6 +255,8 @@ class Turn:
             if exact and command.at_ms > self.now_ms:
                 self.advance(command.at_ms)
             owed = (producer, seq, index)
+            if engine.any_alias:
+                keys[index] = meant(self, command, keys[index])
             if command.dedupe_key or type(command) in special:
                 results.append(engine.special_command(self, command, owed))
             else:

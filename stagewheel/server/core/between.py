@@ -66,4 +66,11 @@ class ChatArrived(Struct, array_like=True, tag=143, tag_field="tag", gc=False):
     files: list[str] = []
 
 
-Between = ItemLinked | ClientChanged | CapAsked | CapAnswered | ChatArrived
+class ErasedWithClient(Struct, array_like=True, tag=151, tag_field="tag", gc=False):
+    """To a linked item: its client is erased, and the item with it, on behalf of `by` (7.6)."""
+
+    key: str
+    by: int = 0
+
+
+Between = ItemLinked | ClientChanged | CapAsked | CapAnswered | ChatArrived | ErasedWithClient

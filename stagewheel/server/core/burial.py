@@ -6,8 +6,10 @@ report goes to the tombstone: the step gets its one outcome in the timeline, and
 retry, no dead letter, no rule).
 """
 
+from msgspec.structs import replace
+
 from stagewheel.protocol.journal import Did, ItemDeleted, Record, StepEnded
-from stagewheel.protocol.messages import Applied, DeleteItem, Result
+from stagewheel.protocol.messages import Applied, Result
 from stagewheel.server.core import workflow
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
 from stagewheel.server.core.activities import cancel_all
@@ -22,12 +24,6 @@ from stagewheel.server.core.tasks import orphan
 from stagewheel.server.core.trying import TRIAL, tried
 
 DELETED = "item deleted"
-
-
-def delete(d: Deciding, m: DeleteItem) -> Result:
-    """By command."""
-    end_item(d, "")
-    return Applied(d.item.entry)
 
 
 def end_item(d: Deciding, rule: str) -> None:
@@ -49,6 +45,8 @@ def bury(d: Deciding, result: Result, cause: str) -> Decision:
     decision = d.finish(result, cause)
     item = d.item
     stone = Tombstone(item.entry, item.step_no, item.head, d.now_ms, item.pipeline, item.version)
+    if d.erased:
+        stone.erased_ms = d.now_ms
     decision.row = encode_tombstone(stone)
     decision.item = None
     decision.entered = False
@@ -84,11 +82,11 @@ def _told(
 ) -> Decision:
     if stone is None:
         return Decision(None, None, Applied(), effects, None)
+    if stone.erased_ms and outcome == FAILED:
+        reason = ""  # a provider's words may name whom they are about
     did: list[Did] = [StepEnded(row.rule, row.step, outcome, reason)]
-    if TRIAL in row.roots:
+    if TRIAL in row.roots and not stone.erased_ms:
         did = [tried(row, lane, outcome, reason, {})]
     record = Record(row.key, stone.head, now_ms, stone.pipeline, stone.version, cause, did)
-    after = Tombstone(
-        stone.entry, stone.step_no, facts.position, stone.deleted_ms, stone.pipeline, stone.version
-    )
+    after = replace(stone, head=facts.position)
     return Decision(None, encode_tombstone(after), Applied(), effects, record)

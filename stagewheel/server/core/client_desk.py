@@ -5,10 +5,11 @@ from msgspec import Struct
 from stagewheel.protocol.journal import Did, Record
 from stagewheel.protocol.messages import Failed, Result
 from stagewheel.server.core.client_row import ClientRow, encode_client_row
-from stagewheel.server.core.effects import Decision, Effect, StartTimer
+from stagewheel.server.core.effects import Decision, Effect, EraseItem, StartTimer
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Tombstone, encode_tombstone
 from stagewheel.server.core.lineage import Lineage
+from stagewheel.server.core.words import words_of
 
 
 class Desk(Struct, gc=False):
@@ -37,7 +38,11 @@ class Desk(Struct, gc=False):
             row.head = self.facts.position
         row.updated_ms = self.now_ms
         if row.going and not row.spreads:
-            encoded = encode_tombstone(Tombstone(row.made, row.tick, row.head, self.now_ms))
+            stone = Tombstone(row.made, row.tick, row.head, self.now_ms)
+            if row.eraser >= 0:
+                stone.erased_ms = self.now_ms
+                self.effects.append(EraseItem(row.eraser, *words_of(row.client)))
+            encoded = encode_tombstone(stone)
         else:
             encoded = encode_client_row(row)
         return Decision(None, encoded, result, self.effects, record)

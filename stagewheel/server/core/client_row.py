@@ -65,6 +65,7 @@ class ClientRow(Struct, array_like=True, gc=False):
     caps: dict[str, Counted] = {}
     spreads: list[Spread] = []
     going: bool = False  # it was deleted, and is still telling its items
+    eraser: int = -1  # on whose behalf it is erased, with its items; -1: it is not (7.6)
 
 
 class Known(Struct, frozen=True):

@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
-from stagewheel.protocol.journal import CapCounted, ClientLinked, ClientPut, ItemDeleted
+from stagewheel.protocol.journal import CapCounted, ClientLinked, ClientPut, Erased, ItemDeleted
 from stagewheel.protocol.messages import (
+    AliasItem,
     Applied,
     Client,
     DeleteItem,
+    EraseClient,
     Failed,
     PutClient,
     RaiseEvent,
@@ -25,15 +27,30 @@ from stagewheel.protocol.messages import (
     Suppress,
     Unsuppress,
 )
-from stagewheel.server.core.between import GONE, OPEN, CapAnswered, CapAsked, ClientChanged, ItemLinked
+from stagewheel.server.core.between import (
+    GONE,
+    OPEN,
+    CapAnswered,
+    CapAsked,
+    ClientChanged,
+    ErasedWithClient,
+    ItemLinked,
+)
 from stagewheel.server.core.calendar import parse_zone
 from stagewheel.server.core.caps import count, digest_of
 from stagewheel.server.core.client_desk import Desk
 from stagewheel.server.core.client_row import ClientRow, Link, Spread, cursor_of, named
 from stagewheel.server.core.effects import Decision, PutLink, RemoveLink, SendToItem
+from stagewheel.server.core.erasing import (
+    OF_STONES,
+    USE_ERASE_CLIENT,
+    alias_of_client,
+    decide_stone,
+    erasure_ended_of_client,
+)
 from stagewheel.server.core.events import by_machine, named as named_event
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.inbox import ItemMessage, TimerFired
+from stagewheel.server.core.inbox import ErasureFinished, ItemMessage, TimerFired
 from stagewheel.server.core.item import Tombstone
 from stagewheel.server.core.limits import CLIENT_BYTES_MAX, ITEM_KEY_BYTES_MAX, LINKS_MAX
 from stagewheel.server.core.lineage import Lineage
@@ -50,6 +67,7 @@ from stagewheel.server.core.suppressing import fact_of
 NOT_FOR_CLIENTS = Failed(
     "bad_value", "the key is that of a contact or company: put_client, raise_event and delete_item are for it"
 )
+ERASING = Failed("erasing", "it is being erased; put it when that is over")
 NAME_CHARS_MAX = 1000  # of a client whose other data can't be kept
 _size = msgspec.msgpack.Encoder().encode
 
@@ -68,6 +86,10 @@ def decide_client(
             return Decision(None, None, NOT_FOR_CLIENTS, [], None)
         desk = Desk(copy(row), facts, now_ms, lineage)
         return desk.finish(handler(desk, message), type(message).__name__)
+    if isinstance(row, Tombstone) and type(message) in OF_STONES:
+        return decide_stone(row, message, facts, now_ms)  # type: ignore[arg-type]  # one of these
+    if isinstance(message, ErasedWithClient):
+        return Decision(None, None, Applied(), [], None)
     if isinstance(message, CapAsked):  # its client was deleted, and nothing is counted any more
         answer = CapAnswered("", message.step, message.asked_ms, True)
         return Decision(None, None, Applied(), [SendToItem(message.item, answer)], None)
@@ -111,6 +133,8 @@ def _born(old: Tombstone | None, message: ItemMessage, facts: Facts, now_ms: int
 def _put(desk: Desk, m: PutClient) -> Result:
     """New data: all linked items are told."""
     row = desk.row
+    if row.eraser >= 0:
+        return ERASING
     client = named(msgspec.structs.replace(m.client, key=m.item))
     wrong = refuse_client(m.item, client, m.company)
     if wrong:
@@ -144,11 +168,23 @@ def refuse_client(key: str, client: Client, company: str) -> str:
 def _delete(desk: Desk, m: DeleteItem) -> Result:
     """The items drop it; then a tombstone stays."""
     row = desk.row
+    if m.erase:
+        return USE_ERASE_CLIENT
     if row.going:
         return Applied()
     row.going, row.spreads = True, []
     desk.did.append(ItemDeleted())
     _spread_data(desk)
+    return Applied()
+
+
+def _erase(desk: Desk, m: EraseClient) -> Result:
+    """Its items erase themselves; then a tombstone stays (7.6)."""
+    row = desk.row
+    if row.eraser < 0:
+        row.going, row.spreads, row.eraser = True, [], m.by
+        desk.did.append(Erased("", m.by))
+        _spread_data(desk)
     return Applied()
 
 
@@ -169,7 +205,8 @@ def _go_on(desk: Desk) -> None:
     for link in facts.links if spread.event is None else ():
         news = None if row.going else row.client
         company = "" if row.going else row.company
-        desk.effects.append(SendToItem(link.item, ClientChanged(row.key, news, company)))
+        told = ClientChanged(row.key, news, company)
+        desk.effects.append(SendToItem(link.item, _gone(row) if row.going else told))
         if row.going:
             desk.effects.append(RemoveLink(link))
             row.links -= 1
@@ -178,6 +215,11 @@ def _go_on(desk: Desk) -> None:
     row.spreads = others
     if others:
         desk.go_on_later()
+
+
+def _gone(row: ClientRow) -> ClientChanged | ErasedWithClient:
+    """What items are told of a client that goes."""
+    return ClientChanged(row.key, None) if row.eraser < 0 else ErasedWithClient(row.key, row.eraser)
 
 
 def _fired(desk: Desk, m: TimerFired) -> Result:
@@ -200,7 +242,7 @@ def _linked(desk: Desk, m: ItemLinked) -> Result:
             desk.did.append(ClientLinked(m.item, m.pipeline, m.state))
         return Applied()
     if row.going:  # it comes too late for the news that the client is gone
-        desk.effects.append(SendToItem(m.item, ClientChanged(row.key, None)))
+        desk.effects.append(SendToItem(m.item, _gone(row)))
         return Applied()
     if known is None and row.links >= LINKS_MAX:
         reason = f"{LINKS_MAX} items are linked already; this one keeps what it knows and is not told more"
@@ -247,6 +289,9 @@ def _suppression_told(desk: Desk, m: Suppress | Unsuppress) -> Result:
 HANDLERS: dict[type, Callable[[Desk, Any], Result]] = {
     PutClient: _put,
     DeleteItem: _delete,
+    EraseClient: _erase,
+    AliasItem: alias_of_client,
+    ErasureFinished: erasure_ended_of_client,
     TimerFired: _fired,
     ItemLinked: _linked,
     RaiseEvent: client_event,

@@ -12,11 +12,13 @@ from typing import Any
 
 from stagewheel.protocol.journal import NothingChanged
 from stagewheel.protocol.messages import (
+    AliasItem,
     Applied,
     ChangeStage,
     CreateItem,
     DeleteItem,
     EnrolItem,
+    EraseClient,
     Failed,
     HoldItem,
     PutActivity,
@@ -38,10 +40,17 @@ from stagewheel.server.core import deadlines, workflow
 from stagewheel.server.core.activities import became_overdue
 from stagewheel.server.core.activity_commands import put_activity, update_activity
 from stagewheel.server.core.again import act_again
-from stagewheel.server.core.between import CapAnswered, CapAsked, ChatArrived, ClientChanged, ItemLinked
+from stagewheel.server.core.between import (
+    CapAnswered,
+    CapAsked,
+    ChatArrived,
+    ClientChanged,
+    ErasedWithClient,
+    ItemLinked,
+)
 from stagewheel.server.core.birth import NO_ITEM, create
 from stagewheel.server.core.broken import step_broke
-from stagewheel.server.core.burial import bury, delete, reported_late, withdrawn_late
+from stagewheel.server.core.burial import bury, reported_late, withdrawn_late
 from stagewheel.server.core.capped import cap_answered, not_counted, room_due
 from stagewheel.server.core.chat import CHAT_MESSAGE
 from stagewheel.server.core.chatting import arrived, received, write_chat
@@ -52,6 +61,13 @@ from stagewheel.server.core.delivery import reported, retried, withdrawn
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.enrol import enrol
 from stagewheel.server.core.entry import begin_entry, step_due
+from stagewheel.server.core.erasing import (
+    USE_DELETE_ITEM,
+    bind_alias,
+    delete,
+    erase_with_client,
+    erasure_ended,
+)
 from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, by_machine, named
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.fields import refuse_values
@@ -63,6 +79,7 @@ from stagewheel.server.core.inbox import (
     DeliveryAccepted,
     DeliveryReported,
     EmployeeChanged,
+    ErasureFinished,
     HoldTold,
     ItemMessage,
     StepBroke,
@@ -316,4 +333,8 @@ HANDLERS: dict[type, Callable[[Deciding, Any], Result]] = {
     PutActivity: put_activity,
     UpdateActivity: update_activity,
     TryRule: try_rule,
+    AliasItem: bind_alias,
+    EraseClient: lambda d, m: USE_DELETE_ITEM,
+    ErasedWithClient: erase_with_client,
+    ErasureFinished: erasure_ended,
 }

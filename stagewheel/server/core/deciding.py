@@ -38,6 +38,7 @@ class Move(Struct, gc=False):
     seen: list[Any]
     workflow: bool = False
     delete: bool = False  # the item itself goes (A7)
+    erase: bool = False  # with its personal data
     lineage: Lineage | None = None  # of the workflow that wants it; a rule has that of the decision (9.1)
     chain_waits: bool = True  # what is chained behind the rule has not begun
 
@@ -110,6 +111,7 @@ class Deciding(Struct, gc=False):
     keeps_lineage: bool = False  # the present entry is part of `lineage`
     tripped: Struct | None = None  # the guard (guards.Tripped) that this decision passed
     deleted: bool = False  # nothing starts any more, and a tombstone stays
+    erased: bool = False  # deleted, and its personal data goes
     was: dict[str, Any] = {}  # old values of what this message changed, None: was empty
     since_entry: bool = False  # rules that waited look further back: at `More.was` (4.2)
     walked: int = 0  # operations of workflows in this decision

@@ -233,6 +233,22 @@ class KeepInvitation(Struct, array_like=True, gc=False):
     number: int
 
 
+class BindAlias(Struct, array_like=True, gc=False):
+    """The item may be named by this as well."""
+
+    alias: str
+
+
+class EraseItem(Struct, array_like=True, gc=False):
+    """Remove the personal data of the item, a tombstone now, from all that is stored (7.6). `words` and
+    `files` are what it held at its end.
+    """
+
+    by: int
+    words: list[str]
+    files: list[str]
+
+
 Effect = (
     StartTimer
     | DispatchAction
@@ -257,6 +273,8 @@ Effect = (
     | UnbindChat
     | KeepInvitation
     | KeepActivity
+    | BindAlias
+    | EraseItem
 )
 
 

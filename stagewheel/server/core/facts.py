@@ -34,6 +34,7 @@ class Facts(Struct):
     suppressed: Callable[[str, str], str] | None = None  # (channel, address) -> kind; None: no address is
     tasks: dict[int, Task] = {}  # of the items that were loaded, those in their `More.tasks`
     task: Task | None = None  # the one that the message names
+    alias_of: str = ""  # for a decision about an alias: the key that it names, or is
     desk: Desk = EMPTY_DESK  # what bookings and commands about closed activities ask
 
     def newest(self, pipeline: str) -> PipelinePlan | None:

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import (
+    AliasItem,
     ChangeStage,
     CreateItem,
     DeleteItem,
     EnrolItem,
+    EraseClient,
     HoldItem,
     PutActivity,
     PutClient,
@@ -109,6 +111,15 @@ class StepBroke(Struct, array_like=True, tag=121, tag_field="tag", gc=False):
     alone: bool = False
 
 
+class ErasureFinished(Struct, array_like=True, tag=152, tag_field="tag", gc=False):
+    """Nothing of an erased item is stored any more: what was emptied and taken out since `since_ms`."""
+
+    item: str
+    records: int
+    rows: int
+    since_ms: int
+
+
 ItemMessage = (
     CreateItem
     | UpdateItem
@@ -137,6 +148,9 @@ ItemMessage = (
     | PutActivity
     | UpdateActivity
     | TryRule
+    | AliasItem
+    | EraseClient
+    | ErasureFinished
 )
 
 

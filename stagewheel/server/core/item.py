@@ -139,13 +139,14 @@ class Tombstone(Struct, array_like=True, gc=False):
     deleted_ms: int
     pipeline: str = ""  # where it was, and whose rules it kept: what is reported later is journalled there
     version: int = 0
+    erased_ms: int = 0  # when its personal data was removed; 0: it was not
 
 
 encode_item = msgspec.msgpack.Encoder().encode
 decode_item = msgspec.msgpack.Decoder(Item).decode
 encode_tombstone = msgspec.msgpack.Encoder().encode
 decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
-_TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 6; an item is an array of 18
+_TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 7; an item is an array of 18
 
 
 Row = Item | Tombstone | ClientRow | None  # what a key of the items table stands for; None: nothing

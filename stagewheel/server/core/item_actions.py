@@ -40,6 +40,7 @@ def change_stage(d: Deciding, action: ChangeStagePlan, asked: Asked) -> Acted:
 def delete_item(d: Deciding, action: DeleteItemPlan, asked: Asked) -> Acted:
     """Ask for the end of the item: it wins over every move of the list (2.8)."""
     move = Move("", "", asked.rule, asked.step, asked.seen, asked.workflow, delete=True)
+    move.erase = action.erase
     move.lineage = _lineage(d, asked)
     d.moves.append(move)
     return ACTED_MOVING

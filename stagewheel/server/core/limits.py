@@ -44,6 +44,7 @@ ACTIVITY_TEXT_BYTES_MAX: Final = 8_192
 ACTIVITY_LINE_BYTES_MAX: Final = 200  # of its room, and so of a key of the store; of address and link
 ACTIVITY_PEOPLE_MAX: Final = 100
 ACTIVITY_FILES_MAX: Final = 20
+ERASED_WORDS_MAX: Final = 1_000  # texts of an erased item that answers are searched for; its files likewise
 
 assert STEPS_WITHOUT_WAIT_MAX <= STEPS_A_DECISION_MAX, "one workflow alone must come through its own share"
 assert CHAIN_ENTRIES_MAX <= ITEM_ENTRIES_MAX, "a single chain stops before the count of the day does"

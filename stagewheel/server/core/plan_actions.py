@@ -61,7 +61,9 @@ class ChangeStagePlan(ActionPlan):
 
 
 class DeleteItemPlan(ActionPlan):
-    """A7, without erasing."""
+    """A7."""
+
+    erase: bool = False  # its personal data goes as well
 
 
 class ChoicePlan(Struct, frozen=True):

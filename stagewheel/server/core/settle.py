@@ -11,6 +11,7 @@ from stagewheel.server.core.acting import CANCELLED, DONE, LEFT
 from stagewheel.server.core.burial import DELETED, end_item
 from stagewheel.server.core.deciding import Changed, Deciding, Finished, Happened, Move
 from stagewheel.server.core.entry import begin_entry, cancel_rest, rule_finished
+from stagewheel.server.core.erasing import erase_item
 from stagewheel.server.core.events import FIELD_CHANGED, RESPONSIBLE_CHANGED, hears
 from stagewheel.server.core.instances import is_alive
 from stagewheel.server.core.scope import EMPTY
@@ -108,7 +109,10 @@ def _move(d: Deciding) -> None:
             _end(d, move, CANCELLED, "superseded", left)
     _end(d, winner, DONE, "", left)
     if winner.delete:
-        end_item(d, winner.by_rule)
+        if winner.erase:
+            erase_item(d, winner.by_rule, 0)
+        else:
+            end_item(d, winner.by_rule)
         d.causes.clear()  # nobody is left whom they could concern
         return
     version = d.facts.active[winner.pipeline]

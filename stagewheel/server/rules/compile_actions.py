@@ -50,7 +50,7 @@ def change_pipeline(doc: ChangePipelineDoc, where: Where) -> ActionPlan:
 
 
 def delete_item(doc: DeleteItemDoc, where: Where) -> ActionPlan:
-    return DeleteItemPlan(index=0)
+    return DeleteItemPlan(index=0, erase=doc.erase)
 
 
 def change_responsible(doc: ChangeResponsibleDoc, where: Where) -> ActionPlan:

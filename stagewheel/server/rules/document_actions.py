@@ -46,11 +46,11 @@ class ChangePipelineDoc(Doc):
 
 
 class DeleteItemDoc(Doc):
-    """A7."""
+    """A7; `erase` removes its personal data from all that is stored as well."""
 
     what: ClassVar[str] = "delete_item"
-    later: ClassVar[frozenset[str]] = frozenset({"erase"})
     do: str
+    erase: bool = False
 
 
 class ChoiceDoc(Doc):

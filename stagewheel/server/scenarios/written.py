@@ -17,7 +17,6 @@ from stagewheel.protocol.messages import (
     ChangeStage,
     Client,
     CreateItem,
-    DeleteItem,
     DropDeadLetter,
     Hold,
     HoldItem,
@@ -44,6 +43,14 @@ from stagewheel.server.scenarios.written_activities import (
     update_activity,
 )
 from stagewheel.server.scenarios.written_chat import ChatDoc, WriteChatDoc, chat_of, write_chat_of
+from stagewheel.server.scenarios.written_erasing import (
+    AliasDoc,
+    DeleteDoc,
+    EraseClientDoc,
+    alias,
+    delete,
+    erase_client,
+)
 from stagewheel.server.scenarios.written_people import (
     AddressDoc,
     ClientDoc,
@@ -136,12 +143,6 @@ class EventDoc(CommandDoc, kw_only=True):
     on: str = "app"
     code: str = ""
     payload: dict[str, Any] = field(default_factory=dict)
-
-
-class DeleteDoc(CommandDoc, kw_only=True):
-    """`delete`."""
-
-    what: ClassVar[str] = "delete"
 
 
 class StartDoc(CommandDoc, kw_only=True):
@@ -331,7 +332,7 @@ def _hold(mode: str) -> Callable[[Any, ZoneInfo], AnyCommand]:
     return make
 
 
-SHORT: Final = (DeleteDoc, HoldDoc, ResumeDoc)  # `delete: deal:1` is enough
+SHORT: Final = (DeleteDoc, EraseClientDoc, HoldDoc, ResumeDoc)  # `delete: deal:1` is enough
 WORDS: Final[Mapping[str, Written]] = MappingProxyType(
     {
         "create": Written(CreateDoc, _create),
@@ -349,7 +350,9 @@ WORDS: Final[Mapping[str, Written]] = MappingProxyType(
                 d.item, d.by, dedupe_key=d.dedupe_key, type=d.on, code=d.code, payload=d.payload
             ),
         ),
-        "delete": Written(DeleteDoc, lambda d, _: DeleteItem(d.item, d.by, dedupe_key=d.dedupe_key)),
+        "delete": Written(DeleteDoc, lambda d, _: delete(d)),
+        "erase_client": Written(EraseClientDoc, lambda d, _: erase_client(d)),
+        "alias": Written(AliasDoc, lambda d, _: alias(d)),
         "start": Written(
             StartDoc,
             lambda d, _: StartWorkflow(

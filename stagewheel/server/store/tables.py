@@ -57,8 +57,12 @@ class Table(enum.IntEnum):
     PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
     CHATS = 42  # u16 length, provider, id of a chat ‖ the items it was bound to, the last one first
     INVITATIONS = 43  # u64 outbox number of its dispatch ‖ the item that the client was invited to, and when
+    ALIASES = 49  # 0, alias ‖ the key that it names; 1, u16 length, that key, alias ‖ empty
+    ERASURES = 50  # u64 number ‖ an erasure that goes on, and how far it is
     TASKS = 36  # a byte for the way, what is asked for, u64 number ‖ a task, or nothing (actors/tasks.py)
     ACTIVITIES = 37  # "a", item, number ‖ an activity; "e" and "c": by responsible, and in calendars
+    OUTBOX_DOCUMENT = 46  # as OUTBOX_EMAIL: documents that are to be made
+    OUTBOX_QR = 47  # as OUTBOX_EMAIL: QR codes that are to be made
     ROOMS = 38  # u16 length, room, u64 start_ms, u16 length, item, u64 number ‖ u64 end_ms: it is taken
 
 

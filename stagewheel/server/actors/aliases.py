@@ -1,0 +1,125 @@
+"""Aliases: the CRM's own ids for items, contacts and companies, as rows, and how commands and questions find
+what they mean (semantics 7.5).
+
+Laws: a key of something that is there is never looked for among the aliases, and an alias is refused where
+such a key is there, so the two never compete. What a command names is replaced by the key before anything is
+decided or stored: mailboxes, records and results know keys alone. An alias of what was deleted still finds
+its timeline, and may be bound anew, or become a key. A shard without aliases pays one look at a flag.
+"""
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from stagewheel.protocol.messages import AnyCommand, AnyQuery, Client, CreateItem, PutClient, UpdateItem
+from stagewheel.server.core.client_row import ClientRow
+from stagewheel.server.core.effects import BindAlias
+from stagewheel.server.core.item import Item, decode_row
+from stagewheel.server.store.base import Reads
+from stagewheel.server.store.keys import mailbox_prefix, prefix_end
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+ALIAS, OF_KEY = b"\x00", b"\x01"
+ALIASES_SHOWN_MAX = 100
+
+
+def any_in(reads: Reads) -> bool:
+    """Is anything named by an alias?"""
+    return reads.count(Table.ALIASES) > 0
+
+
+def aliases_of(reads: Reads, key: bytes) -> list[str]:
+    """The aliases of a key."""
+    prefix = OF_KEY + mailbox_prefix(key)
+    rows = reads.range(Table.ALIASES, prefix, prefix_end(prefix), ALIASES_SHOWN_MAX)
+    return [row_key[len(prefix) :].decode() for row_key, _ in rows]
+
+
+def meant(turn: "Turn", command: AnyCommand, key: bytes) -> bytes:
+    """The key that a command means; the command names it from here on."""
+    if isinstance(command, CreateItem | UpdateItem):
+        command.client, command.company = _client(turn, command.client), _client(turn, command.company)
+    elif isinstance(command, PutClient) and command.company:
+        command.company = _named(turn, command.company.encode()).decode()
+    found = _named(turn, key) if key else key
+    if found == key:
+        return key
+    if isinstance(command, CreateItem | PutClient) and not _is_there(turn, found):
+        _forget(turn, key, found)
+        return key
+    command.item = found.decode()
+    return found
+
+
+def _client(turn: "Turn", client: Client | None) -> Client | None:
+    if client is None or not client.key:
+        return client
+    found = _named(turn, client.key.encode()).decode()
+    return client if found == client.key else replace(client, key=found)
+
+
+def _is_there(turn: "Turn", key: bytes) -> bool:
+    turn.load({key})
+    return isinstance(turn.items.get(key), Item | ClientRow) or key in turn.backlog
+
+
+def _named(turn: "Turn", key: bytes) -> bytes:
+    if _is_there(turn, key):
+        return key
+    return turn.transaction.get(Table.ALIASES, ALIAS + key) or key
+
+
+def owner(turn: "Turn", alias: str) -> str:
+    """The key that an alias names, or is; "": it is free."""
+    key = alias.encode()
+    found = _named(turn, key) if key else key
+    return found.decode() if found and _is_there(turn, found) else ""
+
+
+def bind_alias(turn: "Turn", key: bytes, effect: BindAlias) -> None:
+    """From the next command on the alias names the key."""
+    turn.flush()
+    alias = effect.alias.encode()
+    before = turn.transaction.get(Table.ALIASES, ALIAS + alias)
+    if before is not None:
+        _forget(turn, alias, before)
+    turn.batch.put(Table.ALIASES, ALIAS + alias, key)
+    turn.batch.put(Table.ALIASES, OF_KEY + mailbox_prefix(key) + alias, b"")
+    turn.flush()
+    turn.engine.any_alias = True
+
+
+def _forget(turn: "Turn", alias: bytes, key: bytes) -> None:
+    turn.batch.delete(Table.ALIASES, ALIAS + alias)
+    turn.batch.delete(Table.ALIASES, OF_KEY + mailbox_prefix(key) + alias)
+    turn.flush()
+
+
+def forget_aliases(turn: "Turn", key: bytes) -> int:
+    """Of what is erased; how many there were."""
+    turn.flush()
+    prefix = OF_KEY + mailbox_prefix(key)
+    count = 0
+    while rows := turn.transaction.range(Table.ALIASES, prefix, prefix_end(prefix), ALIASES_SHOWN_MAX):
+        for row_key, _ in rows:
+            _forget(turn, row_key[len(prefix) :], key)
+        count += len(rows)
+    return count
+
+
+def asked_for(reads: Reads, query: AnyQuery) -> AnyQuery:
+    """The question by the key that it means."""
+    for name in ("item", "client"):
+        key = getattr(query, name, "")
+        if not isinstance(key, str) or not key:
+            continue
+        row = reads.get(Table.ITEMS, key.encode())
+        if row is not None and isinstance(decode_row(row), Item | ClientRow):
+            continue
+        found = reads.get(Table.ALIASES, ALIAS + key.encode())
+        if found is not None:
+            return replace(query, **{name: found.decode()})
+    return query

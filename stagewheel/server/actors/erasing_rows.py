@@ -1,0 +1,151 @@
+"""The rows of an erased item, by kind: how each is found by its number, and what of it goes (`erasing.py`).
+
+Laws: whatever is not of this item stays, also where its key was created again meanwhile: numbers are never
+given twice, and what has none is compared with the item that is there now. Each function says how many rows
+it took out.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from stagewheel.protocol.messages import Answer, Failed, NotMoved, Result
+from stagewheel.server.actors.activities import activity_key, rows_of
+from stagewheel.server.actors.chats import items_of, unbind_chat
+from stagewheel.server.actors.outboxes import place
+from stagewheel.server.actors.poison import decode_poison
+from stagewheel.server.actors.suppressions import hide
+from stagewheel.server.actors.tasks import forget_task, read_task
+from stagewheel.server.core.activity_row import decode_activity
+from stagewheel.server.core.effects import OutboxRow, UnbindChat
+from stagewheel.server.core.item import Item
+from stagewheel.server.core.pending import decode_pending, encode_pending
+from stagewheel.server.core.suppressing import CHANNELS
+from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.erasing import Erasure
+    from stagewheel.server.actors.turn import Turn
+
+NOTHING: Final = msgspec.Raw(msgspec.msgpack.encode(None))
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
+_decode_result: Final = msgspec.msgpack.Decoder(Result).decode
+
+# ---------------------------------------------------------------- by number
+
+
+def drop_task(turn: "Turn", item: str, number: int) -> int:
+    """A task, and how it is found."""
+    task = read_task(turn.transaction, number)
+    if task is None or task.item != item:
+        return 0
+    return forget_task(turn, task)
+
+
+def drop_activity(turn: "Turn", item: str, number: int) -> int:
+    """An activity, its entries in calendars, its room."""
+    row = turn.transaction.get(Table.ACTIVITIES, activity_key(item, number))
+    if row is None:
+        return 0
+    rows = rows_of(decode_activity(row))
+    for table, key in rows:
+        turn.batch.delete(table, key)
+    return len(rows)
+
+
+def drop_chat(turn: "Turn", item: str, channel: str, chat: str) -> int:
+    """Messages of a chat come to the item no more, unless it has the chat again."""
+    if not chat or item not in items_of(turn.transaction, channel, chat):
+        return 0
+    key = item.encode()
+    turn.load({key})
+    now = turn.items[key]
+    chats = now.more.chats if isinstance(now, Item) and now.more is not None else []
+    if any((one.channel, one.id) == (channel, chat) for one in chats):
+        return 0
+    unbind_chat(turn, key, UnbindChat(item, channel, chat))
+    return 1
+
+
+def still_sent(turn: "Turn", channel: str, number: int) -> bool:
+    """Has a sender this action? Otherwise nothing of it stays but what a late report needs."""
+    reads, key = turn.transaction, u64(number)
+    pending = reads.get(Table.PENDING, key)
+    if pending is not None:
+        waiting = decode_pending(pending)
+        waiting.row, waiting.detail = _bare(waiting.row), {}
+        turn.batch.put(Table.PENDING, key, encode_pending(waiting))
+        return False
+    moved = reads.get(Table.MOVED, key)
+    present = read_u64(moved) if moved is not None else number
+    if reads.get(*place(channel, present)) is None:
+        return False
+    if turn.engine.handout.has_taken(channel, present):
+        return True
+    turn.batch.delete(*place(channel, present))
+    turn.batch.delete(Table.MOVED, key)
+    turn.batch.delete(Table.TAKEN, u64(present))
+    return False
+
+
+def _bare(row: OutboxRow) -> OutboxRow:
+    return msgspec.structs.replace(row, item=NOTHING, roots={})
+
+
+# ---------------------------------------------------------------- looked for
+
+
+def drop_poison(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+    """A message of the item that was put aside before."""
+    poison = decode_poison(row)
+    if poison.item != one.item or poison.at_ms > one.since_ms:
+        return 0
+    turn.batch.delete(Table.POISON, key)
+    return 1
+
+
+def keep_used(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+    """Files that something else names stay."""
+    if one.files:
+        one.files = [file for file in one.files if file.encode() not in row]
+    return 0
+
+
+def drop_unused_files(turn: "Turn", one: "Erasure") -> int:
+    """The files that are left; one that an active ruleset names stays."""
+    return sum(turn.engine.files.drop_unnamed(turn, file) for file in one.files)
+
+
+def clear_answers(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+    """An answer that repeats a word of the item: what it was stays, what it saw goes."""
+    if not any(word.encode() in row for word in one.words):
+        return 0
+    answer = _decode_answer(row)
+    answer.results = [_cleared(result) for result in answer.results]
+    turn.batch.put(Table.ANSWERS, key, _encode(answer))
+    return 0
+
+
+def clear_results(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+    """Likewise the result that is kept under the dedupe key of a command."""
+    if any(word.encode() in row for word in one.words):
+        turn.batch.put(Table.DEDUPE, key, row[:8] + _encode(_cleared(_decode_result(row[8:]))))
+    return 0
+
+
+def _cleared(result: Any) -> Any:
+    if isinstance(result, Failed):
+        return Failed(result.code)
+    if isinstance(result, NotMoved):
+        candidates = [msgspec.structs.replace(one, tests=[]) for one in result.candidates]
+        return NotMoved(result.reason, candidates)
+    return result
+
+
+def hide_addresses(turn: "Turn", one: "Erasure") -> None:
+    """Who is not to be written to is not written to, though nobody can read any more who that is."""
+    for address in one.addresses:
+        for channel in CHANNELS:
+            hide(turn, channel, address)
