@@ -56,6 +56,11 @@ from stagewheel.protocol.facts_chat import (
     ChatWritten as ChatWritten,
 )
 from stagewheel.protocol.facts_delivery import DeliveryAwaited as DeliveryAwaited
+from stagewheel.protocol.facts_erasing import (
+    AliasBound as AliasBound,
+    Erased as Erased,
+    ErasureEnded as ErasureEnded,
+)
 from stagewheel.protocol.facts_suppressions import (
     AddressesLeftOut as AddressesLeftOut,
     AddressSuppressed as AddressSuppressed,
@@ -116,6 +121,9 @@ Did = (
     | CalendarPut
     | CalendarTaken
     | RuleTried
+    | AliasBound
+    | Erased
+    | ErasureEnded
 )
 
 
