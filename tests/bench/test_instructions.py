@@ -1,0 +1,42 @@
+"""What an event costs is counted, and bounded: the regression check. M7."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from bench import instructions, report
+from bench.counting import Counter
+from stagewheel.protocol.messages import ChangeStage
+
+ITEMS = 300
+INSTRUCTIONS_MAX = 230_000  # an interpreter that was not optimised needs twice what the best one does
+PROCESSOR_NS_MAX = 1_000_000
+
+
+def test_an_event_stays_below_its_bound_and_its_parts_add_up() -> None:
+    told = instructions.run(argparse.Namespace(items=ITEMS, turns=1))
+    bound = INSTRUCTIONS_MAX if told["unit"] == "instructions" else PROCESSOR_NS_MAX
+    assert 10_000 < told["per_event"] < bound
+    assert sum(told["parts_per_event"].values()) == told["per_event"]
+    assert told["parts_per_event"]["decide"] > told["parts_per_event"]["admission"] > 0
+
+
+def test_more_work_counts_more() -> None:
+    counter = Counter()
+    costs = []
+    for length in (1_000, 100_000):
+        before = counter.read()
+        sum(range(length))
+        costs.append(counter.read() - before)
+    counter.close()
+    assert 0 < costs[0] < costs[1]
+
+
+def test_a_refused_event_ends_the_count(tmp_path: Path) -> None:
+    shard = instructions.Shard(tmp_path, 1)
+    try:
+        with pytest.raises(report.Failed, match="was not applied"):
+            shard.do([ChangeStage("deal:none", stage="WON")])
+    finally:
+        shard.close()
