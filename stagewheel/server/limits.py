@@ -213,5 +213,8 @@ INBOUND_LINE_CHARS_MAX: Final = 500  # of a subject, a name, an address, the nam
 INBOUND_ATTACHMENTS_MAX: Final = 20  # that an event names
 INBOUND_PARTS_MAX: Final = 500  # of one mail that are looked at
 INBOUND_REPORTED_MAX: Final = 50  # recipients of one bounce
+INBOUND_HEADER_CHARS_MAX: Final = 8_192  # of a header whose words, addresses or parameters are read
+INBOUND_HTML_CHARS_MAX: Final = 1_000_000  # of an HTML mail that are read for its text
+INBOUND_LINES_MAX: Final = 4_000_000  # lines of a mail, times the multiparts that may be around them
 
 assert INBOUND_MAIL_BYTES_MAX <= INBOUND_BYTES_MAX, "one connection may take the largest mail"

@@ -2,11 +2,18 @@
 
 Laws: pure, and linear in what it is given; nothing of scripts, styles and heads is kept. It never fails: what
 is no HTML is text.
+
+The parser of the standard library looks for the end of each comment and tag up to the end of the text, as
+often as one begins. So it is given none without an end: comments are taken out before, and what stands
+behind the last `>` is text.
 """
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Final
+
+from stagewheel.server.limits import INBOUND_HTML_CHARS_MAX
 
 _HIDDEN: Final = frozenset({"script", "style", "head", "title", "template"})
 _LINES: Final = frozenset(
@@ -14,14 +21,18 @@ _LINES: Final = frozenset(
     | {"ol", "p", "pre", "section", "article", "table", "tr", "ul"}
 )
 _SPACES: Final = re.compile(r"[ \t\r\f\v\xa0\u200b]+")
+_UNREAD: Final = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^>]*(?:>|\Z)", re.DOTALL)  # comments, declarations
 _GAPS: Final = re.compile(r"\n{3,}")
 
 
 def text_of(html: str) -> str:
     """The text."""
+    html = _UNREAD.sub("", html[:INBOUND_HTML_CHARS_MAX])
+    end = html.rfind(">") + 1
     reader = _Reader()
-    reader.feed(html)
+    reader.feed(html[:end])
     reader.close()
+    reader.handle_data(unescape(html[end:]))
     lines = [_SPACES.sub(" ", line).strip() for line in "".join(reader.parts).split("\n")]
     return _GAPS.sub("\n\n", "\n".join(lines)).strip()
 

@@ -22,10 +22,21 @@ from typing import Any, Final
 from msgspec import Struct
 
 from stagewheel.server.inbound.html_text import text_of
-from stagewheel.server.limits import INBOUND_ATTACHMENTS_MAX, INBOUND_LINE_CHARS_MAX, INBOUND_PARTS_MAX
+from stagewheel.server.limits import (
+    INBOUND_ATTACHMENTS_MAX,
+    INBOUND_HEADER_CHARS_MAX,
+    INBOUND_LINE_CHARS_MAX,
+    INBOUND_LINES_MAX,
+    INBOUND_PARTS_MAX,
+)
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _TEXT_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_BOUNDARY: Final = re.compile(rb"boundary\b", re.IGNORECASE)
+_PARAMETERS: Final = ("Content-Type", "Content-Disposition")
+LOOKS_A_PART: Final = 40  # what a part costs, in lines
+_HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
+BEGINNING_BYTES: Final = 64 * 1024
 _BULK: Final = frozenset({"bulk", "junk", "list", "auto_reply"})
 
 
@@ -77,22 +88,41 @@ def read_mail(content: bytes, envelope_from: str, text_chars_max: int) -> Mail:
 
 
 def parse(content: bytes) -> Message:
-    """The mail with its parts, or what of it can be read: its headers."""
+    """The mail with its parts, or what of it can be read: its headers. Each line is looked at once for each
+    multipart around it, so many lines within many of them are not looked into, nor are many parts.
+    """
+    looks = content.count(b"\n") * (1 + len(_BOUNDARY.findall(content)))
+    if looks + content.count(b"\n--") * LOOKS_A_PART > INBOUND_LINES_MAX:
+        return _headers(content)
     try:
         return email.message_from_bytes(content)
     except (RecursionError, ValueError, LookupError, AssertionError, AttributeError, IndexError, TypeError):
-        return BytesHeaderParser().parsebytes(content)
+        return _headers(content)
+
+
+def _headers(content: bytes) -> Message:
+    """The mail without its parts: its headers, and how what is behind them begins."""
+    end = _HEADERS_END.search(content)
+    return BytesHeaderParser().parsebytes(content[: end.end() + BEGINNING_BYTES] if end else content)
 
 
 def header(message: Message, name: str) -> str:
-    """A header's text, decoded; "" if there is none."""
+    """A header's text, decoded; "" if there is none. Encoded words beyond a bound are cut off."""
     raw = message.get(name)
     if raw is None:
         return ""
     try:
-        return str(make_header(decode_header(raw)))
+        return _readable(raw)
     except (ValueError, LookupError, AssertionError):
         return str(raw)  # an encoding that nobody knows: as it came
+
+
+def _readable(raw: Any) -> str:
+    """Encoded words, decoded: a time that grows with the square of their number. Raises what `email` does."""
+    text = str(raw)
+    if len(text) > INBOUND_HEADER_CHARS_MAX and "=?" in text:
+        raw = text[:INBOUND_HEADER_CHARS_MAX]
+    return str(make_header(decode_header(raw)))
 
 
 def line(text: str) -> str:
@@ -132,6 +162,9 @@ def leaves(message: Message) -> Iterator[Message]:
     while waiting and looked < INBOUND_PARTS_MAX:
         part = waiting.pop()
         looked += 1
+        for name in _PARAMETERS:
+            if len(str(part.get(name, ""))) > INBOUND_HEADER_CHARS_MAX:
+                del part[name]
         children = part.get_payload()
         if part.get_content_maintype() == "multipart" and isinstance(children, list):
             waiting += [one for one in reversed(children) if isinstance(one, Message)]
@@ -170,7 +203,7 @@ def _file_name(part: Message) -> str:
     """Without folders: only what stands behind the last one."""
     try:
         name = part.get_filename() or ""
-        name = str(make_header(decode_header(name)))
+        name = _readable(name)
     except (ValueError, LookupError, TypeError, AssertionError):
         return ""
     return line(name).replace("\\", "/").rpartition("/")[2]
@@ -192,10 +225,14 @@ def _author(message: Message) -> tuple[str, str]:
         if raw is None:
             continue
         # Addresses are found in the header as it stands: a decoded name may hold what looks like one.
-        for shown, address in getaddresses([str(raw)]):
+        try:
+            written = getaddresses([str(raw)[:INBOUND_HEADER_CHARS_MAX]])
+        except RecursionError:  # comments in comments
+            continue
+        for shown, address in written:
             if "@" in address:
                 try:
-                    shown = str(make_header(decode_header(shown)))
+                    shown = _readable(shown)
                 except (ValueError, LookupError, AssertionError):
                     pass
                 return line(shown), line(address)
