@@ -229,7 +229,10 @@ def _client_linked(about: About, fact: j.ClientLinked) -> Line:
 def _forwarded(about: About, fact: j.EventForwarded) -> Line:
     name = f"{fact.type} {fact.code}".strip()
     if fact.created:
-        return Line("event", f"event {name}: no open item has a trigger for it; {fact.created} is created")
+        unfit = f", without {', '.join(fact.unfit)}, which it can't have" if fact.unfit else ""
+        return Line(
+            "event", f"event {name}: no open item has a trigger for it; {fact.created} is created{unfit}"
+        )
     reached = f"sent on to {', '.join(fact.items)}" if fact.items else "no open item has a trigger for it"
     return Line("event", f"event {name}: {reached}")
 

@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ class LocalServer(Struct):
     address: str
     pid: int
     log: Path
+    edge: str = ""  # the address of HTTP, where the settings have an [edge]
 
 
 @contextmanager
@@ -40,9 +42,12 @@ def local_server(folder: Path, settings: str, flags: Sequence[str] = ()) -> Iter
     if "--listen" not in flags:
         command += ["--listen", "tcp://127.0.0.1:0"]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+        )
     try:
-        yield LocalServer(_ready(process, log), process.pid, log)
+        address, edge = _ready(process, log, "edge" in tomllib.loads(settings))
+        yield LocalServer(address, process.pid, log, edge)
     finally:
         process.terminate()
         try:
@@ -54,8 +59,9 @@ def local_server(folder: Path, settings: str, flags: Sequence[str] = ()) -> Iter
         process.stdout.close()
 
 
-def _ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """The address, once the server says that it takes commands."""
+def _ready(process: "subprocess.Popen[bytes]", log: Path, has_edge: bool) -> tuple[str, str]:
+    """The addresses of the shard and of HTTP, once the server says that both take what comes."""
+    address = edge = ""
     assert process.stdout is not None, "asked for"
     deadline = time.monotonic() + READY_S
     while (left_s := deadline - time.monotonic()) > 0:
@@ -66,6 +72,9 @@ def _ready(process: "subprocess.Popen[bytes]", log: Path) -> str:
             break
         told = json.loads(line)
         if "listen" in told:
-            return str(told["listen"][0])
+            address = str(told["listen"][0])
+        edge = str(told.get("edge", edge))
+        if address and (edge or not has_edge):
+            return address, edge
     said = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
     raise OperatorError(f"the server did not become ready; it said:\n{said or '(nothing)'}")

@@ -205,6 +205,7 @@ class EventForwarded(Fact, tag=32):
     code: str
     items: list[str]
     created: str = ""
+    unfit: list[str] = []  # fields that the created item can't have: their values stay with the event
 
 
 class CapAwaited(Fact, tag=33):

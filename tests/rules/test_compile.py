@@ -417,7 +417,7 @@ def test_a_ruleset_that_counts_days_without_a_zone_is_warned_about() -> None:
     assert compile_ruleset({"r.yaml": hours}, 1)[1] == []
 
 
-@pytest.mark.parametrize("folder", ["rulesets", "lead-auto-reply"])
+@pytest.mark.parametrize("folder", ["rulesets", "lead-auto-reply", "story"])
 def test_the_examples_compile_without_a_warning(folder: str) -> None:
     version, warnings = compile_ruleset(load_folder_or_files([REPOSITORY / "examples" / folder]), 1)
     assert warnings == []

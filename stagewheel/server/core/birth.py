@@ -85,7 +85,7 @@ def create(
         planned = put_activity(d, replace(one, stage=one.stage or stage))
         if isinstance(planned, Failed):
             return Decision(None, None, planned, [], None)
-    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms)
+    begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, payload=m.trigger)
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
     settle(d)

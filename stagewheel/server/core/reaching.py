@@ -22,6 +22,7 @@ from stagewheel.server.core.client_row import Link, Spread, cursor_of
 from stagewheel.server.core.effects import BindChat, PutLink, SendToItem
 from stagewheel.server.core.events import by_machine, hears, named
 from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, LINKS_MAX, LINKS_SLICE, SPREADS_MAX
 from stagewheel.server.core.plan import PipelinePlan, SourcePlan
@@ -108,6 +109,7 @@ def _make_item(desk: Desk, source: SourcePlan, m: RaiseEvent) -> Result:
         return Failed("bad_value", f"{LINKS_MAX} items are linked to {row.key} already")
     row.made += 1
     row.links += 1
+    fields, unfit = _fitting(desk, source, plan, m.fields)
     made = CreateItem(
         key,
         m.by,
@@ -115,18 +117,36 @@ def _make_item(desk: Desk, source: SourcePlan, m: RaiseEvent) -> Result:
         pipeline=source.pipeline,
         stage=source.stage,
         title=_title(desk, source, plan, m),
+        fields=fields,
         client=row.client,
         responsible=source.responsible,
         source=source.source,
+        trigger=_root(m),
     )
     link = Link(key, True, source.pipeline, desk.now_ms, desk.facts.position, desk.now_ms)
     desk.effects += [SendToItem(key, made, desk.lineage), PutLink(link)]
-    desk.did += [EventForwarded(m.type, m.code, [], key), SentToItem(key, "CreateItem")]
+    desk.did += [EventForwarded(m.type, m.code, [], key, unfit), SentToItem(key, "CreateItem")]
     told = _bind_chat(desk, key, m) if m.type == CHAT_MESSAGE else None
     if told is not None:
         first = ChatArrived(told.channel, told.chat, told.text, told.name, told.message, told.files)
         desk.effects.append(SendToItem(key, first, desk.lineage))
     return Forwarded([], created=key)
+
+
+def _fitting(
+    desk: Desk, source: SourcePlan, plan: PipelinePlan, given: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields that the new item can have, and the names of the others: an item without one of them is
+    better than none.
+    """
+    version = desk.facts.active.get(source.pipeline)
+    unfit = [name for name, value in given.items() if refuse_values(version, plan, {name: value})]
+    return {name: value for name, value in given.items() if name not in unfit}, unfit
+
+
+def _root(m: RaiseEvent) -> dict[str, Any]:
+    """The event as conditions and templates see it."""
+    return {**m.payload, "type": m.type, "code": m.code}
 
 
 def _bind_chat(desk: Desk, key: str, m: RaiseEvent) -> Said | None:
@@ -143,8 +163,7 @@ def _title(desk: Desk, source: SourcePlan, plan: PipelinePlan, m: RaiseEvent) ->
         return m.type
     now_ms = desk.now_ms
     blank = Item("", plan.id, "", 0, now_ms, 0, "", 0, {}, desk.row.client, "", [], 0, 0, 0, now_ms, now_ms)
-    trigger = {**m.payload, "type": m.type, "code": m.code}
-    scope = Scope(blank, {}, plan.entity, desk.facts.employees, plan.zone, now_ms, trigger)
+    scope = Scope(blank, {}, plan.entity, desk.facts.employees, plan.zone, now_ms, _root(m))
     try:
         return source.title(scope)
     except RuleError:

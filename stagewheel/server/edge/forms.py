@@ -14,7 +14,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from stagewheel.protocol.messages import AnyCommand, Failed, Forwarded, RaiseEvent, Result, UpdateItem
+from stagewheel.protocol.messages import AnyCommand, Failed, RaiseEvent, Result, UpdateItem
 from stagewheel.server.edge.answers import Refusal, json_response, outcome
 from stagewheel.server.edge.body import read_form
 from stagewheel.server.edge.config import FormConfig, Target, purpose_of, read_target
@@ -107,14 +107,10 @@ class Forms:
         contact = contact_key(filled.client.get("email", ""))
         if not contact:
             raise Refusal(422, "bad_email", "an e-mail address is needed")
-        event = RaiseEvent(contact, dedupe_key=key, type=on, code=code, payload=filled.payload)
-        result = await self._submit(event)
-        self._taken(result)
-        if filled.item and isinstance(result, Forwarded) and result.created:
-            update = UpdateItem(result.created, dedupe_key=_fields_key(key), fields=filled.item)
-            fields = await self._submit(update)
-            if isinstance(fields, Failed):  # the lead is there, with the values in its event
-                log.warning("forms: the fields of a new item were refused: %s", fields.code)
+        event = RaiseEvent(
+            contact, dedupe_key=key, type=on, code=code, payload=filled.payload, fields=filled.item
+        )
+        self._taken(await self._submit(event))
 
     async def _submit(self, command: AnyCommand) -> Result:
         [result] = await self._edge.gate.submit([command])

@@ -19,11 +19,9 @@ from msgspec import Struct
 from stagewheel.protocol.messages import (
     AnyCommand,
     Failed,
-    Forwarded,
     RaiseEvent,
     Result,
     Suppress,
-    UpdateItem,
 )
 from stagewheel.server.edge.contact import contact_key
 from stagewheel.server.inbound.config import InboundConfig
@@ -125,14 +123,10 @@ class Desk:
             return
         key = _key("mail", mail.id, target.address)
         client = {"name": mail.from_name, "emails": [mail.from_address]}
-        result = await self._do(_raised(contact, key, target.mailbox, {**payload, "client": client}))
-        self._taken(result)
+        event = _raised(contact, key, target.mailbox, {**payload, "client": client})
         fields = self._config.mailboxes[target.mailbox].fields
-        if isinstance(result, Forwarded) and result.created and fields:
-            values = {field: payload[part] for field, part in fields.items()}
-            update = UpdateItem(result.created, dedupe_key=f"{key} fields", fields=values)
-            if isinstance(refused := await self._do(update), Failed):  # the item is there, without them
-                log.warning("the fields of a new item were refused: %s", refused.code)
+        event.fields = {field: payload[part] for field, part in fields.items()}
+        self._taken(await self._do(event))
 
     def _taken(self, result: Result) -> None:
         """Raises `NotTaken` for what may go better later. An unknown sender whom no source makes an item for

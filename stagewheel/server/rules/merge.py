@@ -19,8 +19,9 @@ from stagewheel.server.rules.yaml import load
 
 GENERATED: Final = ".holidays.json"  # stored with a version and no document of it: `holiday_dates.py`
 ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
-# Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log.
-OTHER_KINDS: Final = (frozenset({"scenario"}), frozenset({"pipeline", "item"}))
+# Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log, a server's
+# settings.
+OTHER_KINDS: Final = (frozenset({"scenario"}), frozenset({"pipeline", "item"}), frozenset({"channels"}))
 
 
 class Placed(Struct, frozen=True):
