@@ -14,6 +14,7 @@ from stagewheel.cli.describe_activities import SENTENCES as OF_ACTIVITIES
 from stagewheel.cli.describe_channels import SENTENCES as OF_CHANNELS
 from stagewheel.cli.describe_chat import SENTENCES as OF_CHATS
 from stagewheel.cli.describe_delivery import SENTENCES as OF_DELIVERIES
+from stagewheel.cli.describe_documents import SENTENCES as OF_DOCUMENTS
 from stagewheel.cli.describe_erasing import SENTENCES as OF_ERASING
 from stagewheel.cli.describe_suppressions import SENTENCES as OF_SUPPRESSIONS
 from stagewheel.cli.describe_tasks import SENTENCES as OF_TASKS
@@ -296,6 +297,7 @@ SENTENCES: Final[Mapping[type, Callable[[About, Any], Line]]] = MappingProxyType
         **OF_DELIVERIES,
         **OF_CHATS,
         **OF_ERASING,
+        **OF_DOCUMENTS,
         j.NothingChanged: lambda about, fact: Line("", f"nothing changed{by_rule(fact.rule)}"),
     }
 )

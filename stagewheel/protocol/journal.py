@@ -56,6 +56,7 @@ from stagewheel.protocol.facts_chat import (
     ChatWritten as ChatWritten,
 )
 from stagewheel.protocol.facts_delivery import DeliveryAwaited as DeliveryAwaited
+from stagewheel.protocol.facts_documents import FileMade as FileMade, NumberGiven as NumberGiven
 from stagewheel.protocol.facts_erasing import (
     AliasBound as AliasBound,
     Erased as Erased,
@@ -124,6 +125,8 @@ Did = (
     | AliasBound
     | Erased
     | ErasureEnded
+    | NumberGiven
+    | FileMade
 )
 
 

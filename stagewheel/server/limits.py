@@ -133,6 +133,7 @@ WEBHOOK_BYTES_MAX: Final = 16 * MIB  # to which the configuration may set them
 WEBHOOK_REDIRECTS_MAX: Final = 5
 WEBHOOK_JSON_BYTES_MAX: Final = 16 * KIB  # of an answer, that `previous` keeps
 WEBHOOK_JSON_DEPTH_MAX: Final = 16
+AD_BATCH_WAIT_S_MAX: Final = 60  # that an action waits for others of its list
 WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept
 REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, which the journal keeps
 
@@ -181,6 +182,7 @@ EDGE_TEXT_CHARS_MAX: Final = 2_000  # of a page, an address, a header that becom
 EDGE_ROUTES_MAX: Final = 1_000  # hooks, and forms
 EDGE_SIGNED_CHARS_MAX: Final = 4_000  # of a signed value: a link within a link, base64
 EDGE_RATE_PER_MINUTE_MAX: Final = 1_000_000
+EDGE_ANSWER_CHARS_MAX: Final = 1_600  # of what is said to a caller, or answered to a text message
 
 # ---- stored files ----
 
@@ -196,6 +198,17 @@ FILE_CACHE_BYTES_MAX: Final = 64 * MIB  # of files that a sender process keeps
 FILE_WAITS_MAX: Final = 1_024  # files that a sender process is asking for
 FILE_STORES_MAX: Final = 64  # and that it is storing
 ATTACHMENTS_MAX: Final = 20  # of one message
+
+# ---- documents ----
+
+MADE_BYTES_MAX: Final = 8 * MIB  # of one document or QR code, and of all its pictures
+MADE_PAGES_MAX: Final = 200  # of a PDF
+MADE_PICTURES_MAX: Final = 50  # in one document
+MADE_PIXELS_MAX: Final = 20_000_000  # of one picture
+MADE_MEMORY_BYTES_MAX: Final = 1024 * MIB  # address space of a process that makes PDFs
+MADE_SHOWN_MAX: Final = 8  # documents that the edge holds at once, to show them
+
+assert MADE_BYTES_MAX <= FILE_BYTES_MAX, "what is made is stored"
 
 assert FILE_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX // 2, "a chunk fits into one frame with its command"
 assert FILE_BYTES_MAX <= FILE_CACHE_BYTES_MAX, "a sender process can hold any file"

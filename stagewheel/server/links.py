@@ -4,6 +4,8 @@ up.
     https://edge.shop.example/c/SIGNED      a click, which leads on to the address that was signed
     https://edge.shop.example/o/SIGNED.gif  a picture: the mail was opened
     https://edge.shop.example/u/SIGNED      the page on which an address ends its subscription
+    https://edge.shop.example/d/SIGNED      a document, to be looked at
+    https://edge.shop.example/q/SIGNED      what a QR code holds: it leads on, or shows a text
     https://edge.shop.example/s/SIGNED      where a provider tells what became of a text message or a call
 
 Laws: they are made in a sender process, out of `[edge] public_url` and `[edge] signing_key…`; a decision
@@ -29,6 +31,8 @@ CLICK: Final = "c"
 OPEN: Final = "o"
 UNSUBSCRIBE: Final = "u"
 STATUS: Final = "s"
+DOCUMENT: Final = "d"
+QR: Final = "q"
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -69,6 +73,23 @@ class Delivering(Struct, frozen=True, array_like=True):
     address: str
 
 
+class Showing(Struct, frozen=True, array_like=True):
+    """What the link of a document holds: the template that it was made of, and the stored file."""
+
+    origin: Origin
+    template: str
+    file: str
+
+
+class Scanned(Struct, frozen=True, array_like=True):
+    """What a QR code's link holds: the address it leads to, or a page's title and text."""
+
+    origin: Origin
+    url: str
+    title: str = ""
+    text: str = ""
+
+
 class Links:
     """Makes signed addresses of the edge."""
 
@@ -97,6 +118,14 @@ class Links:
     def unsubscribe(self, origin: Origin, channel: str, address: str) -> str:
         """The address of the page on which this address ends its subscription of the channel."""
         return self.link(UNSUBSCRIBE, Unsubscribing(origin, channel, address))
+
+    def document(self, origin: Origin, template: str, file: str) -> str:
+        """The address at which a document is looked at."""
+        return self.link(DOCUMENT, Showing(origin, template, file))
+
+    def qr(self, origin: Origin, url: str, title: str, text: str) -> str:
+        """The address that a QR code holds. Raises CallerError for one that is too long."""
+        return self.link(QR, Scanned(origin, url, title, text))
 
     def status(self, delivering: Delivering) -> str:
         """The address at which a provider tells what became of a delivery."""
@@ -152,6 +181,14 @@ class ActionLinks:
     def unsubscribe(self, channel: str, address: str) -> str:
         """The address of the page on which this address ends its subscription."""
         return self._links.unsubscribe(self._origin, channel, address)
+
+    def document(self, template: str, file: str) -> str:
+        """The address at which a document is looked at."""
+        return self._links.document(self._origin, template, file)
+
+    def qr(self, url: str, title: str, text: str) -> str:
+        """The address that a QR code holds. Raises CallerError for one that is too long."""
+        return self._links.qr(self._origin, url, title, text)
 
 
 def served_links(config: EdgeConfig | None) -> list[str]:

@@ -21,6 +21,8 @@ OUTBOX_TABLES: Final = {
     "chat": Table.OUTBOX_CHAT,
     "app": Table.OUTBOX_APP,
     "ads": Table.OUTBOX_ADS,
+    "document": Table.OUTBOX_DOCUMENT,
+    "qr": Table.OUTBOX_QR,
 }
 NAMED: Final = Table.OUTBOX_PROVIDERS
 TABLES: Final = (*OUTBOX_TABLES.values(), NAMED)

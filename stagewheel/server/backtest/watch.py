@@ -203,6 +203,7 @@ PASSED_OVER: Final = frozenset(
         *(j.TaskPut, j.TaskChanged, j.TasksClosed),
         *(j.ActivityPlanned, j.ActivityChanged, j.CalendarPut, j.CalendarTaken),
         j.DeliveryAwaited,
+        *(j.NumberGiven, j.FileMade),
         *(j.ChatBound, j.ChatReceived, j.ChatSent, j.ChatWritten),
     }
 )

@@ -17,6 +17,7 @@ from stagewheel.server.core.app_actions import call_app
 from stagewheel.server.core.chatting import invite, write_hidden
 from stagewheel.server.core.create_actions import create_client, create_from
 from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.documents import create_file
 from stagewheel.server.core.item_actions import (
     add_observers,
     change_responsible,
@@ -43,6 +44,7 @@ from stagewheel.server.core.plan_actions import (
     StreamPlan,
 )
 from stagewheel.server.core.plan_app import AppPlan
+from stagewheel.server.core.plan_documents import FilePlan
 from stagewheel.server.core.plan_tasks import CompleteTasksPlan, CreateTaskPlan
 from stagewheel.server.core.record_actions import add_history, notify, post_stream
 from stagewheel.server.core.sending import send
@@ -74,6 +76,7 @@ HANDLERS: dict[type[ActionPlan], Callable[[Deciding, Any, Asked], Acted]] = {
     CreateTaskPlan: create_task,
     CompleteTasksPlan: complete_tasks,
     InvitePlan: invite,
+    FilePlan: create_file,
     HiddenChatPlan: write_hidden,
     ActivityPlan: plan_activity,
 }

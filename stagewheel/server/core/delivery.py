@@ -12,6 +12,7 @@ from stagewheel.server.core.app_actions import APP, answered, attempts_of
 from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.chatting import sent as chat_sent
 from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.documents import CHANNELS as FILES, file_made
 from stagewheel.server.core.effects import (
     DeadLetter,
     ExpireDelivery,
@@ -57,9 +58,12 @@ def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     if verdict == FAILED:
         d.effects.append(KeepDeadLetter(report.number, DeadLetter(report.channel, row, reason, d.now_ms)))
         d.did.append(DeadLettered(row.rule, row.step, report.number, reason))
-    if report.channel.startswith(CHAT) and verdict == DONE:
+    acted = Acted(verdict, reason, report.detail or None)
+    if verdict == DONE and report.channel.startswith(CHAT):
         chat_sent(d, row, report.detail)
-    _close(d, row, Acted(verdict, reason, report.detail or None), poison)
+    elif verdict == DONE and report.channel in FILES:
+        acted = file_made(d, row, report.channel, report.detail) or acted
+    _close(d, row, acted, poison)
 
 
 def judge(facts: Facts, report: DeliveryReported, now_ms: int) -> tuple[str, str]:

@@ -37,6 +37,8 @@ class LinkMaker(Protocol):
     def click(self, url: str) -> str: ...
     def open(self) -> str: ...
     def unsubscribe(self, channel: str, address: str) -> str: ...
+    def document(self, template: str, file: str) -> str: ...
+    def qr(self, url: str, title: str, text: str) -> str: ...
 
 
 class Scope(msgspec.Struct, gc=False):
@@ -58,6 +60,7 @@ class Scope(msgspec.Struct, gc=False):
     to: tuple[str, str] = ("", "")  # in a sender: channel, and address of whom the message goes to
     left_out: tuple[str, ...] = ()  # of an outbox row: recipients who are suppressed (8.8)
     meeting: Mapping[str, Any] = EMPTY  # of an invitation that goes out (activity_actions.py)
+    document: Mapping[str, Any] = EMPTY  # of one that is made: its number, its file (documents.py)
     version: int = 0  # a workflow instance keeps its own ruleset version; 0: the entry's
     tasks: Mapping[int, Task] = NO_TASKS  # of the item, as far as its decisions know them
     spoken_of: Mapping[str, Any] | None = None  # the task of the event that is looked at, or of an outbox row

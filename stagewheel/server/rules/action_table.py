@@ -40,8 +40,10 @@ from stagewheel.server.rules.document_actions import (
 from stagewheel.server.rules.document_activities import CallActivityDoc, MeetingDoc, PlanActivityDoc
 from stagewheel.server.rules.document_app import AppDoc
 from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
+from stagewheel.server.rules.document_files import CreateDocumentDoc, CreateQrDoc
 from stagewheel.server.rules.document_tasks import CompleteTasksDoc, CreateTaskDoc
 from stagewheel.server.rules.email import send_email
+from stagewheel.server.rules.files import create_document, create_qr
 from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.phone import call, send_sms
 from stagewheel.server.rules.reader import NOT_YET, read, shown
@@ -75,10 +77,11 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
     "schedule_call": CallActivityDoc,
     "schedule_meeting": MeetingDoc,
     "app": AppDoc,
+    "create_document": CreateDocumentDoc,
+    "create_qr": CreateQrDoc,
 }
 ACTIONS_LATER = frozenset(
     {
-        *("create_document", "create_qr"),
         "ad_audience",
     }
 )
@@ -109,6 +112,8 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     CallActivityDoc: activities.schedule_call,
     MeetingDoc: activities.schedule_meeting,
     AppDoc: app,
+    CreateDocumentDoc: create_document,
+    CreateQrDoc: create_qr,
 }
 
 

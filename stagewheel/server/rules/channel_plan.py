@@ -8,6 +8,7 @@ from stagewheel.server.core.plan_actions import ChannelPlan, People
 from stagewheel.server.rules.channels_doc import ChannelDocument
 from stagewheel.server.rules.chat_doc import ChatDocument, InviteDocument
 from stagewheel.server.rules.document import Hours
+from stagewheel.server.rules.files_doc import DocumentDocument, QrDocument
 from stagewheel.server.rules.phone_doc import CallDocument, SmsDocument
 from stagewheel.server.rules.templates import carried
 from stagewheel.server.rules.waits import duration_of, hours_of, length_ms
@@ -22,7 +23,13 @@ EXPIRES_ELSE: Final = "3d"
 
 def channel_plan(
     channel: str,
-    document: ChannelDocument | SmsDocument | CallDocument | ChatDocument | InviteDocument,
+    document: ChannelDocument
+    | SmsDocument
+    | CallDocument
+    | ChatDocument
+    | InviteDocument
+    | DocumentDocument
+    | QrDocument,
     roots: Iterable[str],
     where: Where,
     *,

@@ -77,6 +77,7 @@ TASK_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "fields": RECORD,
     }
 )
+DOCUMENT_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(dict.fromkeys(("number", "title", "file"), TEXT))
 MONEY_PARTS: Final[Mapping[str, Kind]] = MappingProxyType({"amount": NUMBER, "currency": TEXT})
 CLIENTS: Final = ("client", "contact", "company")
 ROOTS: Final = (*CLIENTS, "responsible", "vars", "trigger", "task", "previous", "now")
@@ -110,6 +111,7 @@ class Names(Struct, frozen=True):
     contact_extra: bool = False
     company: Mapping[str, Kind] = CLIENT_KINDS
     company_extra: bool = False
+    documents: bool = False  # the template is of a document that is made: `document.number`
 
     def of_path(self, path: str) -> tuple[str, Kind]:
         """`amount`, `client.name`, `trigger.form.page` -> (how a condition reads it, its type); Unknown."""
@@ -138,6 +140,10 @@ class Names(Struct, frozen=True):
             if self.variables is None:
                 raise Unknown("variables exist in workflows only")
             kind = _known(first, self.variables, extra=False, what="variable", ask="name it under 'vars:'")
+        elif root == "document":
+            if not self.documents:
+                raise Unknown("'document' is known in the templates of create_document only")
+            kind = _known(first, DOCUMENT_KINDS, extra=False, what="name of a document", ask="see its parts")
         elif root == "task":
             kind = _known(first, TASK_KINDS, extra=False, what="name of a task", ask="see its fields")
         elif root in CLIENTS:

@@ -31,7 +31,7 @@ from stagewheel.server.rules.filters import FILTERS, SENDER_FILTERS, TESTS, empt
 
 TEMPLATE_ROOTS: Final = (
     *("item", "client", "contact", "company", "responsible", "vars", "trigger", "task", "previous"),
-    *("now", "timezone", "unsubscribe_url"),
+    *("now", "timezone", "unsubscribe_url", "document"),
 )
 JINJA_NAMES: Final = frozenset({"self", "super", "caller", "varargs", "kwargs"})
 DIGITS_MAX: Final = 10**30

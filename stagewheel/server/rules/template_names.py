@@ -30,6 +30,7 @@ VIEWS: Final[dict[str, Callable[[Scope], Any]]] = {
     "previous": lambda scope: scope.previous,
     "now": lambda scope: scope.now_ms,
     "unsubscribe_url": unsubscribe_url,
+    "document": lambda scope: scope.document,
 }
 
 

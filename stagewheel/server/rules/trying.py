@@ -62,6 +62,14 @@ class PlainLinks:
         """A real one: it is that of whom the test goes to."""
         return self._links.unsubscribe(channel, address)
 
+    def document(self, template: str, file: str) -> str:
+        """None: a rule that makes files can't be tried."""
+        return ""
+
+    def qr(self, url: str, title: str, text: str) -> str:
+        """As `document`."""
+        return ""
+
 
 def trial_of(document: Any, to: str) -> Any:
     """The document of a channel's action, for this address; None: it can't be tried."""

@@ -28,3 +28,11 @@ class _Plain:
     def unsubscribe(self, channel: str, address: str) -> str:
         """Whom it would unsubscribe of what."""
         return f"{EDGE}/u/{channel}/{address}"
+
+    def document(self, template: str, file: str) -> str:
+        """Which file it shows."""
+        return f"{EDGE}/d/{file}"
+
+    def qr(self, url: str, title: str, text: str) -> str:
+        """Where it leads."""
+        return f"{EDGE}/q/{url or title}"

@@ -39,6 +39,7 @@ from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
+from stagewheel.server.rules.files_doc import DocumentContent, QrContent, made_detail
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 from stagewheel.server.scenarios.links import ScenarioLinks
 from stagewheel.server.scenarios.steps import ChannelDoc
@@ -201,6 +202,8 @@ def _detail(channel: str, task: Task) -> dict[str, Any]:
         told = {"message_id": task.delivery.key, "address": task.content.to, "status": "sent"}
         names = [one.name or one.file for one in task.content.files]
         return {**told, "provider": task.content.provider, "text": task.content.text, "files": names}
+    if isinstance(task.content, DocumentContent | QrContent):
+        return made_detail(task.content, 0)
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 

@@ -13,8 +13,10 @@ from msgspec import Struct
 from stagewheel.server.channels.app import AppSettings
 from stagewheel.server.channels.base import Settings
 from stagewheel.server.channels.chat import ChatSettings
+from stagewheel.server.channels.document import DocumentSettings
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.channels.phone import CallSettings, SmsSettings
+from stagewheel.server.channels.qr import QrSettings
 from stagewheel.server.channels.webhook import WebhookSettings
 from stagewheel.server.rules.channels_doc import SECRETS
 
@@ -28,6 +30,8 @@ class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     call: CallSettings = CallSettings()
     chat: ChatSettings = ChatSettings()
     app: AppSettings = AppSettings()
+    document: DocumentSettings = DocumentSettings()
+    qr: QrSettings = QrSettings()
 
 
 def sections(config: ChannelsConfig) -> Iterator[tuple[str, Settings]]:

@@ -14,6 +14,7 @@ import msgspec
 
 from stagewheel.protocol.messages import Employee, Job
 from stagewheel.server.channels.base import Delivery, RefusedForGood
+from stagewheel.server.core.documents import MADE
 from stagewheel.server.core.effects import OutboxRow, decode_outbox_row
 from stagewheel.server.core.item import Item, decode_item
 from stagewheel.server.core.plan import Version
@@ -92,6 +93,7 @@ def scope_of(row: OutboxRow, version: Version) -> Scope:
         spoken_of=roots.get("task"),
         left_out=tuple(roots.get(LEFT_OUT) or ()),
         meeting=roots.get("meeting") or {},
+        document=roots.get(MADE) or {},
     )
 
 
