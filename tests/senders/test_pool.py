@@ -146,6 +146,46 @@ async def test_s8_7_a_job_in_hand_outside_of_its_hours_is_given_back() -> None:
     assert [outcome for _, outcome in reported[1:]] == [NotBegun("outside"), Delivered()]
 
 
+class Ticking(trio.abc.Clock):
+    """Moves on whenever it is looked at, as a real clock does."""
+
+    def __init__(self, tick_s: float) -> None:
+        self.now_s, self._tick_s = 1_000.0, tick_s
+
+    def start_clock(self) -> None:
+        """It runs."""
+
+    def current_time(self) -> float:
+        self.now_s += self._tick_s
+        return self.now_s
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        return 1e-6
+
+
+@pytest.mark.parametrize(
+    "settings", [{"breaker_failures": 1, "breaker_pause_s": 0.01}, {"rate_per_s": 100.0}], ids=str
+)
+def test_s8_4_what_becomes_possible_while_a_pool_looks_does_not_wait_for_the_next_minute(
+    settings: dict[str, Any],
+) -> None:
+    async def play(clock: Ticking) -> None:
+        channel = Channel(Retry("down", provider=True) if "breaker_failures" in settings else Delivered())
+        async with running(channel, pool_size=1, **settings) as (pool, reported):
+            for number in range(6):
+                begun_s = clock.now_s
+                submit(pool, "a", first=number)
+                while len(reported) <= number:
+                    await trio.lowlevel.checkpoint()
+                    assert clock.now_s < begun_s + 5, f"{pool.statistics()} after {reported}"
+                if "breaker_failures" in settings:
+                    channel.at_once = Delivered() if number % 2 == 0 else Retry("down", provider=True)
+
+    for tick_us in range(100, 1_100, 50):
+        clock = Ticking(tick_us / 1_000_000)
+        trio.run(play, clock, clock=clock)
+
+
 async def test_s8_4_a_rate_spreads_the_jobs_over_time(autojump_clock: MockClock) -> None:
     channel = Channel(Delivered())
     async with running(channel, rate_per_s=2.0) as (pool, reported):

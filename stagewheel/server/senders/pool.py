@@ -149,6 +149,7 @@ class Pool:
         self._quiet = trio.Event()
         self._hint = trio.Event()
         self._alarm_ms = 0  # when `_watch_moments` looks again
+        self._pumped_ms = now_ms  # all that could be done at this moment was done
         self._counts = dict.fromkeys(
             (*COUNTED.values(), "delivered", "postponed", "expired", "opened", "closed", "breaker_opened"), 0
         )
@@ -172,9 +173,9 @@ class Pool:
 
     def pump(self) -> None:
         """Do what `assign` says now."""
+        now_ms = self._pumped_ms = _now_ms()
         if self._nursery is None or self._closing:
             return
-        now_ms = _now_ms()
         if self._waiting and breaker.state(self._breaker, now_ms) != breaker.CLOSED:
             self._put_off(now_ms)
         tokens = rate.available(self._rate, now_ms)
@@ -279,7 +280,7 @@ class Pool:
         """Pump at the moments that matter: a token is there, the breaker's pause is over, a connection is
         cold.
         """
-        while True:
+        while not self._closing:
             self._hint = trio.Event()
             self._alarm_ms = self._next_moment_ms()
             with trio.move_on_at(self._alarm_ms / 1000):
@@ -288,7 +289,10 @@ class Pool:
             self.pump()
 
     def _next_moment_ms(self) -> int:
-        now_ms = _now_ms()
+        """What was not yet possible when `pump` looked last: the clock has gone on since, and what became
+        possible meanwhile has its moment too, or nobody would look before the next minute.
+        """
+        now_ms = self._pumped_ms
         moment_ms = now_ms + LOOK_AGAIN_MS
         if self._waiting and (self._idle or self._unopened):
             state = breaker.state(self._breaker, now_ms)
