@@ -33,6 +33,7 @@ class ReceiveChat(Command, tag=48):
     message: str = ""  # the provider's number of it
     files: list[str] = []  # names
     invitation: int = 0
+    phone: str = ""  # of whoever wrote, where the chat is with a number: the contact is `contact:PHONE`
 
 
 class ChatView(Struct):

@@ -25,9 +25,12 @@ from stagewheel.server.channels.base import (
     Retry,
     Unknown,
 )
+from stagewheel.server.channels.chat import ChatSettings
 from stagewheel.server.channels.phone import CallSettings, PhoneSettings, SmsSettings
 from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.links import STATUS, Delivering, Links, read_link
+from stagewheel.server.rules.attachments import Attached
+from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent, Speech
 from tests.channels.test_http import Answer, Seen, server, status
 
@@ -129,6 +132,25 @@ async def test_a_text_message_is_a_message_resource() -> None:
         {"address": SMS.to, "provider": "main", "message_id": "SM" + "ab" * 16, "status": "queued"}
     )
     assert isinstance(served, Delivered)
+
+
+async def test_a_chat_message_is_a_text_message_of_a_number_that_is_an_open_channel() -> None:
+    """H4. Plain text only."""
+    said = ChatContent("main", "+390655500101", "We come at nine.")
+    async with api() as (base, seen):
+        own = TwilioSettings(
+            base_url=base, account=ACCOUNT, token_env="WHEEL_TWILIO", from_number="+390655500199"
+        )
+        channel = ChatSettings(timeout_s=5.0, providers={"main": own}).open("store")
+        outcome = await channel.deliver(said, DELIVERY)
+        html = await channel.deliver(structs.replace(said, html=True), DELIVERY)
+        file = await channel.deliver(structs.replace(said, files=(Attached("plan"),)), DELIVERY)
+        await channel.aclose()
+    assert fields(seen) == {"To": said.to, "From": "+390655500199", "Body": said.text}
+    assert isinstance(outcome, Delivered)
+    assert (outcome.detail["address"], outcome.detail["text"]) == (said.to, said.text)
+    assert html == file == RefusedForGood("main takes plain text only: no HTML and no files")
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

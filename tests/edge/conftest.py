@@ -14,6 +14,7 @@ from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.phone import CallSettings, SmsSettings
 from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.edge.config import EdgeConfig, EventsConfig, FormConfig, HookConfig, VisitsConfig
+from stagewheel.server.edge.config_phone import TextsConfig, VoiceConfig
 from stagewheel.server.senders.config import ChannelsConfig
 from tests.server.harness import Served
 
@@ -103,6 +104,20 @@ CONFIG = EdgeConfig(
     },
     events=EventsConfig(token_env="EDGE_EVENTS"),
     visits=VisitsConfig(cookie_secure=False),
+    voice={
+        "desk": VoiceConfig(
+            token_env="EDGE_TWILIO",
+            answer="forward",
+            forward_to="+390655500177",
+            ring_s=25,
+            text="Call <later>",
+        ),
+        "closed": VoiceConfig(token_env="EDGE_TWILIO", line="night"),
+        "tape": VoiceConfig(
+            token_env="EDGE_TWILIO", answer="say", text="Write us", language="en-GB", voice="alice"
+        ),
+    },
+    texts={"line": TextsConfig(token_env="EDGE_TWILIO", stop_reply="No more", start_reply="Again")},
 )
 
 

@@ -109,7 +109,15 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "unsuppress": m.Unsuppress("", by=7, channel="sms", address="+390000000", kind="unsubscribed"),
     "send_chat": m.SendChat("lead:1", by=7, text="Hi", files=["plan"], hidden=True, provider="shop"),
     "receive_chat": m.ReceiveChat(
-        "", channel="shop", chat="42", text="/start", name="Ada", message="7", files=["a.pdf"], invitation=12
+        "",
+        channel="shop",
+        chat="42",
+        text="/start",
+        name="Ada",
+        message="7",
+        files=["a.pdf"],
+        invitation=12,
+        phone="+390000000",
     ),
     "reply_stream": m.ReplyStream("lead:1", by=7, message=12, text="Done", to=[3]),
     "complete_delivery": m.CompleteDelivery(

@@ -8,6 +8,7 @@ is closed. Whoever comes with an invitation comes to its item, open or not. A ch
 which no source makes an item, is told `unknown_chat`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Failed, Forwarded, RaiseEvent, ReceiveChat, Result
+from stagewheel.server.actors.aliases import owner
 from stagewheel.server.core.chat import CHAT_MESSAGE, Said, wrong
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.effects import BindChat, KeepInvitation, UnbindChat
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Owed, Turn
 
 UNKNOWN: Final = Failed("unknown_chat", "no item has this chat, and no source of a ruleset makes one for it")
+
+PHONE: Final = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
 class Invitation(Struct, array_like=True, gc=False):
@@ -98,6 +102,8 @@ def receive_chat(turn: "Turn", command: ReceiveChat, owed: "Owed") -> Result:
     m = command
     told = Said(m.channel, m.chat, m.text, m.name, m.message, m.files)
     why = wrong(told)
+    if not why and m.phone and not PHONE.fullmatch(m.phone):
+        why = "phone: a number with the code of its country, such as +390655500101"
     if why:
         return Failed("bad_value", why)
     turn.flush()
@@ -141,13 +147,15 @@ def _to_client(
     turn: "Turn", m: ReceiveChat, told: Said, items: Sequence[bytes], owed: "Owed"
 ) -> Result | None:
     """As an event of the client; None where that reaches and makes nothing."""
-    client = f"contact:{m.channel}-{m.chat}"
+    client = f"contact:{m.phone or f'{m.channel}-{m.chat}'}"
+    if turn.engine.any_alias:
+        client = owner(turn, client) or client
     for key in items:
         item = turn.items[key]
         if isinstance(item, Item) and item.client is not None and item.client.key:
             client = item.client.key
             break
-    payload = {**told.payload(), "client": {"name": m.name}}
+    payload = {**told.payload(), "client": {"name": m.name, **({"phones": [m.phone]} if m.phone else {})}}
     event = RaiseEvent(client, m.by, m.at_ms, type=CHAT_MESSAGE, code=m.channel, payload=payload)
     source, key = source_of(turn.facts, event), client.encode()
     turn.load({key})

@@ -25,9 +25,10 @@ from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.provider import Provider
 from stagewheel.server.channels.providers import check_names, members_of, usual_of
 from stagewheel.server.channels.telegram import TelegramSettings
+from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.links import Links
 
-Provided = TelegramSettings | GatewaySettings
+Provided = TelegramSettings | GatewaySettings | TwilioSettings
 
 
 class ChatSettings(PoolSettings, frozen=True, kw_only=True):

@@ -105,7 +105,9 @@ class Twilio:
     async def send(self, content: Content, delivery: Delivery) -> Outcome:
         """Create a Message or a Call."""
         if isinstance(content, ChatContent):
-            return RefusedForGood(f"{self._name} takes text messages and calls only")
+            if content.html or content.files:
+                return RefusedForGood(f"{self._name} takes plain text only: no HTML and no files")
+            content = SmsContent(content.provider, content.to, content.text)
         fields = self._message(content) if isinstance(content, SmsContent) else self._call(content)
         if isinstance(fields, RefusedForGood):
             return fields

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.core.events import EVENTS, FIELD_CHANGED, RESPONSIBLE_CHANGED
+from stagewheel.server.edge.config_phone import TextsConfig, VoiceConfig, phone_secrets
 from stagewheel.server.edge.picks import read_pick
 from stagewheel.server.edge.secrets import KEY_BYTES_MIN, read_secret
 from stagewheel.server.limits import EDGE_BODY_BYTES_MAX, EDGE_RATE_PER_MINUTE_MAX, EDGE_ROUTES_MAX, KIB
@@ -116,6 +117,8 @@ class EdgeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     forms: dict[Name, FormConfig] = {}
     telegram: dict[Name, TelegramConfig] = {}
     chats: dict[Name, ChatConfig] = {}
+    voice: dict[Name, VoiceConfig] = {}
+    texts: dict[Name, TextsConfig] = {}
     events: EventsConfig | None = None
     visits: VisitsConfig | None = None
 
@@ -131,6 +134,8 @@ class Secrets(Struct, frozen=True):
     hooks: Mapping[str, bytes]
     telegram: Mapping[str, bytes] = {}
     chats: Mapping[str, bytes] = {}
+    voice: Mapping[str, bytes] = {}
+    texts: Mapping[str, bytes] = {}
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -163,6 +168,8 @@ def check(config: EdgeConfig) -> Secrets:
         ("forms", len(config.forms)),
         ("telegram", len(config.telegram)),
         ("chats", len(config.chats)),
+        ("voice", len(config.voice)),
+        ("texts", len(config.texts)),
     ):
         if count > EDGE_ROUTES_MAX:
             raise OperatorError(f"edge.{name}: at most {EDGE_ROUTES_MAX}")
@@ -202,7 +209,8 @@ def _secrets(config: EdgeConfig) -> Secrets:
         name: read_secret(f"edge.chats.{name}", "token", one.token_env, one.token_file)
         for name, one in config.chats.items()
     }
-    return Secrets(key, metrics, events, hooks, telegram, chats)
+    voice, texts = phone_secrets(config.public_url, config.voice, config.texts)
+    return Secrets(key, metrics, events, hooks, telegram, chats, voice, texts)
 
 
 def read_signing_key(config: EdgeConfig) -> bytes:

@@ -18,9 +18,11 @@ from stagewheel.server.edge.health import Health
 from stagewheel.server.edge.hooks import Events, Hooks
 from stagewheel.server.edge.job_ends import JobEnds
 from stagewheel.server.edge.statuses import StatusCallbacks
+from stagewheel.server.edge.texts import Texts
 from stagewheel.server.edge.tracking import Tracking
 from stagewheel.server.edge.unsubscribe import Unsubscribe
 from stagewheel.server.edge.visits import Visits
+from stagewheel.server.edge.voice import Voice
 
 
 def application(edge: Edge) -> Starlette:
@@ -45,6 +47,14 @@ def application(edge: Edge) -> Starlette:
     if config.chats:
         post = edge.endpoint("chats", Chats(edge).post, has_token=True)
         routes.append(Route("/chats/{name}", post, methods=["POST"]))
+    if config.voice:
+        voice = Voice(edge)
+        for path, answer in (("", voice.call), ("/end", voice.end), ("/status", voice.status)):
+            post = edge.endpoint("voice", answer, has_token=True)
+            routes.append(Route(f"/voice/{{name}}{path}", post, methods=["POST"]))
+    if config.texts:
+        post = edge.endpoint("texts", Texts(edge).post, has_token=True)
+        routes.append(Route("/texts/{name}", post, methods=["POST"]))
     if config.events is not None:
         post = edge.endpoint("events", Events(edge).post, has_token=True)
         routes.append(Route("/events", post, methods=["POST"]))
