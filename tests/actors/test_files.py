@@ -127,6 +127,8 @@ def test_a_chunk_that_comes_twice_or_too_early_is_answered_with_where_to_go_on()
     assert cabinet.submit(chunk) == FileProgress(1, CHUNK_BYTES)
     early = PutFileChunk("", upload=1, offset=CHUNK_BYTES + 1, data=BYTES[:CHUNK_BYTES])
     assert cabinet.submit(early) == FileProgress(1, CHUNK_BYTES)
+    crumb = PutFileChunk("", upload=1, offset=1, data=BYTES[1 : CHUNK_BYTES + 1])
+    assert cabinet.submit(crumb) == FileProgress(1, CHUNK_BYTES), "one byte more is no chunk"
     overlapping = PutFileChunk("", upload=1, offset=5000, data=BYTES[5000 : 5000 + CHUNK_BYTES])
     assert cabinet.submit(overlapping) == FileProgress(1, CHUNK_BYTES + 5000)
     rest = PutFileChunk(

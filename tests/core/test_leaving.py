@@ -203,3 +203,14 @@ def test_s8_4_above_its_bound_the_outbox_takes_no_more_commands_and_loses_nothin
     shard.report(*[Report("sms/backup", job.number, "delivered") for job in jobs])
     assert peer.submit(deal("d:3", client=ADA)), "the same command, sent again in its place"
     assert shard.count(Table.OUTBOX_PROVIDERS) == 1
+
+
+def test_s8_4_what_waits_for_its_hours_or_another_try_counts_to_the_bound_of_the_outbox() -> None:
+    """R8: a provider that is down fills the disk no further than one that is slow."""
+    shard = Shard(text(", hours: client"))
+    shard.engine.outbox_rows_max = 2
+    shard.clock.moment_ms = EVENING_MS + HOUR_MS
+    peer = Peer(shard, b"feed")
+    peer.submit(*[deal(f"d:{n}", client=ADA) for n in range(3)])
+    assert (shard.count(Table.OUTBOX_SMS), shard.count(Table.PARKED)) == (0, 3)
+    assert refusal(peer.send(peer.next_seq, deal("d:3", client=ADA))) == "busy"

@@ -69,10 +69,13 @@ class TurnDesk(Desk):
         self.reads = reads
         self.changed: dict[tuple[Table, bytes], bytes | None] = {}
         self.unwritten: dict[tuple[Table, bytes], bytes | None] = {}
+        self.rooms: dict[bytes, bytes | None] = {}  # of `changed`, the bookings
 
     def note(self, row: tuple[Table, bytes], value: bytes | None) -> None:
         """A row is to have this value; None: it is to go."""
         self.changed[row] = self.unwritten[row] = value
+        if row[0] is Table.ROOMS:
+            self.rooms[row[1]] = value
 
     def write(self, batch: Batch) -> None:
         """Each row once, as it is now: a batch deletes before it puts, so it can't be told of both."""
@@ -93,8 +96,8 @@ class TurnDesk(Desk):
     def booked(self, room: str, start_ms: int, end_ms: int, besides: str) -> Booking | None:
         """The latest that overlaps."""
         prefix, own = room_prefix(room), besides.encode()
-        for (table, key), value in self.changed.items():
-            if table is Table.ROOMS and value is not None and key.startswith(prefix):
+        for key, value in self.rooms.items():
+            if value is not None and key.startswith(prefix):
                 found = _booking(key[len(prefix) :], value)
                 if found.item != besides and found.start_ms < end_ms and start_ms < found.end_ms:
                     return found
@@ -102,7 +105,7 @@ class TurnDesk(Desk):
         while rows := self.reads.range(Table.ROOMS, prefix, end, BOOKINGS_A_READ, reverse=True):
             for key, value in rows:
                 rest = key[len(prefix) :]
-                if split_mailbox_key(rest[8:])[0] == own or (Table.ROOMS, key) in self.changed:
+                if split_mailbox_key(rest[8:])[0] == own or key in self.rooms:
                     continue
                 found = _booking(rest, value)
                 return found if found.end_ms > start_ms else None

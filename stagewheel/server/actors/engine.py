@@ -390,5 +390,7 @@ class Engine:
 
 
 def outbox_rows(reads: Reads) -> int:
-    """How many actions wait for senders, those on their way included, or for their end."""
-    return sum(reads.count(table) for table in (*OUTBOXES, Table.PENDING))
+    """How many actions wait for senders, those on their way included, for another try or their hours, or for
+    their end.
+    """
+    return sum(reads.count(table) for table in (*OUTBOXES, Table.PARKED, Table.PENDING))
