@@ -16,6 +16,7 @@ from stagewheel.server.actors.records import keep_record
 from stagewheel.server.actors.relooks import forget_employee, watch_employee
 from stagewheel.server.actors.tasks import keep_task
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
+from stagewheel.server.core.between import ErasedWithClient
 from stagewheel.server.core.effects import (
     BindAlias,
     BindChat,
@@ -44,6 +45,7 @@ from stagewheel.server.core.effects import (
     encode_dead_letter,
 )
 from stagewheel.server.core.inbox import MailboxRow
+from stagewheel.server.core.item import Item
 from stagewheel.server.store.keys import timer_key, u64
 from stagewheel.server.store.tables import Table
 
@@ -83,10 +85,19 @@ def _remove_dead_letter(turn: "Turn", key: bytes, effect: RemoveDeadLetter) -> N
 
 def _send_to_item(turn: "Turn", key: bytes, effect: SendToItem) -> None:
     counters = turn.engine.counters
+    if type(effect.message) is ErasedWithClient and _is_paused(turn, effect.item.encode()):
+        turn.at_once.append((effect.item.encode(), effect.message))  # as a deletion, it waits for nobody
+        return
     row = MailboxRow(effect.message, lineage=effect.lineage)
     turn.engine.backlog.put(turn.batch, effect.item.encode(), counters.mailbox, row)
     counters.mailbox += 1
     turn.engine.tally.mailbox_rows += 1
+
+
+def _is_paused(turn: "Turn", key: bytes) -> bool:
+    turn.load({key})
+    item = turn.items[key]
+    return isinstance(item, Item) and item.more is not None and item.more.hold == "paused"
 
 
 def _count_guard(turn: "Turn", key: bytes, effect: CountGuard) -> None:

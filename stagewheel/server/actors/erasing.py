@@ -32,6 +32,7 @@ from stagewheel.server.actors.erasing_rows import (
     drop_task,
     drop_unused_files,
     hide_addresses,
+    keep_sent,
     keep_used,
     still_sent,
 )
@@ -251,7 +252,7 @@ def _files_on_their_way(turn: "Turn", one: Erasure) -> None:
     """An action of another item may name them. The outboxes are walked one after the other."""
     index = one.at[0] if one.at else 0
     table, one.at = OUTBOXES[index], one.at[1:]
-    _walk(turn, one, table, keep_used, "answers")
+    _walk(turn, one, table, keep_sent, "answers")
     if one.doing == "answers" and index + 1 < len(OUTBOXES):
         one.at, one.doing = bytes([index + 1]), "files on their way"
     elif one.doing != "answers":

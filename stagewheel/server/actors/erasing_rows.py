@@ -17,7 +17,14 @@ from stagewheel.server.actors.poison import decode_poison
 from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.actors.tasks import forget_task, read_task
 from stagewheel.server.core.activity_row import decode_activity
-from stagewheel.server.core.effects import OutboxRow, UnbindChat
+from stagewheel.server.core.effects import (
+    ERASED,
+    OutboxRow,
+    UnbindChat,
+    decode_outbox_row,
+    encode_outbox_row,
+)
+from stagewheel.server.core.inbox import ActionWithdrawn
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.pending import decode_pending, encode_pending
 from stagewheel.server.core.suppressing import CHANNELS
@@ -70,28 +77,36 @@ def drop_chat(turn: "Turn", item: str, channel: str, chat: str) -> int:
 
 
 def still_sent(turn: "Turn", channel: str, number: int) -> bool:
-    """Has a sender this action? Otherwise nothing of it stays but what a late report needs."""
+    """Has a sender or provider this action? Nothing of it stays but what the report needs, or nothing."""
     reads, key = turn.transaction, u64(number)
     pending = reads.get(Table.PENDING, key)
     if pending is not None:
         waiting = decode_pending(pending)
-        waiting.row, waiting.detail = _bare(waiting.row), {}
-        turn.batch.put(Table.PENDING, key, encode_pending(waiting))
-        return False
+        if ERASED not in waiting.row.roots or waiting.detail:
+            waiting.row, waiting.detail = _bare(waiting.row), {}
+            turn.batch.put(Table.PENDING, key, encode_pending(waiting))
+        return True
     moved = reads.get(Table.MOVED, key)
     present = read_u64(moved) if moved is not None else number
-    if reads.get(*place(channel, present)) is None:
+    table, row_key = place(channel, present)
+    stored = reads.get(table, row_key)
+    if stored is None:
         return False
-    if turn.engine.handout.has_taken(channel, present):
+    row = decode_outbox_row(stored)
+    if turn.engine.handout.has_now(channel, present):
+        if ERASED not in row.roots:
+            turn.batch.put(table, row_key, encode_outbox_row(_bare(row)))
         return True
-    turn.batch.delete(*place(channel, present))
+    turn.batch.delete(table, row_key)
     turn.batch.delete(Table.MOVED, key)
     turn.batch.delete(Table.TAKEN, u64(present))
+    turn.engine.reference.need(reads, row.version)
+    turn.deliver(row.key.encode(), ActionWithdrawn(_bare(row)))
     return False
 
 
 def _bare(row: OutboxRow) -> OutboxRow:
-    return msgspec.structs.replace(row, item=NOTHING, roots={})
+    return msgspec.structs.replace(row, item=NOTHING, roots={ERASED: True})
 
 
 # ---------------------------------------------------------------- looked for
@@ -110,6 +125,13 @@ def keep_used(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
     """Files that something else names stay."""
     if one.files:
         one.files = [file for file in one.files if file.encode() not in row]
+    return 0
+
+
+def keep_sent(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+    """Likewise those that an action of another item may attach."""
+    if any(file.encode() in row for file in one.files) and decode_outbox_row(row).key != one.item:
+        keep_used(turn, one, key, row)
     return 0
 
 

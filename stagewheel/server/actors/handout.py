@@ -108,6 +108,11 @@ class HandOut:
         lane = self.lanes[channel]
         return number in lane.taken or number in lane.returned or number in lane.bound
 
+    def has_now(self, channel: str, number: int) -> bool:
+        """Has a sender the row that may report on it?"""
+        lane = self.lanes[channel]
+        return number in lane.taken or number in lane.bound
+
     def turn_ended(self, committed: bool) -> None:
         """Without a commit the rows are still there, and still with those who had them."""
         for gone in () if committed else self._going:

@@ -39,11 +39,9 @@ from stagewheel.server.core.decide import DROPPED, decide
 from stagewheel.server.core.effects import (
     Decision,
     DispatchAction,
-    OutboxRow,
     StartTimer,
 )
 from stagewheel.server.core.inbox import (
-    ActionWithdrawn,
     DeadLetterRetried,
     DeliveryReported,
     ItemMessage,
@@ -106,7 +104,7 @@ class Turn:
         self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
         self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
         self.reported: set[tuple[str, int]] = set()
-        self.withdrawn: list[tuple[bytes, OutboxRow]] = []  # item key, what was taken back for it
+        self.at_once: list[tuple[bytes, ItemMessage]] = []  # to be decided behind the decision that causes it
         self.decide_until_ns = 0
         self.decided_count = 0
         self.wrote = False
@@ -231,15 +229,15 @@ class Turn:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
             self.engine.backlog.resume(key)
-        if self.withdrawn:
-            self._tell_withdrawn()
+        if self.at_once:
+            self._tell_at_once()
 
-    def _tell_withdrawn(self) -> None:
-        """What this decision took back out of the outbox is told to the item at once."""
-        rows, self.withdrawn = self.withdrawn, []
-        for key, row in rows:
+    def _tell_at_once(self) -> None:
+        """What this decision took back out of the outbox, say, is told to its item past any mailbox."""
+        messages, self.at_once = self.at_once, []
+        for key, message in messages:
             self.load({key})
-            self.decide(key, self.items[key], ActionWithdrawn(row), None)
+            self.decide(key, self.items[key], message, None)
 
     # ---------------------------------------------------------------- sources
 

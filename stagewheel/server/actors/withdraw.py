@@ -22,6 +22,7 @@ from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.journal import Dispatched, ItemCreated
 from stagewheel.server.actors.outboxes import lowest, place
 from stagewheel.server.core.effects import OutboxRow, WithdrawAction, WithdrawAll, decode_outbox_row
+from stagewheel.server.core.inbox import ActionWithdrawn
 from stagewheel.server.core.item import Tombstone
 from stagewheel.server.limits import WITHDRAW_RECORDS_MAX
 from stagewheel.server.store.base import Reads
@@ -37,7 +38,7 @@ def withdraw(turn: "Turn", key: bytes, effect: WithdrawAction) -> None:
     turn.flush()  # it may have been dispatched in this very turn
     row = _take_back(turn, effect.channel, effect.number)
     if row is not None:
-        turn.withdrawn.append((key, row))
+        turn.at_once.append((key, ActionWithdrawn(row)))
 
 
 def withdraw_all(turn: "Turn", key: bytes, effect: WithdrawAll) -> None:
@@ -56,7 +57,7 @@ def withdraw_all(turn: "Turn", key: bytes, effect: WithdrawAll) -> None:
         sent = [did for did in record.did if type(did) is Dispatched]
         for did in sent:
             if (taken := _take_back(turn, did.channel, did.number)) is not None:
-                turn.withdrawn.append((key, taken))
+                turn.at_once.append((key, ActionWithdrawn(taken)))
         is_born = any(type(did) is ItemCreated for did in record.did)
         if is_born or (sent and sent[0].number < oldest):
             return

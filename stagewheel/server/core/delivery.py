@@ -14,6 +14,7 @@ from stagewheel.server.core.chatting import sent as chat_sent
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.documents import CHANNELS as FILES, file_made
 from stagewheel.server.core.effects import (
+    ERASED,
     DeadLetter,
     ExpireDelivery,
     KeepDeadLetter,
@@ -40,6 +41,9 @@ def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     """
     d.effects.append(RemoveFromOutbox(report.channel, report.number))
     row = report.row
+    if row.roots and ERASED in row.roots:  # of an earlier life of the key
+        d.end_step(row.rule, row.step, DONE if report.outcome == "delivered" else FAILED)
+        return
     if row.roots and TRIAL in row.roots:
         trial_reported(d, report)
         return

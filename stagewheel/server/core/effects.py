@@ -15,6 +15,9 @@ from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.task_row import Task
 
 
+ERASED = "erased"  # the root of a row whose item was erased while a sender had it: nothing else stays in it
+
+
 class OutboxRow(Struct, array_like=True, gc=False):
     """An action on its way to a channel: all that a sender needs, and all that a report must find again.
 
