@@ -164,7 +164,7 @@ class Ticking(trio.abc.Clock):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"breaker_failures": 1, "breaker_pause_s": 0.01}, {"rate_per_s": 100.0}], ids=str
+    "settings", [{"breaker_failures": 1, "breaker_pause_s": 0.002}, {"rate_per_s": 500.0}], ids=str
 )
 def test_s8_4_what_becomes_possible_while_a_pool_looks_does_not_wait_for_the_next_minute(
     settings: dict[str, Any],
