@@ -85,7 +85,7 @@ def _wait(client: Any, sent: int, backlog: int) -> None:
 
 
 def _check(client: Any, sent: list[Event]) -> None:
-    """Of items that had one event only: threads take messages side by side, so the order of others is open."""
+    """Of items that had one event only: threads work side by side, so the order of others is open."""
     times: dict[str, int] = {}
     for event in sent:
         times[event.item] = times.get(event.item, 0) + 1
