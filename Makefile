@@ -29,7 +29,7 @@ demo: .venv/.installed-demo
 	@$(BIN)/stagewheel demo
 
 test: .venv/.installed-dev
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.installed-dev
 	@$(BIN)/python -m pytest -q -m slow

@@ -4,9 +4,14 @@ Property tests draw the same examples in every run, so that a red test stays red
 thorough profile (HYPOTHESIS_PROFILE=thorough) looks further with fresh examples. There is no deadline: a
 shared machine pauses. Nor is a failing example made smaller, which can take minutes where an example is a
 whole engine: the thorough profile does that.
+
+Files that take long come first, so that no worker begins one when the others are done. Compiled modules are
+kept, whatever the environment says: tests start hundreds of processes, each of which would compile the product
+anew.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +28,36 @@ settings.register_profile(
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONG = (
+    "crash/test_crash.py",
+    "laws/test_laws.py",
+    "bench/test_hot_path.py",
+    "cli/test_serve.py",
+    "cli/test_simulate.py",
+    "cli/test_replay.py",
+    "server/",
+    "edge/",
+    "scenarios/test_seeds.py",
+    "cli/",
+    "backtest/",
+    "test_house.py",
+    "senders/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; within a file all stays in order."""
+    places = [str(REPOSITORY / "tests" / place) for place in LONG]
+
+    def rank(item: pytest.Item) -> int:
+        path = str(item.path)
+        return next((number for number, place in enumerate(places) if path.startswith(place)), len(places))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
