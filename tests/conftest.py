@@ -6,8 +6,7 @@ shared machine pauses. Nor is a failing example made smaller, which can take min
 whole engine: the thorough profile does that.
 
 Files that take long come first, so that no worker begins one when the others are done. Compiled modules are
-kept, whatever the environment says: tests start hundreds of processes, each of which would compile the product
-anew.
+kept, whatever the environment says: tests start hundreds of processes, each of which would compile them anew.
 """
 
 import os
