@@ -3,7 +3,16 @@
 import pytest
 
 from stagewheel.protocol.journal import DeadLettered, DeliveryHeld, StepEnded
-from stagewheel.protocol.messages import Absence, Address, Client, DeleteItem, Employee, RaiseEvent, Report
+from stagewheel.protocol.messages import (
+    Absence,
+    Address,
+    Client,
+    DeleteItem,
+    Employee,
+    RaiseEvent,
+    Report,
+    UpdateItem,
+)
 from stagewheel.server.core.effects import decode_outbox_row
 from stagewheel.server.rules.mistakes import RulesetInvalid
 from stagewheel.server.store.tables import Table
@@ -92,6 +101,66 @@ def test_s8_7_hours_of_the_responsible_are_the_week_and_the_absences_of_that_emp
     assert held(play) == [(thursday_ms - HOUR_MS, ["responsible"])], (
         "from eight, when the client may be called"
     )
+
+
+def monday(play: Play) -> list[tuple[float, list[str]]]:
+    """What was put aside, in hours since Monday nine."""
+    return [((did.due_ms - MONDAY_NINE_MS) / HOUR_MS, did.outside) for did in play.did(DeliveryHeld)]
+
+
+def test_s3_8_what_is_put_aside_follows_the_absences_of_the_responsible() -> None:
+    """8.7. It leaves when the absence that it waited for is over, is longer, or was none."""
+    play = Play(text(", hours: responsible, expires: 24h"))
+    week = {"mon-sun": ["09:00-18:00"]}
+    play.put_employee(Employee(7, "Ines", hours=week, absences=[Absence("2026-03-02", "2026-03-04")]))
+    play.create(client=ADA)
+    assert monday(play) == [(72, ["responsible"])]
+    play.put_employee(Employee(7, "Ines", hours=week, absences=[Absence("2026-03-02", "2026-03-08")]))
+    play.wait(MINUTE_MS)
+    assert monday(play)[1:] == [(168, ["responsible"])]
+    play.wait(3 * DAY_MS)
+    assert play.effects() == [], "the timer of the first absence is a stale one"
+    play.wait(3 * DAY_MS - 2 * MINUTE_MS)
+    assert play.outcomes() == [], "its time counts from when it may leave first"
+    play.put_employee(Employee(7, "Ines", hours=week))
+    play.wait(MINUTE_MS)
+    assert play.effects() == ["sms Hello", "history next"]
+
+
+def test_s3_8_what_is_put_aside_follows_a_change_of_the_responsible() -> None:
+    """8.7. What another attempt waits for is not concerned."""
+    play = Play(text(", hours: responsible"))
+    away = [Absence("2026-03-02", "2026-03-04")]
+    play.put_employee(Employee(7, "Ines", hours={"mon-sun": ["09:00-18:00"]}, absences=away))
+    play.put_employee(Employee(8, "Bo", hours={"mon-sun": ["11:00-18:00"]}))
+    play.channel("sms", retry="429 later", times=1, after="1h")
+    play.create(client=ADA)
+    play.submit(UpdateItem("deal:1", fields={"responsible": 8}))
+    play.wait(MINUTE_MS)
+    assert monday(play) == [(72, ["responsible"]), (2, ["responsible"])]
+    play.wait(2 * HOUR_MS)
+    assert play.effects() == ["sms Hello"]
+    play.submit(UpdateItem("deal:1", fields={"responsible": 7}))
+    play.put_employee(Employee(7, "Ines", hours={"mon-sun": ["09:00-18:00"]}))
+    play.wait(30 * MINUTE_MS)
+    assert play.effects() == []
+    play.wait(30 * MINUTE_MS)
+    assert play.effects() == ["sms Hello", "history next"]
+
+
+def test_s8_7_what_is_put_aside_until_too_late_expires_when_that_is_known() -> None:
+    play = Play(text(", hours: responsible, expires: 24h"), at_ms=EVENING_MS)
+    week = {"mon-sun": ["08:00-21:00"]}
+    play.put_employee(Employee(7, "Ines", hours=week))
+    play.channel("sms", retry="429 later", times=1, after="10m")
+    play.create(client=ADA)
+    play.wait(10 * MINUTE_MS)
+    assert monday(play) == [(23, ["responsible"])]
+    play.put_employee(Employee(7, "Ines", hours=week, absences=[Absence("2026-03-03", "2026-03-05")]))
+    play.wait(MINUTE_MS)
+    assert play.outcomes()[0] == ("text", "failed", "expired: its hours open too late")
+    play.wait(2 * DAY_MS)
+    assert play.effects() == ["sms Hello"]
 
 
 def test_s8_7_without_a_moment_within_a_year_it_fails_at_once() -> None:

@@ -7,7 +7,7 @@ from stagewheel.server.actors.activities import keep_activity
 from stagewheel.server.actors.aliases import bind_alias
 from stagewheel.server.actors.awaiting import EXPIRES
 from stagewheel.server.actors.chats import bind_chat, keep_invitation, unbind_chat
-from stagewheel.server.actors.deliveries import park
+from stagewheel.server.actors.deliveries import look_at_parked, park
 from stagewheel.server.actors.erasing import erase_item
 from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
@@ -31,6 +31,7 @@ from stagewheel.server.core.effects import (
     KeepRecord,
     KeepStep,
     KeepTask,
+    LookAtParked,
     ParkDelivery,
     PutLink,
     RemoveDeadLetter,
@@ -112,6 +113,7 @@ def _take_turn(turn: "Turn", key: bytes, effect: TakeTurn) -> None:
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveFromOutbox: _remove_from_outbox,
     ParkDelivery: _park_delivery,
+    LookAtParked: look_at_parked,
     ExpireDelivery: _expire_delivery,
     KeepDeadLetter: _keep_dead_letter,
     RemoveDeadLetter: _remove_dead_letter,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stagewheel.protocol.messages import Report
 from stagewheel.server.actors import awaiting
 from stagewheel.server.actors.outboxes import is_lane, place, put_row
-from stagewheel.server.core.effects import OutboxRow, decode_outbox_row, encode_outbox_row
+from stagewheel.server.core.effects import LookAtParked, OutboxRow, decode_outbox_row, encode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.leaving import EXPIRED, OUTSIDE
@@ -112,9 +112,11 @@ def unpark(turn: "Turn", value: bytes) -> None:
     row = turn.transaction.get(Table.PARKED, u64(number))
     if row is None:
         return
-    turn.batch.delete(Table.PARKED, u64(number))
     decoded = decode_outbox_row(row)
     late = decoded.expires_ms < turn.now_ms
+    if decoded.opens_ms > turn.now_ms and not late:
+        return  # it was put aside anew, and that timer is still to come
+    turn.batch.delete(Table.PARKED, u64(number))
     if late or 0 < decoded.closes_ms <= turn.now_ms:
         turn.engine.reference.need(turn.transaction, decoded.version)
         outcome = EXPIRED if late else OUTSIDE
@@ -125,3 +127,15 @@ def unpark(turn: "Turn", value: bytes) -> None:
     turn.engine.handout.filled(lane)
     turn.batch.put(Table.MOVED, u64(number), u64(counters.outbox))
     counters.outbox += 1
+
+
+def look_at_parked(turn: "Turn", key: bytes, effect: LookAtParked) -> None:
+    """What waits for its hours comes back to its item at once, which decides anew until when."""
+    turn.flush()
+    row = turn.transaction.get(Table.PARKED, u64(effect.number))
+    decoded = decode_outbox_row(row) if row is not None else None
+    if decoded is None or decoded.opens_ms <= turn.now_ms:
+        return  # it is on its way, or waits for another attempt
+    turn.batch.delete(Table.PARKED, u64(effect.number))
+    turn.engine.reference.need(turn.transaction, decoded.version)
+    turn.at_once.append((key, DeliveryReported(effect.channel, effect.number, decoded, OUTSIDE)))

@@ -82,7 +82,11 @@ class Relooks:
 
 def watch_employee(turn: "Turn", key: bytes, effect: WatchEmployee) -> None:
     """A step of the item is held by the employee's hours."""
-    turn.batch.put(Table.HELD_BY, u64(effect.employee) + key, u64(effect.due_ms))
+    turn.flush()
+    row_key = u64(effect.employee) + key
+    before = turn.transaction.get(Table.HELD_BY, row_key)  # of another step that is held for longer
+    if before is None or read_u64(before) < effect.due_ms:
+        turn.batch.put(Table.HELD_BY, row_key, u64(effect.due_ms))
 
 
 def forget_employee(turn: "Turn", key: bytes, effect: ForgetEmployee) -> None:

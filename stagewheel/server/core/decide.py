@@ -86,6 +86,7 @@ from stagewheel.server.core.inbox import (
     TimerFired,
 )
 from stagewheel.server.core.item import Item, Row
+from stagewheel.server.core.leaving import look_at_aside
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.linking import (
     INBOUND,
@@ -95,7 +96,7 @@ from stagewheel.server.core.linking import (
     tell_clients,
 )
 from stagewheel.server.core.pending import accepted
-from stagewheel.server.core.rearm import look_again, rearm
+from stagewheel.server.core.rearm import RESPONSIBLE, look_again, rearm
 from stagewheel.server.core.record_actions import replied
 from stagewheel.server.core.settle import end_list, happened, settle, start_on_event, start_workflows
 from stagewheel.server.core.suppressing import told as suppression_told
@@ -154,6 +155,8 @@ def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     if changed and d.plan is not None and not d.plan.watched.isdisjoint(changed):
         rearm(d, changed)
         act_again(d, changed)
+    elif d.item.more is not None and RESPONSIBLE in changed:
+        look_at_aside(d)
     return changed
 
 

@@ -40,6 +40,7 @@ class OutboxRow(Struct, array_like=True, gc=False):
     roots: dict[str, Any]
     number: int = 0  # under which it was dispatched; a later attempt stands in the outbox under another
     closes_ms: int = 0  # it has hours, and leaves before this moment or waits for the next (8.7); 0: at any
+    opens_ms: int = 0  # it is put aside until its hours open, at this moment
     once: bool = False  # it leaves at most once (8.2). The last field: `is_once` reads it from the bytes
 
     def idempotency_key(self) -> str:
@@ -87,6 +88,13 @@ class ParkDelivery(Struct, array_like=True, gc=False):
     number: int
     row: OutboxRow
     due_ms: int
+
+
+class LookAtParked(Struct, array_like=True, gc=False):
+    """Hours changed: what is put aside until they open is to be looked at again by its item."""
+
+    channel: str
+    number: int
 
 
 class DeadLetter(Struct, array_like=True, gc=False):
@@ -257,6 +265,7 @@ Effect = (
     | DispatchAction
     | RemoveFromOutbox
     | ParkDelivery
+    | LookAtParked
     | ExpireDelivery
     | KeepDeadLetter
     | RemoveDeadLetter

@@ -102,6 +102,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
     tasks: list[int] = []  # numbers of its open tasks, and of the latest closed ones (tasks.py)
     chats: list[Chat] = []  # the one in which it writes first (chat.py)
     activities: list[Activity] = []  # those that are open, by number
+    aside: dict[int, tuple[str, int]] = {}  # outbox number -> lane, due: put aside until somebody works (8.7)
 
 
 NOTHING_MORE = More()

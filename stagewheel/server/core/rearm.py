@@ -11,11 +11,13 @@ from stagewheel.server.core.acting import FAILED, WAITS, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import ForgetEmployee, StartTimer
 from stagewheel.server.core.item import ASKING, HELD, PASSED, WAITING, WAITING_FIELD, Step
+from stagewheel.server.core.leaving import is_aside, look_at_aside
 from stagewheel.server.core.plan import RulePlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.scope import BUILT_IN
 
 TIMEZONE = "timezone"
+RESPONSIBLE = "responsible"  # the built-in field
 IS_WAITING = (WAITING, WAITING_FIELD, PASSED, HELD, ASKING)
 DUE = (HELD, ASKING)  # its moment was here, and something else holds it
 
@@ -83,6 +85,8 @@ def end_hold(d: Deciding, wait: Wait) -> None:
     """A held step is gone from the item's list: if it was the last, nobody is to be told of its employee."""
     if hours.RESPONSIBLE not in wait.hours or any(step.state == HELD for step in d.steps):
         return
+    if is_aside(d):
+        return
     if not any(token.state == HELD for one in d.more.instances for token in one.tokens):
         d.effects.append(ForgetEmployee(d.item.responsible))
 
@@ -91,6 +95,8 @@ def rearm(d: Deciding, changed: tuple[str, ...]) -> None:
     """Waiting rules follow what changed: date fields, the zone, the responsible, the client. A new moment in
     the past fires the timer at once (3.7).
     """
+    if d.item.more is not None and RESPONSIBLE in changed:
+        look_at_aside(d)
     stage = d.stage_plan()
     if stage is None or not stage.field_rules:
         return
@@ -104,6 +110,7 @@ def rearm(d: Deciding, changed: tuple[str, ...]) -> None:
 
 def look_again(d: Deciding) -> None:
     """Hours or absences of an employee changed: held steps look whether their hold ends earlier, or later."""
+    look_at_aside(d)
     stage = d.stage_plan()
     for at, step in enumerate(d.steps):
         if step.state == HELD:
