@@ -3,6 +3,7 @@ Bot API's sendMessage and sendDocument; and the generic provider.
 """
 
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -204,6 +205,23 @@ async def test_a_long_text_is_cut_and_an_attempt_goes_on_behind_what_is_out() ->
     assert isinstance(done, Delivered)
     assert done.detail["messages"] == ["1", "2"]
     assert [one.fields["text"].split()[0] for one in api.taken] == ["first", "second"]
+
+
+async def test_a_text_that_is_far_too_long_is_refused_before_it_is_cut() -> None:
+    """R8: cutting a million characters would hold everybody for many seconds."""
+    api = Api()
+    began_s = time.process_time()
+    async with bot(api) as deliver:
+        refused = await deliver(ChatContent("shop", "4242", "word " * 200_000))
+    assert refused == RefusedForGood("the message is longer than 10 of 4096 characters")
+    assert time.process_time() - began_s < 1
+    assert api.taken == []
+
+
+async def test_what_was_taken_is_taken_though_nobody_can_read_the_answer() -> None:
+    deep = status("200 OK", JSON, body=b'{"ok": true, "result": ' + b"[" * 60_000)
+    async with bot(deep) as deliver:
+        assert isinstance(await deliver(ChatContent("shop", "4242", "Hello")), Delivered)
 
 
 @pytest.mark.parametrize(

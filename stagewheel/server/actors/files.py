@@ -220,9 +220,7 @@ def put_file_chunk(turn: "Turn", command: PutFileChunk, owed: "Owed") -> Result:
     if not data:
         return FileProgress(number, upload.offset)
     if end < upload.size and len(data) < CHUNK_BYTES_MIN:
-        if (
-            len(command.data) >= CHUNK_BYTES_MIN
-        ):  # much of it is there already: its sender goes on behind that
+        if len(command.data) >= CHUNK_BYTES_MIN:  # most of it is there already
             return FileProgress(number, upload.offset)
         return Failed("bad_file", f"a chunk has at least {CHUNK_BYTES_MIN} bytes, unless it is the last one")
     hashed = files.hash_to(turn.transaction, number, upload.offset)

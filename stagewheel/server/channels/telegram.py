@@ -133,8 +133,10 @@ class Telegram:
     def _parts(self, content: ChatContent, files: list[File]) -> list[Part] | RefusedForGood:
         if content.html and units(content.text) > TEXT_MAX:
             return RefusedForGood(f"a message as HTML has at most {TEXT_MAX} characters")
-        texts = cut(content.text, TEXT_MAX)
-        if len(texts) > CHAT_PARTS_MAX:
+        # Looked at before it is cut: what that costs grows with the square of the length.
+        is_short = units(content.text) <= CHAT_PARTS_MAX * TEXT_MAX
+        texts = cut(content.text, TEXT_MAX) if is_short else []
+        if not is_short or len(texts) > CHAT_PARTS_MAX:
             return RefusedForGood(f"the message is longer than {CHAT_PARTS_MAX} of {TEXT_MAX} characters")
         common: dict[str, Any] = {"chat_id": int(content.to) if _is_number(content.to) else content.to}
         if self._settings.silent:
