@@ -2,14 +2,16 @@
 session is told."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import trio
 import trio.testing
 
+from stagewheel.client.files import StoredFile
 from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol.errors import Fenced, NotTaken, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.files import FileView
 from stagewheel.protocol.messages import AnyCommand, Applied, RaiseEvent, Result
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.edge.shard import Gate
@@ -24,11 +26,20 @@ class SlowShard:
         self.go = trio.Event()
         self.error: StagewheelError | None = None
         self.sent = 0
+        self.data = b""  # of its one file
 
     async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
         self.sent += len(commands)
         await self.statistics()
         return [Applied() for _ in commands]
+
+    async def get_file(self, file: str, into: BinaryIO | None = None) -> StoredFile | None:
+        self.sent += 1
+        await self.statistics()
+        assert into is not None
+        into.write(self.data)
+        view = FileView(file, "offer.html", "text/html", len(self.data), "", 0, 0)
+        return StoredFile(view, b"") if self.data else None
 
     async def statistics(self) -> dict[str, Any]:
         await self.go.wait()

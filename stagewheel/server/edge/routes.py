@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.edge.chats import Chats, Telegram
+from stagewheel.server.edge.documents import Documents
 from stagewheel.server.edge.endpoint import Edge
 from stagewheel.server.edge.forms import Forms
 from stagewheel.server.edge.health import Health
@@ -68,6 +69,9 @@ def application(edge: Edge) -> Starlette:
         status = edge.endpoint("status", StatusCallbacks(edge).post, has_token=True)
         page = edge.endpoint("unsubscribe", unsubscribe.get, has_token=True)
         post = edge.endpoint("unsubscribe", unsubscribe.post, has_token=True)
+        documents = Documents(edge)
+        shown = edge.endpoint("document", documents.show, has_token=True)
+        scanned = edge.endpoint("qr", documents.scan, has_token=True)
         ended = edge.endpoint("job_ends", JobEnds(edge).post, has_token=True)
         routes += [
             Route("/c/{signed}", click, methods=["GET"]),
@@ -76,6 +80,8 @@ def application(edge: Edge) -> Starlette:
             Route("/u/{signed}", post, methods=["POST"]),
             Route("/a/{signed}", ended, methods=["POST"]),
             Route("/s/{signed}", status, methods=["POST"]),
+            Route("/d/{signed}", shown, methods=["GET"]),
+            Route("/q/{signed}", scanned, methods=["GET"]),
         ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
 

@@ -12,19 +12,32 @@ its name makes that safe, also over restarts of the shard.
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 import trio
 
 from stagewheel.errors import CallerError, StagewheelError
-from stagewheel.protocol.errors import NotTaken, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.errors import NotTaken, QueryRefused, TimedOut, TooLarge, TooMuchOutstanding
+from stagewheel.protocol.files import FileChanged, FileDamaged, FileView
 from stagewheel.protocol.messages import AnyCommand, Result
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
 log = logging.getLogger("stagewheel.edge")
 BUSY_AGAIN_S: Final = 1
 AWAY_AGAIN_S: Final = 5
+
+
+class Stored(Protocol):
+    """A stored file without its bytes."""
+
+    @property
+    def view(self) -> FileView:
+        """What is known of it."""
 
 
 class Shard(Protocol):
@@ -35,6 +48,27 @@ class Shard(Protocol):
 
     async def statistics(self) -> dict[str, Any]:
         """What the shard has done. Raises StagewheelError."""
+
+    async def get_file(self, file: str, into: BinaryIO | None = None) -> Stored | None:
+        """A stored file, written to `into`; None if there is none. Raises StagewheelError."""
+
+
+class _Bounded(BytesIO):
+    """Takes so many bytes."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__()
+        self._bytes_max = bytes_max
+
+    def write(self, data: "Buffer") -> int:
+        """Raises _TooMuch."""
+        if self.tell() + memoryview(data).nbytes > self._bytes_max:
+            raise _TooMuch
+        return super().write(data)
+
+
+class _TooMuch(Exception):
+    """A file is larger than it may be."""
 
 
 class Gate:
@@ -85,6 +119,23 @@ class Gate:
         except StagewheelError:
             self._lose()
             return None
+
+    async def file(self, file: str, bytes_max: int) -> tuple[FileView, bytes] | None:
+        """A stored file of at most so many bytes; None: it is not there, or larger. Raises `Refusal`."""
+        if self.away:
+            raise Refusal(503, "shard_away", "the server does not answer", AWAY_AGAIN_S)
+        into = _Bounded(bytes_max)
+        try:
+            found = await self._shard.get_file(file, into)
+        except _TooMuch:
+            return None
+        except (FileChanged, FileDamaged, TooMuchOutstanding, QueryRefused):
+            raise Refusal(503, "busy", "the file can't be read now", BUSY_AGAIN_S) from None
+        except StagewheelError as error:
+            log.warning("no answer of the shard: %s", type(error).__name__)
+            self._lose()
+            raise Refusal(503, "unknown", "the server did not answer in time", AWAY_AGAIN_S) from None
+        return (found.view, into.getvalue()) if found is not None else None
 
     async def watch(self) -> None:
         """While the shard is away, ask until it answers. Returns when the session is over, with `error`."""

@@ -60,7 +60,7 @@ class Tracking:
         signed = request.path_params["signed"]
         clicked = link_of(self._edge, request, Clicked, CLICK, signed)
         url = clicked.url
-        await self._tell(request, "click", signed, clicked.origin, "link_clicked", url, {"url": url})
+        await tell(self._edge, request, "click", signed, clicked.origin, "link_clicked", url, {"url": url})
         headers = {
             "location": quote(url, safe=URL_SAFE),
             "cache-control": "no-store",
@@ -73,39 +73,45 @@ class Tracking:
         signed = request.path_params["signed"].removesuffix(PICTURE)
         origin = link_of(self._edge, request, Origin, OPEN, signed)
         rule = origin.rule
-        await self._tell(request, "open", signed, origin, "email_opened", rule, {})
+        await tell(self._edge, request, "open", signed, origin, "email_opened", rule, {})
         return Response(GIF, 200, {"cache-control": "no-store, private"}, "image/gif")
 
-    async def _tell(
-        self,
-        request: Request,
-        route: str,
-        signed: str,
-        origin: Origin,
-        type_: str,
-        code: str,
-        payload: dict[str, str],
-    ) -> None:
-        """Raise the event, unless a program asked; whatever becomes of it, the request is answered."""
-        if is_program(request):
-            self._edge.metrics.dropped(route, "program")
-            return
-        told = {**payload, "rule": origin.rule, "step": origin.step}
-        digest = hashlib.blake2b(signed.encode(), digest_size=16).hexdigest()
-        event = RaiseEvent(
-            origin.item,
-            dedupe_key=f"edge {route} {digest}",
-            type=type_,
-            code=code[:EDGE_TEXT_CHARS_MAX],
-            payload=told,
-        )
-        try:
-            with trio.fail_after(WAIT_S):
-                await self._edge.raise_event(route, event)
-        except trio.TooSlowError:
-            self._edge.metrics.dropped(route, "not_waited_for")
-        except Refusal as refusal:
-            self._edge.metrics.dropped(route, refusal.code)
+
+async def tell(
+    edge: Edge,
+    request: Request,
+    route: str,
+    signed: str,
+    origin: Origin,
+    type_: str,
+    code: str,
+    payload: dict[str, str],
+    *,
+    again_s: int = 0,
+) -> None:
+    """Raise the event, unless a program asked; whatever becomes of it, the request is answered. One link
+    counts once; with `again_s` once within so many seconds.
+    """
+    if is_program(request):
+        edge.metrics.dropped(route, "program")
+        return
+    told = {**payload, "rule": origin.rule, "step": origin.step}
+    digest = hashlib.blake2b(signed.encode(), digest_size=16).hexdigest()
+    when = f" {int(edge.now_s()) // again_s}" if again_s else ""
+    event = RaiseEvent(
+        origin.item,
+        dedupe_key=f"edge {route} {digest}{when}",
+        type=type_,
+        code=code[:EDGE_TEXT_CHARS_MAX],
+        payload=told,
+    )
+    try:
+        with trio.fail_after(WAIT_S):
+            await edge.raise_event(route, event)
+    except trio.TooSlowError:
+        edge.metrics.dropped(route, "not_waited_for")
+    except Refusal as refusal:
+        edge.metrics.dropped(route, refusal.code)
 
 
 def is_program(request: Request) -> bool:
