@@ -140,6 +140,10 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())
 
+    def erasures(self) -> AsyncIterator[m.ErasureView]:
+        """Erasures that go on, oldest first."""
+        return self.ask(questions.erasures())
+
     def suppressed(self, channel: str = "", address: str = "") -> AsyncIterator[m.SuppressedView]:
         """Addresses that must not be written to, of a channel or of all."""
         return self.ask(questions.suppressed(channel, address))

@@ -118,6 +118,10 @@ class Client(ActivityVerbs[m.Result]):
         """Actions that were given up, oldest first."""
         return self.ask(questions.dead_letters())
 
+    def erasures(self) -> Iterator[m.ErasureView]:
+        """Erasures that go on, oldest first."""
+        return self.ask(questions.erasures())
+
     def suppressed(self, channel: str = "", address: str = "") -> Iterator[m.SuppressedView]:
         """Addresses that must not be written to, of a channel or of all."""
         return self.ask(questions.suppressed(channel, address))

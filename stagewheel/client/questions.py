@@ -101,6 +101,15 @@ def poison(after: int = 0) -> Question[m.PoisonView]:
     return Question(m.PoisonQuery(after, PAGE_ROWS), m.PoisonView, newer)
 
 
+def erasures() -> Question[m.ErasureView]:
+    """Erasures that go on, oldest first."""
+
+    def further(last: m.ErasureView | None, _: bytes) -> m.AnyQuery:
+        return m.ErasuresQuery(last.number if last is not None else 0, PAGE_ROWS)
+
+    return Question(m.ErasuresQuery(0, PAGE_ROWS), m.ErasureView, further)
+
+
 def suppressed(channel: str = "", address: str = "") -> Question[m.SuppressedView]:
     """Suppressed addresses, by channel and address."""
 

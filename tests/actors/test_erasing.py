@@ -51,11 +51,12 @@ pipelines:
     stages:
       - id: new
         rules:
-          - {id: hello, action: {do: send_email, from: desk@example.net, to: client, subject: "Dear {{ client.name }}",
+          - {id: hello, action: {do: send_email, from: desk@example.net, to: client,
+             subject: "Dear {{ client.name }}", body: "{{ item.note }}"}}
+          - {id: again, action: {do: send_email, from: desk@example.net, to: client,
+             subject: "Again {{ client.name }}", body: "{{ item.note }}"}}
+          - {id: third, action: {do: send_email, from: desk@example.net, to: client, subject: Third,
              body: "{{ item.note }}"}}
-          - {id: again, action: {do: send_email, from: desk@example.net, to: client, subject: "Again {{ client.name }}",
-             body: "{{ item.note }}"}}
-          - {id: third, action: {do: send_email, from: desk@example.net, to: client, subject: Third, body: "{{ item.note }}"}}
           - {id: story, action: {do: add_history, text: "{{ client.name }} said {{ item.note }}"}}
           - {id: tell, action: {do: notify, to: responsible, text: "Call {{ client.name }}"}}
           - {id: post, action: {do: post_stream, text: "About {{ client.name }}", to: [7]}}
@@ -170,7 +171,7 @@ def everything(shard: Stored, key: str = "deal:1", client: Client = PERSON) -> P
 
 
 def store_file(peer: Peer, file: str, data: bytes) -> None:
-    begin, uploading = begin_file(data, "plan.txt", file, "text/plain")
+    _, uploading = begin_file(data, "plan.txt", file, "text/plain")
     while not uploading.done:
         [result] = peer.submit(uploading.next())
         uploading.took(result)
@@ -262,9 +263,11 @@ def test_s7_6_what_was_deleted_before_is_erased_later_and_once(shard: Stored) ->
     assert shard.found() == []
     assert [(did.by, did.state) for did in shard.told("deal:1", Erased)] == [(7, "gone")]
     [failed] = peer.submit(DeleteItem("deal:1"))
-    assert isinstance(failed, Failed) and failed.code == "unknown_item"
+    assert isinstance(failed, Failed)
+    assert failed.code == "unknown_item"
     [unknown] = peer.submit(DeleteItem("deal:2", erase=True))
-    assert isinstance(unknown, Failed) and unknown.code == "unknown_item"
+    assert isinstance(unknown, Failed)
+    assert unknown.code == "unknown_item"
 
 
 def test_s7_6_a_client_is_erased_with_all_its_items_and_nobody_elses(shard: Stored) -> None:

@@ -235,3 +235,22 @@ def test_s8_4_statistics_count_what_each_channel_delivered(run: Run, server: Loc
     assert told["waiting"]["email"] == 0
     assert (told["served"]["email"], told["served"]["sms"]) == ([""], [])
     assert "breaker open" in run("stats")[1]
+
+
+def test_an_item_is_named_by_its_alias_and_erased(run: Run) -> None:
+    """A7, 7.5, 7.6."""
+    run("send", "create", "order:e1", "pipeline=orders", "title=Annalisa", "client.emails=[a@client.example]")
+    assert run("alias", "order:e1", "crm-17")[:2] == (0, "crm-17 names order:e1\n")
+    code, shown, _ = run("item", "crm-17", "--json")
+    assert (code, shown["key"], shown["aliases"]) == (0, "order:e1", ["crm-17"])
+    code, _, error = run("alias", "order:e1", "order:e1")
+    assert code == 1
+    assert "'order:e1' is a key itself" in error
+    code, out, error = run("erase", "crm-17", "order:none", "--by", "7", "--yes")
+    assert (code, out.splitlines()[0]) == (1, "1 erased")
+    assert "order:none: no item has this key" in error
+    code, told, _ = run("erase", "contact:none", "--client", "--json")
+    assert (code, told["erased"][0]["result"]["code"]) == (1, "unknown_item")
+    code, out, _ = run("timeline", "order:e1")
+    assert (code, "Annalisa" in out, "crm-17" in out) == (0, False, False)
+    assert "erased by employee 7: its personal data is removed" in out

@@ -7,7 +7,7 @@ decided or stored: mailboxes, records and results know keys alone. An alias of w
 its timeline, and may be bound anew, or become a key. A shard without aliases pays one look at a flag.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -111,15 +111,21 @@ def forget_aliases(turn: "Turn", key: bytes) -> int:
 
 
 def asked_for(reads: Reads, query: AnyQuery) -> AnyQuery:
-    """The question by the key that it means."""
-    for name in ("item", "client"):
-        key = getattr(query, name, "")
-        if not isinstance(key, str) or not key:
-            continue
-        row = reads.get(Table.ITEMS, key.encode())
-        if row is not None and isinstance(decode_row(row), Item | ClientRow):
-            continue
-        found = reads.get(Table.ALIASES, ALIAS + key.encode())
-        if found is not None:
-            return replace(query, **{name: found.decode()})
-    return query
+    """The question by the key that it means, also where a filter of it names one."""
+    changed: dict[str, Any] = {}
+    for name in query.__struct_fields__:
+        value = getattr(query, name)
+        if name in ("item", "client") and isinstance(value, str):
+            changed[name] = _key_of(reads, value)
+        elif isinstance(item := getattr(value, "item", None), str):
+            changed[name] = replace(value, item=_key_of(reads, item))
+    return replace(query, **changed) if changed else query
+
+
+def _key_of(reads: Reads, name: str) -> str:
+    key = name.encode()
+    row = reads.get(Table.ITEMS, key) if key else None
+    if not key or (row is not None and isinstance(decode_row(row), Item | ClientRow)):
+        return name
+    found = reads.get(Table.ALIASES, ALIAS + key)
+    return found.decode() if found is not None else name

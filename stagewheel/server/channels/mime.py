@@ -122,8 +122,8 @@ def build(
         f"Date: {format_datetime(datetime.fromtimestamp(delivery.at_ms / 1000, UTC))}\r\n",
         f"Message-ID: {message_id}\r\n",
         *([f"Reply-To: {reply_to}\r\n"] if reply_to else []),
-        f"X-Stagewheel-Item: {_ascii(delivery.item)}\r\n",
-        f"X-Stagewheel-Rule: {_ascii(delivery.rule)}\r\n",
+        f"X-Stagewheel-Item: {header_word(delivery.item)}\r\n",
+        f"X-Stagewheel-Rule: {header_word(delivery.rule)}\r\n",
         _unsubscribing(content.unsubscribe),
         "MIME-Version: 1.0\r\n",
     ]
@@ -208,7 +208,7 @@ def _encoded(value: str, header: str) -> str:
     return Header(value, "utf-8", header_name=header).encode(linesep="\r\n")
 
 
-def _ascii(value: str) -> str:
+def header_word(value: str) -> str:
     """Anything as one ASCII word of a header that only machines read: percent-encoded, cut at 200
     characters.
     """

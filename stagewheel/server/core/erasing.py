@@ -45,7 +45,7 @@ def bind_alias(d: Deciding, m: AliasItem) -> Result:
     if answer is None:
         d.did.append(AliasBound(m.alias, m.by))
         d.effects.append(BindAlias(m.alias))
-    return answer or Applied(d.item.entry)
+    return answer if isinstance(answer, Failed) else Applied(d.item.entry)
 
 
 def alias_of_client(desk: Desk, m: AliasItem) -> Result:
@@ -65,7 +65,9 @@ def _bound(key: str, m: AliasItem, facts: Facts) -> Result | None:
     if facts.alias_of == key and m.alias != key:
         return Applied()
     if facts.alias_of or m.alias == key:
-        return Failed("alias_taken", f"{m.alias!r} names {facts.alias_of or key!r} already")
+        owner = facts.alias_of or key
+        what = "is a key itself" if owner == m.alias else f"names {owner!r} already"
+        return Failed("alias_taken", f"{m.alias!r} {what}")
     return None
 
 
