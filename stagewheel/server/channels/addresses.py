@@ -6,10 +6,8 @@ is not allowed forbids the host. What is of this machine, its network or nobody'
 disguise that IPv6 has for an IPv4 address.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
-
-import trio
 
 from stagewheel.errors import OperatorError
 
@@ -33,20 +31,6 @@ def networks_of(where: str, texts: tuple[str, ...]) -> tuple[Network, ...]:
         except ValueError as error:
             raise OperatorError(f"{where}: private_networks: {error}") from None
     return tuple(found)
-
-
-async def checked(host: str, port: int, allow_private: bool, private: tuple[Network, ...]) -> list[str]:
-    """The addresses of a host, all of them allowed. Raises `Forbidden`, OSError."""
-    found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
-    if not allow_private:
-        for address in addresses:
-            if not is_allowed(ip_address(address), private):
-                raise Forbidden(
-                    f"webhooks to {host} are not allowed: {address} is not a public address "
-                    "(channels.webhook allow_private or private_networks allow it)"
-                )
-    return list(dict.fromkeys(addresses))
 
 
 def is_allowed(address: Address, private: tuple[Network, ...] = ()) -> bool:

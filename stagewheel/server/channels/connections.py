@@ -6,7 +6,6 @@ status alone says what became of the request.
 """
 
 import logging
-import ssl
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ import trio
 from stagewheel.server.channels.base import PoolSettings, Retry, Unknown
 from stagewheel.server.channels.http import retry_after_ms
 from stagewheel.server.channels.provider import Answer
+from stagewheel.server.channels.tls import system_context
 from stagewheel.server.limits import WEBHOOK_RESPONSE_BYTES_MAX
 
 
@@ -26,7 +26,7 @@ class Connections:
         self._name = name
         self._timeout_s = pool.timeout_s
         self._client = httpx.AsyncClient(
-            verify=ssl.create_default_context(),
+            verify=system_context(),
             timeout=pool.timeout_s,
             limits=httpx.Limits(max_connections=pool.pool_size, keepalive_expiry=min(pool.idle_s, 60.0)),
             follow_redirects=False,

@@ -22,7 +22,6 @@ nothing to another's request.
 """
 
 import logging
-import ssl
 import time
 from base64 import b64encode
 from collections import OrderedDict
@@ -37,10 +36,12 @@ import trio
 from msgspec import Struct
 
 from stagewheel.protocol.signatures import SIGNATURE, signature
-from stagewheel.server.channels.addresses import Forbidden, checked, networks_of
+from stagewheel.server.channels.addresses import Forbidden, networks_of
 from stagewheel.server.channels.answers import bounded_json
 from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
 from stagewheel.server.channels.provider import LOOPBACK
+from stagewheel.server.channels.resolving import checked
+from stagewheel.server.channels.tls import system_context
 from stagewheel.server.channels.webhook import HttpSettings, Secret
 from stagewheel.server.limits import REASON_LENGTH_MAX, WEBHOOK_CLIENTS_MAX
 
@@ -98,7 +99,6 @@ class HttpChannel:
         self._limits = httpx.Limits(
             max_connections=settings.pool_size, keepalive_expiry=min(settings.idle_s, 60.0)
         )
-        self._context = ssl.create_default_context()
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         # httpx logs every URL at level INFO, and URLs of webhooks hold secrets.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -236,7 +236,7 @@ class HttpChannel:
         if held is None:
             held = _Client(
                 httpx.AsyncClient(
-                    verify=self._context,
+                    verify=system_context(),
                     timeout=self._timeout,
                     limits=self._limits,
                     follow_redirects=False,

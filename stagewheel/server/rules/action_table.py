@@ -15,6 +15,7 @@ from stagewheel.server.rules import (
     compile_records as records,
     tasks,
 )
+from stagewheel.server.rules.ads import ad_audience
 from stagewheel.server.rules.app import app
 from stagewheel.server.rules.chat import invite, send_chat
 from stagewheel.server.rules.document import Doc
@@ -38,6 +39,7 @@ from stagewheel.server.rules.document_actions import (
     WebhookDoc,
 )
 from stagewheel.server.rules.document_activities import CallActivityDoc, MeetingDoc, PlanActivityDoc
+from stagewheel.server.rules.document_ads import AdAudienceDoc
 from stagewheel.server.rules.document_app import AppDoc
 from stagewheel.server.rules.document_chat import InviteDoc, SendChatDoc
 from stagewheel.server.rules.document_files import CreateDocumentDoc, CreateQrDoc
@@ -77,14 +79,11 @@ ACTIONS: Final[dict[str, type[Doc]]] = {
     "schedule_call": CallActivityDoc,
     "schedule_meeting": MeetingDoc,
     "app": AppDoc,
+    "ad_audience": AdAudienceDoc,
     "create_document": CreateDocumentDoc,
     "create_qr": CreateQrDoc,
 }
-ACTIONS_LATER = frozenset(
-    {
-        "ad_audience",
-    }
-)
+ACTIONS_LATER: Final[frozenset[str]] = frozenset()
 
 MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     ChangeStageDoc: items.change_stage,
@@ -112,6 +111,7 @@ MAKERS: Final[dict[type[Doc], Callable[[Any, Where], ActionPlan]]] = {
     CallActivityDoc: activities.schedule_call,
     MeetingDoc: activities.schedule_meeting,
     AppDoc: app,
+    AdAudienceDoc: ad_audience,
     CreateDocumentDoc: create_document,
     CreateQrDoc: create_qr,
 }

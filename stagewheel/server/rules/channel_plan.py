@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from stagewheel.server.core.plan_actions import ChannelPlan, People
+from stagewheel.server.rules.ads_doc import AudienceDocument
 from stagewheel.server.rules.channels_doc import ChannelDocument
 from stagewheel.server.rules.chat_doc import ChatDocument, InviteDocument
 from stagewheel.server.rules.document import Hours
@@ -24,6 +25,7 @@ EXPIRES_ELSE: Final = "3d"
 def channel_plan(
     channel: str,
     document: ChannelDocument
+    | AudienceDocument
     | SmsDocument
     | CallDocument
     | ChatDocument
@@ -40,6 +42,7 @@ def channel_plan(
     transactional: bool = False,
     hours: Hours | None = None,
     provider: str = "",
+    named_by: str = "provider",
 ) -> ChannelPlan:
     """What the turn must know of the action; `document` is the sender's. Caps are of what goes to clients.
 
@@ -47,8 +50,8 @@ def channel_plan(
     """
     work = where.work
     if provider:
-        work.check_provider(channel, provider, where.place / "provider")
-    work.check_served(channel, provider, where.place)
+        work.check_provider(channel, provider, where.place / named_by)
+    work.check_served(channel, provider, where.place, named_by)
     length = EXPIRES.get(channel, EXPIRES_ELSE) if expires is None else expires
     return ChannelPlan(
         index=0,

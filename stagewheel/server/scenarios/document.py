@@ -39,6 +39,7 @@ from stagewheel.server.scenarios.steps import (
     Scenario,
     Step,
     Wait,
+    effect_of,
 )
 from stagewheel.server.scenarios.written import WORDS, read_command
 from stagewheel.server.scenarios.written_activities import ACTIVITY, CALENDAR
@@ -279,7 +280,8 @@ class _Reader:
         return ExpectDeadLetters(letters)
 
 
-EFFECTS: Final[tuple[str, ...]] = (*OUTBOX_TABLES, "notify", "history", "stream", TASK, ACTIVITY, CALENDAR)
+OF_CHANNELS: Final = tuple(effect_of(channel) for channel in OUTBOX_TABLES)
+EFFECTS: Final[tuple[str, ...]] = (*OF_CHANNELS, "notify", "history", "stream", TASK, ACTIVITY, CALENDAR)
 OTHER_WORDS: Final = (
     "wait",
     "channels",

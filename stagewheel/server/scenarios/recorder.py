@@ -37,12 +37,13 @@ from stagewheel.server.core.chat import CHANNEL as CHAT
 from stagewheel.server.core.effects import OutboxRow
 from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
+from stagewheel.server.rules.ads_doc import AudienceContent
 from stagewheel.server.rules.channels_doc import EmailContent, WebhookContent
 from stagewheel.server.rules.chat_doc import ChatContent, InviteContent
 from stagewheel.server.rules.files_doc import DocumentContent, QrContent, made_detail
 from stagewheel.server.rules.phone_doc import CallContent, SmsContent
 from stagewheel.server.scenarios.links import ScenarioLinks
-from stagewheel.server.scenarios.steps import ChannelDoc
+from stagewheel.server.scenarios.steps import ChannelDoc, effect_of
 from stagewheel.server.scenarios.written_activities import (
     ACTIVITY,
     CALENDAR,
@@ -97,7 +98,7 @@ class Recorder:
         for _, _, record in records:
             for fact in record.did:
                 if isinstance(fact, Dispatched):
-                    effect = Effect(channel_of(fact.channel), at_ms=record.at_ms)
+                    effect = Effect(effect_of(fact.channel), at_ms=record.at_ms)
                     self._open[fact.channel, fact.number] = effect
                     self._effects.append(effect)
                 elif isinstance(fact, ActivityPlanned | ActivityChanged):
@@ -158,7 +159,7 @@ class Recorder:
         values |= {"outcome": report.outcome, "reason": report.reason}
         effect = self._open.pop((job.channel, row.number), None)
         if effect is None:
-            effect = Effect(channel_of(job.channel))
+            effect = Effect(effect_of(job.channel))
             self._effects.append(effect)
         effect.values = values
         return report
@@ -204,6 +205,8 @@ def _detail(channel: str, task: Task) -> dict[str, Any]:
         return {**told, "provider": task.content.provider, "text": task.content.text, "files": names}
     if isinstance(task.content, DocumentContent | QrContent):
         return made_detail(task.content, 0)
+    if isinstance(task.content, AudienceContent):
+        return {"message_id": task.delivery.key, "status": "taken", "provider": task.content.account}
     return {"status": 200} if isinstance(task.content, WebhookContent) else {}
 
 

@@ -1,13 +1,23 @@
 """The steps of a scenario, checked and ready to be played; `document.py` reads and `runner.py` plays them."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
 from stagewheel.protocol.messages import AnyCommand, Employee
 from stagewheel.server.core.calendar import Duration
+from stagewheel.server.core.lanes import channel_of
+from stagewheel.server.rules.ads import CHANNEL as ADS
 from stagewheel.server.rules.document import Doc
+
+AUDIENCE: Final = "ad_audience"
+
+
+def effect_of(lane: str) -> str:
+    """What an expectation calls what left through a channel: its name, or the action where it has but one."""
+    channel = channel_of(lane)
+    return AUDIENCE if channel == ADS else channel
 
 
 class ChannelDoc(Doc):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from stagewheel.server.channels.ads import AdsSettings
 from stagewheel.server.channels.app import AppSettings
 from stagewheel.server.channels.base import Settings
 from stagewheel.server.channels.chat import ChatSettings
@@ -30,6 +31,7 @@ class ChannelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     call: CallSettings = CallSettings()
     chat: ChatSettings = ChatSettings()
     app: AppSettings = AppSettings()
+    ads: AdsSettings = AdsSettings()
     document: DocumentSettings = DocumentSettings()
     qr: QrSettings = QrSettings()
 
