@@ -9,7 +9,11 @@ from stagewheel.cli.telling import Line, employees
 from stagewheel.protocol import journal as j
 
 BOUND: Final[Mapping[str, str]] = MappingProxyType(
-    {"invitation": "came by an invitation", "message": "began with a message"}
+    {
+        "invitation": "came by an invitation",
+        "message": "began with a message",
+        "made": "is that of the client",
+    }
 )
 
 

@@ -94,6 +94,7 @@ class CreateItem(Command, tag=1):
     tasks: list[PutTask] = []  # import: those that it brings along; nothing hears of them (1.12)
     activities: list[PutActivity] = []  # import: those that it brings along (1.12)
     trigger: dict[str, Any] = {}  # the event that it is made for: `trigger.*` of its first entry (4.5)
+    chats: list[tuple[str, str, str]] = []  # of its client, as provider, id and name
 
 
 class UpdateItem(Command, tag=2):

@@ -10,7 +10,8 @@ from stagewheel.protocol.facts import Fact
 
 class ChatBound(Fact, tag=73):
     """The item has a chat from now on, or again: messages of it come here. `how`: invitation, message (of
-    somebody for whom the item was made, or whom an event reached).
+    somebody for whom the item was made, or whom an event reached), made (the item began with it: messages
+    come here once the items are closed that had it before).
     """
 
     channel: str  # the provider, as the configuration names it

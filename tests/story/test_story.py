@@ -57,10 +57,13 @@ async def invited_into_a_chat(world: World, lead: str) -> str:
     view = await world.client.item(lead)
     assert view is not None
     assert (view.stage, [one.chat for one in view.chats]) == ("converted", ["4242"])
-    made = await world.journal.until(
-        lambda fact: isinstance(fact, j.ItemCreated) and fact.pipeline == "deals"
-    )
-    return made.item
+    deal = (await world.journal.until(is_deal)).item
+    await world.write_to_bot(2, "When do you come?")
+    asked = await world.journal.until(lambda fact: isinstance(fact, j.ChatReceived) and not fact.first)
+    assert asked.item == deal, "its lead is closed"
+    await world.client.write_chat(deal, "Tomorrow", by=7)
+    assert msgspec.json.decode((await world.bot.next()).body) == {"chat_id": 4242, "text": "Tomorrow"}
+    return deal
 
 
 async def prepared_by_a_program(world: World, deal: str) -> None:

@@ -63,10 +63,14 @@ def items_of(reads: Reads, channel: str, chat: str) -> list[str]:
 
 
 def bind_chat(turn: "Turn", key: bytes, effect: BindChat) -> None:
-    """The item comes to the front."""
+    """The item comes to the front; or behind the others, where it is not among them."""
     turn.flush()
-    others = [one for one in items_of(turn.transaction, effect.channel, effect.chat) if one != effect.item]
-    _put(turn, effect.channel, effect.chat, [effect.item, *others][:CHAT_ITEMS_MAX])
+    items = items_of(turn.transaction, effect.channel, effect.chat)
+    others = [one for one in items if one != effect.item]
+    if not effect.behind:
+        _put(turn, effect.channel, effect.chat, [effect.item, *others][:CHAT_ITEMS_MAX])
+    elif effect.item not in items:
+        _put(turn, effect.channel, effect.chat, [*others[: CHAT_ITEMS_MAX - 1], effect.item])
 
 
 def unbind_chat(turn: "Turn", key: bytes, effect: UnbindChat) -> None:

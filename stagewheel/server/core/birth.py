@@ -10,6 +10,8 @@ from stagewheel.protocol.messages import Applied, CreateItem, Failed
 from stagewheel.server.core.activity_commands import put_activity
 from stagewheel.server.core.burial import bury
 from stagewheel.server.core.calendar import MOMENT_MS_MAX
+from stagewheel.server.core.chat import wrong_chats
+from stagewheel.server.core.chatting import begin_with
 from stagewheel.server.core.deciding import BUILT_IN_WRITABLE, begin
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.entry import begin_entry
@@ -85,6 +87,8 @@ def create(
         planned = put_activity(d, replace(one, stage=one.stage or stage))
         if isinstance(planned, Failed):
             return Decision(None, None, planned, [], None)
+    if m.chats:
+        begin_with(d, m.chats, m.trigger.get("type", ""))
     begin_entry(d, version, plan, stage, by=m.by, entered_ms=m.entered_at_ms, payload=m.trigger)
     end_list(d)
     start_workflows(d, plan.workflows_on_create, "created")
@@ -117,6 +121,8 @@ def refuse_creation(m: CreateItem, facts: Facts) -> Failed | None:
     ):
         why = f"repeat: at most {REPEATS_MAX} rules, each with its count from 1 and the moment of the last"
         return Failed("bad_value", why)
+    if m.chats and (wrong := wrong_chats(m.chats)):
+        return Failed("bad_value", wrong)
     version = facts.active.get(m.pipeline)
     if version is None:
         return Failed("unknown_pipeline", f"no active ruleset has pipeline {m.pipeline!r}")

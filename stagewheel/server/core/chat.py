@@ -20,7 +20,7 @@ from stagewheel.server.core.limits import (
 CHANNEL: Final = "chat"
 CHAT_MESSAGE: Final = "chat_message"
 NO_CHAT: Final = "the client has no chat"
-INVITED, WROTE = "invitation", "message"  # how a chat comes to an item
+INVITED, WROTE, MADE = "invitation", "message", "made"  # how a chat comes to an item
 
 
 class Chat(Struct, array_like=True, gc=False, frozen=True):
@@ -94,6 +94,13 @@ def wrong(told: Said) -> str:
     if max(len(told.name), len(told.message), *map(len, told.files), 0) > CHAT_NAME_CHARS_MAX:
         return f"name, message and each of files have at most {CHAT_NAME_CHARS_MAX} characters"
     return f"a message has at most {CHAT_FILES_MAX} files" if len(told.files) > CHAT_FILES_MAX else ""
+
+
+def wrong_chats(chats: Sequence[tuple[str, str, str]]) -> str:
+    """What is wrong with the chats that an item is to begin with; "" if nothing is."""
+    if len(chats) > CHATS_MAX or len({one[:2] for one in chats}) < len(chats):
+        return f"chats: at most {CHATS_MAX}, each once"
+    return next((why for one in chats if (why := wrong(Said(one[0], one[1], name=one[2])))), "")
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ directions: the client's as it came, ours when the provider took it. A hidden me
 stream and leaves through no channel.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,18 @@ from stagewheel.protocol.journal import ChatBound, ChatReceived, ChatSent, ChatW
 from stagewheel.protocol.messages import Applied, Failed, RaiseEvent, Result, SendChat
 from stagewheel.server.core.acting import ACTED_SENDING, DONE, FAILED, Acted, Asked
 from stagewheel.server.core.between import ChatArrived
-from stagewheel.server.core.chat import INVITED, NO_CHAT, WROTE, Chat, Said, bound, chosen, said
+from stagewheel.server.core.chat import (
+    CHAT_MESSAGE,
+    INVITED,
+    MADE,
+    NO_CHAT,
+    WROTE,
+    Chat,
+    Said,
+    bound,
+    chosen,
+    said,
+)
 from stagewheel.server.core.choosing import NOBODY
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
@@ -48,10 +60,21 @@ def received(d: Deciding, m: RaiseEvent) -> RaiseEvent:
 
 
 def arrived(d: Deciding, m: ChatArrived) -> Result:
-    """The message for which the item was made."""
-    _hear(d, Said(m.channel, m.chat, m.text, m.name, m.message, m.files))
+    """The message for which the item was made; it has the chat already."""
+    d.did.append(ChatReceived(m.channel, m.chat, m.text, m.name, m.message, list(m.files), True))
     client_reached_us(d)
     return Applied(d.item.entry)
+
+
+def begin_with(d: Deciding, chats: Sequence[tuple[str, str, str]], event: str) -> None:
+    """A new item has the chats of its client; messages still go to items that had them before. `event`: the
+    type of that for which it is made.
+    """
+    how = WROTE if event == CHAT_MESSAGE else MADE
+    d.set_more(chats=[Chat(channel, chat, d.now_ms, name) for channel, chat, name in chats])
+    for channel, chat, name in chats:
+        d.effects.append(BindChat(d.item.key, channel, chat, True))
+        d.did.append(ChatBound(channel, chat, how, name))
 
 
 def _hear(d: Deciding, told: Said) -> bool:

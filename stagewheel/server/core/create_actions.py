@@ -16,7 +16,7 @@ from stagewheel.protocol.messages import Client, CreateItem
 from stagewheel.server.core.acting import DONE, FAILED, Acted, Asked
 from stagewheel.server.core.choosing import NOBODY, choose
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import SendToItem
+from stagewheel.server.core.effects import BindChat, SendToItem
 from stagewheel.server.core.fields import refuse_values
 from stagewheel.server.core.guards import LOOP, may_send
 from stagewheel.server.core.item_actions import change_stage, set_values
@@ -57,7 +57,9 @@ def create_from(d: Deciding, action: CreateFromPlan, asked: Asked) -> Acted:
         company=d.more.company if action.clients == "both" else None,
         responsible=responsible,
         source=str(action.source(scope) or "") if action.source is not None else item.key,
+        chats=_chats(d, action),
     )
+    d.effects += [BindChat(message.item, channel, chat, True) for channel, chat, _ in message.chats]
     d.effects.append(SendToItem(message.item, message, d.lineage))
     d.did.append(SentToItem(message.item, "CreateItem", asked.rule))
     return _then(d, action, asked, {"item": message.item})
@@ -121,6 +123,15 @@ def _client(d: Deciding, plan: PipelinePlan, action: CreateFromPlan) -> Client |
         case "none":
             return None
     return d.item.client
+
+
+def _chats(d: Deciding, action: CreateFromPlan) -> list[tuple[str, str, str]]:
+    """Where the contact goes over, its chats do: the new item writes in them, and is written to once this
+    one is closed.
+    """
+    if d.item.more is None or action.clients not in ("both", "contact"):
+        return []
+    return [(one.channel, one.id, one.name) for one in d.more.chats]
 
 
 def _then(

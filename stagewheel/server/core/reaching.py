@@ -110,6 +110,7 @@ def _make_item(desk: Desk, source: SourcePlan, m: RaiseEvent) -> Result:
     row.made += 1
     row.links += 1
     fields, unfit = _fitting(desk, source, plan, m.fields)
+    told = _bind_chat(desk, key, m) if m.type == CHAT_MESSAGE else None
     made = CreateItem(
         key,
         m.by,
@@ -122,11 +123,11 @@ def _make_item(desk: Desk, source: SourcePlan, m: RaiseEvent) -> Result:
         responsible=source.responsible,
         source=source.source,
         trigger=_root(m),
+        chats=[(told.channel, told.chat, told.name)] if told is not None else [],
     )
     link = Link(key, True, source.pipeline, desk.now_ms, desk.facts.position, desk.now_ms)
     desk.effects += [SendToItem(key, made, desk.lineage), PutLink(link)]
     desk.did += [EventForwarded(m.type, m.code, [], key, unfit), SentToItem(key, "CreateItem")]
-    told = _bind_chat(desk, key, m) if m.type == CHAT_MESSAGE else None
     if told is not None:
         first = ChatArrived(told.channel, told.chat, told.text, told.name, told.message, told.files)
         desk.effects.append(SendToItem(key, first, desk.lineage))
