@@ -8,11 +8,10 @@ answer refuses for good.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
-from jinja2 import Template, TemplateError
 from msgspec import field
 
 from stagewheel.errors import OperatorError
@@ -42,7 +41,9 @@ from stagewheel.server.channels.statuses import Callbacks, GatewayStatuses, awai
 from stagewheel.server.limits import CHAT_FILES_BYTES_MAX
 from stagewheel.server.rules.chat_doc import ChatContent
 from stagewheel.server.rules.phone_doc import SmsContent
-from stagewheel.server.rules.sandbox import Sandbox, allowed
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 class GatewaySettings(
@@ -111,8 +112,13 @@ class GatewaySettings(
         """Its secret. Raises `OperatorError`."""
         return read_secret(where, "secret", self.secret_env, self.secret_file)
 
-    def templates(self, where: str) -> dict[str, Template]:
+    def templates(self, where: str) -> "dict[str, Template]":
         """Every text that may hold a template, compiled. Raises `OperatorError`."""
+        # Loaded here, so that a process that only reads settings loads no templates.
+        from jinja2 import TemplateError
+
+        from stagewheel.server.rules.sandbox import Sandbox, allowed
+
         sandbox, made = Sandbox({}), {}
         for text in [self.url, self.body, *self.headers.values(), *self.form.values(), *_texts(self.json)]:
             try:
@@ -131,7 +137,7 @@ class Gateway:
         self,
         name: str,
         settings: GatewaySettings,
-        made: dict[str, Template],
+        made: "dict[str, Template]",
         secret: str,
         pool: PoolSettings,
         callbacks: Callbacks | None = None,

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import RATE_PER_S_MAX, PoolSettings, PoolSize, Seconds
-from stagewheel.server.rules.work import PROVIDER_NAME
+from stagewheel.server.rules.channels_doc import PROVIDER_NAME
 
 
 class ProviderPool(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from stagewheel.server.limits import (
     WEBHOOK_RESPONSE_BYTES_MAX,
 )
 from stagewheel.server.links import Links
-from stagewheel.server.rules.work import PROVIDER_NAME
+from stagewheel.server.rules.channels_doc import PROVIDER_NAME
 
 Bytes = Annotated[int, Meta(ge=1, le=WEBHOOK_BYTES_MAX)]
 

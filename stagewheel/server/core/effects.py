@@ -14,7 +14,6 @@ from stagewheel.server.core.item import Item
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.task_row import Task
 
-
 ERASED = "erased"  # the root of a row whose item was erased while a sender had it: nothing else stays in it
 
 
@@ -223,14 +222,11 @@ class WithdrawAll(Struct, array_like=True, gc=False):
 
 
 class BindChat(Struct, array_like=True, gc=False):
-    """Messages of this chat go to the item, before all items that it was bound to before; `behind`: when all
-    of those are closed.
-    """
+    """Messages of this chat go to the item, before all items that it was bound to before."""
 
     item: str
     channel: str
     chat: str
-    behind: bool = False
 
 
 class UnbindChat(Struct, array_like=True, gc=False):

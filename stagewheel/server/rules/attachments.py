@@ -6,7 +6,7 @@ stand under its id when the message leaves (docs/files.md).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import Struct, field
 
@@ -15,7 +15,9 @@ from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import ATTACHMENTS_MAX
 from stagewheel.server.rules.document import Doc, Name
 from stagewheel.server.rules.mistakes import nearest
-from stagewheel.server.rules.where import Where
+
+if TYPE_CHECKING:  # channels know attachments too, and whoever reads their settings needs no compiler
+    from stagewheel.server.rules.where import Where
 
 FILE: Final = "file"
 
@@ -61,7 +63,9 @@ class Attachments(Struct, frozen=True):
 NOTHING_ATTACHED: Final = Attachments()
 
 
-def compile_attachments(docs: Sequence[AttachmentDoc], where: Where, key: str = "attachments") -> Attachments:
+def compile_attachments(
+    docs: Sequence[AttachmentDoc], where: "Where", key: str = "attachments"
+) -> Attachments:
     """What a list of attachments means; stored files are noted for the version."""
     fields = where.names.entity.fields
     parts: list[tuple[str, str, bool]] = []

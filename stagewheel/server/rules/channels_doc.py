@@ -7,6 +7,9 @@ order in which they were added; a type narrows the list, `auto` takes all of it;
 what is left is taken (7.8).
 """
 
+import re
+from typing import Final
+
 import msgspec
 from msgspec import Struct
 
@@ -18,6 +21,7 @@ from stagewheel.server.rules.tracking import Track, links_of, tracked_html, trac
 
 AUTO = "auto"
 SECRETS = "webhook.secrets"  # in what a server has: the names of the secrets that webhooks may use
+PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class EmailContent(Struct, frozen=True):

@@ -13,7 +13,7 @@ from stagewheel.errors import CallerError
 from stagewheel.server.core.plan_actions import Text
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import FILE_NAME_BYTES_MAX
-from stagewheel.server.rules.templates import TemplateFailed
+from stagewheel.server.rules.mistakes import TemplateFailed
 from stagewheel.server.rules.tracking import links_of
 
 

@@ -33,6 +33,10 @@ class Mistake(NamedTuple):
         return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
 
 
+class TemplateFailed(RuleError):
+    """A template could not be rendered with the values it met: the author's mistake, or a missing value."""
+
+
 class RulesetInvalid(RuleError):
     """A ruleset with mistakes; `mistakes` are all of them in the order of files and lines, and so are the
     warnings.

@@ -13,7 +13,6 @@ from jinja2 import Template, TemplateError, nodes
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
-from stagewheel.errors import RuleError
 from stagewheel.server.core.plan_actions import Text, Value
 from stagewheel.server.core.scope import NO_LINKS, LinksMissing, Scope
 from stagewheel.server.limits import (
@@ -23,7 +22,7 @@ from stagewheel.server.limits import (
     TURN_TEXT_CHARS_MAX,
 )
 from stagewheel.server.rules.filters import SENDER_FILTERS
-from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
+from stagewheel.server.rules.mistakes import Log, Place, TemplateFailed as TemplateFailed, listed, nearest
 from stagewheel.server.rules.names import CARRIED, Names
 from stagewheel.server.rules.sandbox import Nothing, Sandbox, allowed
 from stagewheel.server.rules.template_names import SENDER_ROOTS, Used, complaints_of, context_of
@@ -34,10 +33,6 @@ MARKS: Final = ("{{", "{%", "{#")
 ENDING: Final = ".j2"
 RESULT: Final = "result"
 TOO_DEEP: Final = "the template is nested too deeply"
-
-
-class TemplateFailed(RuleError):
-    """A template could not be rendered with the values it met: the author's mistake, or a missing value."""
 
 
 class Made(NamedTuple):

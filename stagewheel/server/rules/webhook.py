@@ -9,13 +9,12 @@ from typing import Final
 
 from stagewheel.server.core.plan_actions import ActionPlan, Value
 from stagewheel.server.rules.channel_plan import channel_plan
-from stagewheel.server.rules.channels_doc import SECRETS, WebhookDocument
+from stagewheel.server.rules.channels_doc import PROVIDER_NAME, SECRETS, WebhookDocument
 from stagewheel.server.rules.document_actions import WebhookDoc
 from stagewheel.server.rules.mistakes import nearest
 from stagewheel.server.rules.reader import shown
 from stagewheel.server.rules.templates import Made
 from stagewheel.server.rules.where import Where
-from stagewheel.server.rules.work import PROVIDER_NAME
 
 LITERAL_HOST: Final = re.compile(r"https?://[^/\s{}@?#]+([/?#].*)?", re.DOTALL)
 HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")

@@ -1,8 +1,7 @@
 """What the parts of the compiler share while one ruleset is compiled."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,13 +9,12 @@ from stagewheel.protocol.messages import ActionSpec
 from stagewheel.server.core.plan import EntityPlan, TimePlan
 from stagewheel.server.core.plan_actions import ActionPlan, CapPlan, Text
 from stagewheel.server.core.plan_steps import WorkflowPlan
+from stagewheel.server.rules.channels_doc import PROVIDER_NAME
 from stagewheel.server.rules.fields import CLIENT_ENTITIES, EMPLOYEE_ENTITY, kinds_of, kinds_of_all
 from stagewheel.server.rules.merge import Placed
 from stagewheel.server.rules.mistakes import Log, Place, nearest
 from stagewheel.server.rules.names import CLIENT_KINDS, EMPLOYEE_KINDS, Kind, Names
 from stagewheel.server.rules.templates import Templates
-
-PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Shape(Struct, frozen=True):
