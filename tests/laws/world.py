@@ -25,12 +25,14 @@ Journal = list[tuple[int, bytes, Record]]
 class World(Drive):
     """An engine, its journal, and cuts between turns where `cuts` says so."""
 
-    def __init__(self, files: dict[str, str], cuts: Random | None = None) -> None:
+    def __init__(
+        self, files: dict[str, str], cuts: Random | None = None, compiler: Compiler | None = None
+    ) -> None:
         self.journal: Journal = []
         self.cuts: Random | None = None
         self.cut_count = 0
         self.greets = False  # a new engine has not heard of this client yet
-        super().__init__(START_MS, Compiler(), Recorder({}), self.journal.extend)
+        super().__init__(START_MS, compiler or Compiler(), Recorder({}), self.journal.extend)
         self.submit(
             PutEmployee("", employee=Employee(7, "Ines", [Address("ines@example.com")], supervisor=9))
         )

@@ -9,7 +9,7 @@ begun.
 from collections.abc import Mapping
 from typing import Any
 
-from stagewheel.protocol.journal import Entered, Held, StepEnded
+from stagewheel.protocol.journal import Entered, StepEnded
 from stagewheel.server.core.acting import (
     ACTED_DONE,
     ASKS,
@@ -28,11 +28,16 @@ from stagewheel.server.core.acting import (
 from stagewheel.server.core.actions import perform
 from stagewheel.server.core.activities import complete_on_leave
 from stagewheel.server.core.deciding import Deciding, Finished
-from stagewheel.server.core.effects import WithdrawAction
+from stagewheel.server.core.ending import (
+    SKIP_WAIT,
+    cancel_rest as cancel_rest,
+    has_begun,
+    leave_stage as leave_stage,
+    stop_automation as stop_automation,
+)
 from stagewheel.server.core.guards import LOOP, Tripped, entry_begins, tell
 from stagewheel.server.core.holding import begins, held_back as stopped_rule, turn_of
 from stagewheel.server.core.inbox import TimerFired
-from stagewheel.server.core.instances import end_own_steps
 from stagewheel.server.core.item import (
     ASKING,
     HELD,
@@ -44,16 +49,14 @@ from stagewheel.server.core.item import (
     Step,
 )
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
-from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.plan_steps import Wait
 from stagewheel.server.core.rearm import due_of, end_hold, hold, skips_past, start_wait
 from stagewheel.server.core.repeat import count, held_back, take_back
 from stagewheel.server.core.scope import EMPTY
 from stagewheel.server.core.walk import verdict
-from stagewheel.server.core.workflow import cancel_all, end_with_stage, run
+from stagewheel.server.core.workflow import end_with_stage, run
 
-ON_ITS_WAY = (STATE_SENDING, RUNNING)  # with `wait: false` its chain has gone on
-SKIP_WAIT, ACTED_SKIPPED = Acted(WAITS), Acted(SKIPPED)
+ACTED_SKIPPED = Acted(SKIPPED)
 
 
 def begin_entry(
@@ -125,8 +128,11 @@ def start_rules(d: Deciding) -> None:
     stage = d.stage_plan()
     if stage is None or ((d.item.more is not None or d.facts.holds) and not begins(d)):
         return
-    entered_ms = d.item.entered_ms
+    item, entered_ms = d.item, d.item.entered_ms
+    plainly = entered_ms == d.now_ms and not d.facts.holds and (item.more is None or not item.more.holds)
     for rule in stage.heads:
+        if plainly and rule.plain is not None and rule.plain(d, rule):
+            continue
         acted = _begin(d, rule, entered_ms, None)
         if rule.chained and _goes_on(d, stage, rule, acted):
             run_chain(d, stage, rule.index + 1, d.now_ms, acted.values)
@@ -160,15 +166,6 @@ def _goes_on(d: Deciding, stage: StagePlan, rule: RulePlan, acted: Acted) -> boo
         return True
     cancel_rest(d, stage, rule.index + 1, "chain stopped")
     return False
-
-
-def has_begun(d: Deciding, rule: RulePlan) -> Acted | None:
-    """In an entry that took another version (1.6) a chain may come to a rule that had its turn: it is passed
-    over; or to one that waits by itself: then the chain goes on behind that. None: it is to begin now.
-    """
-    if any(step.rule == rule.index for step in d.steps):
-        return SKIP_WAIT
-    return ACTED_DONE if rule.id in (d.more.over or ()) else None
 
 
 def begin_again(d: Deciding, stage: StagePlan, rule: RulePlan, step: Step) -> None:
@@ -235,7 +232,7 @@ def _late(d: Deciding, rule: RulePlan, number: int, due_ms: int) -> Acted | None
 
 
 def _skip(d: Deciding, rule: RulePlan, number: int, reason: str, seen: list[Any] | None = None) -> Acted:
-    d.did.append(StepEnded(rule.id, number, SKIPPED, reason, seen or []))
+    d.end_step(rule.id, number, SKIPPED, reason, seen)
     return ACTED_SKIPPED
 
 
@@ -356,44 +353,3 @@ def rule_finished(d: Deciding, told: Finished) -> None:
         take_back(d, rule.id, 0, step.due_ms)
     if rule.wait_delivery:
         continue_chain(d, stage, rule, acted)
-
-
-def cancel_rest(d: Deciding, stage: StagePlan, index: int, reason: str) -> None:
-    """The rules of a chain from `index` on end without having begun (2.5)."""
-    rules = stage.rules
-    enrolled = d.item.more is not None and d.item.more.over is not None
-    while index < len(rules) and rules[index].after_previous:
-        begun = has_begun(d, rules[index]) if enrolled else None
-        if begun is SKIP_WAIT:
-            return  # it has a step of its own, and so has what is behind it
-        if begun is None:
-            d.end_step(rules[index].id, 0, "cancelled", reason)
-        index += 1
-
-
-def leave_stage(d: Deciding, reason: str) -> None:
-    """Every step that waits ends (1.2 a); one whose action is on its way is closed by its report (1.7)."""
-    stage = d.stage_plan()
-    rules = stage.rules if stage is not None else ()
-    for step in d.steps:
-        if stage is None:
-            d.end_step(str(step.rule), step.no, "cancelled", reason)
-            continue
-        rule, is_sending = rules[step.rule], step.state == STATE_SENDING
-        if not is_sending:
-            if step.state == RUNNING:
-                end_own_steps(d, step.no, reason)
-            d.did.append(StepEnded(rule.id, step.no, "cancelled", reason))
-        elif step.outbox and isinstance(rule.action, ChannelPlan):  # what becomes of it is told (1.2)
-            d.effects.append(WithdrawAction(rule.action.lane, step.outbox))
-        if rule.chained and (rule.wait_delivery or step.state not in ON_ITS_WAY):
-            cancel_rest(d, stage, rule.index + 1, reason)
-    d.steps = d.item.steps = []
-
-
-def stop_automation(d: Deciding, reason: str, by: int = 0) -> None:
-    """End all that waits and start nothing more until somebody resumes (9.1, 9.3)."""
-    leave_stage(d, f"stopped by {reason}")
-    cancel_all(d, f"stopped by {reason}")
-    d.set_more(hold="stopped", hold_by=reason)
-    d.did.append(Held("stopped", reason, by))

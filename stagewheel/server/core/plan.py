@@ -47,6 +47,7 @@ class RulePlan(Struct, frozen=True):
     withdraw: bool = False  # `on_leave: withdraw`: what no sender has taken goes with the entry (1.2)
     again_on_change: bool = False  # acts again when its date field changes (3.7)
     runs: bool = False  # its action is a workflow; follows from `action`
+    plain: Callable[[Any, "RulePlan"], bool] | None = None  # begins it without the walk (plain.py)
 
     def __post_init__(self) -> None:
         force_setattr(self, "runs", isinstance(self.action, RunWorkflowPlan | StepsPlan))

@@ -21,7 +21,7 @@ NOT_YET = Raw(b"")
 
 def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     """Put the action into its channel's outbox, unless it lacks what it needs."""
-    scope, item = d.scope, d.item
+    scope = d.scope
     lacks = action.lacks(scope)
     if lacks:
         return Acted(FAILED, lacks)
@@ -41,30 +41,46 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
         roots = {**roots, **left_out}
     if action.people is not None:
         roots["employees"] = [msgspec.to_builtins(scope.employees[i]) for i in action.people(scope)]
-    number = d.facts.outbox_next + d.dispatched
-    row = OutboxRow(
-        item.key,
-        item.entry,
-        asked.step,
-        asked.rule,
-        action.index,
-        item.version if not scope.version else scope.version,
-        d.now_ms,
-        asked.step,
-        0,
-        d.now_ms + action.expires_ms,
-        NOT_YET,
-        roots,
-        number,
-        once=not action.unknown_retries,
-    )
-    if action.hours:
-        wrong = put_out(d, action, row, asked.seen)
-        if wrong:
-            return Acted(FAILED, wrong)
-    else:
-        d.effects.append(DispatchAction(action.lane, number, row))
-        d.did.append(Dispatched(asked.rule, asked.step, action.lane, number, asked.seen))
+    if not action.hours:
+        dispatch(d, action, asked.rule, asked.step, asked.seen, roots)
+        return ACTED_SENDING
+    row = _row(d, action, asked.rule, asked.step, roots)
+    wrong = put_out(d, action, row, asked.seen)
+    if wrong:
+        return Acted(FAILED, wrong)
     d.dispatched += 1
     d.open_rows.append(row)
     return ACTED_SENDING
+
+
+def dispatch(
+    d: Deciding, action: ChannelPlan, rule: str, step: int, seen: list[Any], roots: dict[str, Any]
+) -> int:
+    """Into the outbox, whatever the hour; the number of the row."""
+    row = _row(d, action, rule, step, roots)
+    d.effects.append(DispatchAction(action.lane, row.number, row))
+    d.did.append(Dispatched(rule, step, action.lane, row.number, seen))
+    d.dispatched += 1
+    d.open_rows.append(row)
+    return row.number
+
+
+def _row(d: Deciding, action: ChannelPlan, rule: str, step: int, roots: dict[str, Any]) -> OutboxRow:
+    item, now_ms = d.item, d.now_ms
+    return OutboxRow(
+        item.key,
+        item.entry,
+        step,
+        rule,
+        action.index,
+        d.scope.version or item.version,
+        now_ms,
+        step,
+        0,
+        now_ms + action.expires_ms,
+        NOT_YET,
+        roots,
+        d.facts.outbox_next + d.dispatched,
+        0,
+        not action.unknown_retries,
+    )

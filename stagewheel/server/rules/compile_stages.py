@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from stagewheel.server.core.events import RESPONSIBLE_CHANGED
+from stagewheel.server.core.plain import plain_way
 from stagewheel.server.core.plan import RulePlan, StagePlan, TriggerPlan
 from stagewheel.server.core.plan_actions import ActionPlan, ChannelPlan, StepsPlan
 from stagewheel.server.rules.action_table import compile_action
@@ -97,7 +98,7 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
         return None
     if doc.on_leave == "withdraw" and not isinstance(action, ChannelPlan):
         work.log.mistake(place / "on_leave", "only an action that leaves through a channel can be withdrawn")
-    return RulePlan(
+    plan = RulePlan(
         id=doc.id,
         index=index,
         action=action,
@@ -116,6 +117,7 @@ def _rule(doc: RuleDoc, index: int, chained: bool, where: Where) -> RulePlan | N
         withdraw=doc.on_leave == "withdraw",
         again_on_change=doc.again_on_change,
     )
+    return msgspec.structs.replace(plan, plain=plain_way(plan))
 
 
 def _action(doc: RuleDoc, where: Where) -> ActionPlan | None:
