@@ -9,6 +9,7 @@ from stagewheel.cli.simulate import history_of_store
 from stagewheel.errors import CallerError, StoreVersion
 from stagewheel.protocol.messages import (
     Address,
+    AliasItem,
     AnyCommand,
     ChangeStage,
     Check,
@@ -89,6 +90,7 @@ def test_every_kind_of_command_is_found_again(tmp_path: Path) -> None:
         HoldItem("t:1", 7, at_ms=at + 7, mode="stop"),
         HoldItem("t:1", at_ms=at + 8, mode="resume", restart=True),
         StartWorkflow("t:1", at_ms=at + 9, workflow="care"),
+        AliasItem("t:2", 8, at_ms=at + 10, alias="crm-2"),
         DeleteItem("t:2", at_ms=at + 10),
         RaiseEvent("t:1", at_ms=at + 11, type="chat_message", code="shop", payload=HEARD.payload()),
         SendChat("t:1", 7, at_ms=at + 12, text="We come", files=["plan"], provider="shop"),

@@ -128,7 +128,7 @@ STAGE = """\
   action: {do: send_email, subject: x, body: no.txt.j2}  #! there is no template 'no.txt.j2'
 - id: m
   when: {any: [{size: {gt: 1}}, {nam: {is: x}}]}  #! unknown field 'nam' of deal; did you mean 'name'?
-  action: {do: delete_item, erase: true}  #! 'erase' is not supported yet
+  action: {do: delete_item, erase: perhaps}  #! expected true or false
 - id: n
   again_on_change: true  #! it needs a date field ('of' or 'at' in 'run')
   action: {do: send_email, subject: x, body: y, from: me}  #! expected 'auto' or an e-mail address

@@ -22,8 +22,8 @@ from stagewheel.protocol.messages import (
     ChangeStage,
     Client,
     CreateItem,
-    DeleteItem,
     Employee,
+    EraseClient,
     HoldItem,
     PutClient,
     PutEmployee,
@@ -33,6 +33,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.actors.reference import Reference
+from stagewheel.server.backtest.live_erasing import alias_item, delete_item
 from stagewheel.server.backtest.live_tasks import brought, put_task, update_task
 from stagewheel.server.core.chat import INVITED, Said
 from stagewheel.server.core.plan import TriggerPlan, Version
@@ -281,7 +282,9 @@ MADE: Final[Mapping[str, Callable[[Commands, j.Record], AnyCommand | None]]] = M
         "UpdateItem": Commands._update,
         "ChangeStage": Commands._move,
         "RaiseEvent": Commands._event,
-        "DeleteItem": lambda commands, record: DeleteItem(record.item),
+        "DeleteItem": lambda commands, record: delete_item(record),
+        "AliasItem": lambda commands, record: alias_item(record),
+        "EraseClient": lambda commands, record: EraseClient(record.item),
         "StartWorkflow": Commands._start,
         "HoldItem": Commands._hold,
         "PutClient": Commands._client,
