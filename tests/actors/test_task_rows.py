@@ -6,7 +6,9 @@ import pytest
 
 from stagewheel.protocol.messages import (
     AnyCommand,
+    Applied,
     DeleteItem,
+    Failed,
     PutTask,
     Query,
     Refused,
@@ -100,3 +102,21 @@ def test_a_filter_that_makes_no_sense_is_refused() -> None:
     play = Play(deals("- {id: new}\n"))
     assert isinstance(answer(play.drive.engine, Query(0, TasksQuery(TaskFilter(status="done")))), Refused)
     assert isinstance(answer(play.drive.engine, Query(0, TasksQuery(limit=0))), Refused)
+
+
+def test_a_responsible_whom_no_key_can_hold_is_refused_and_the_shard_goes_on() -> None:
+    """R6: also where he is the item's."""
+    play = Play(deals("- {id: new}"))
+    play.create(responsible=-5)
+    play.create("deal:2")
+    assert isinstance(play.submit(PutTask("deal:2", name="Call", ref="a")), Applied)
+    for wrong in (
+        PutTask("deal:1", name="Call"),
+        PutTask("deal:2", name="Call", responsible=-5),
+        PutTask("deal:2", name="Call", responsible=2**63),
+        UpdateTask("deal:2", ref="a", responsible=-5),
+    ):
+        refused = play.submit(wrong)
+        assert isinstance(refused, Failed), wrong
+        assert refused.message.startswith("responsible: the number of an employee")
+    assert [task.responsible for task in stored(play)] == [7]

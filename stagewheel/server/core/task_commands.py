@@ -22,6 +22,7 @@ from stagewheel.server.core.task_actions import refuse_sizes
 from stagewheel.server.core.task_row import NEW, OVERDUE, STATUSES, Task, encode_task
 
 UNKNOWN: Final = Failed("unknown_task", "the item has no such task; look with `stagewheel tasks --item KEY`")
+EMPLOYEE_MAX: Final = 2**63 - 1
 PLAIN: Final = (
     *("status", "name", "description", "deadline_ms", "participants", "observers"),
     *("workgroup", "time_tracking", "tags", "result"),
@@ -147,6 +148,8 @@ def _refuse(task: Task, before: str = "") -> Failed | None:
         return Failed("bad_value", f"status {task.status!r}: use {', '.join(STATUSES[:-1])}")
     if task.status == OVERDUE and before != OVERDUE:
         return Failed("bad_value", "status 'overdue' is set by the task's deadline; change deadline_ms")
+    if not 0 <= task.responsible <= EMPLOYEE_MAX:  # a part of keys
+        return Failed("bad_value", f"responsible: the number of an employee, not {task.responsible}")
     if not 0 <= task.deadline_ms <= MOMENT_MS_MAX or not 0 <= task.created_ms <= MOMENT_MS_MAX:
         return Failed("bad_value", "a moment of a task: milliseconds since 1970, and one that a calendar has")
     if not 0 <= task.spent_ms <= MOMENT_MS_MAX:
