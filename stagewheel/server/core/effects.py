@@ -222,11 +222,14 @@ class WithdrawAll(Struct, array_like=True, gc=False):
 
 
 class BindChat(Struct, array_like=True, gc=False):
-    """Messages of this chat go to the item, before all items that it was bound to before."""
+    """Messages of this chat go to the item, before all items that it was bound to before; `behind`: when all
+    of those are closed.
+    """
 
     item: str
     channel: str
     chat: str
+    behind: bool = False
 
 
 class UnbindChat(Struct, array_like=True, gc=False):
