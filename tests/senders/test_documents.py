@@ -229,7 +229,7 @@ async def test_what_a_template_can_not_have_is_refused_and_the_next_document_is_
         '<img src="https://shop.example/a.png">': "is no stored file",
     }
     kept = Kept()
-    channel = DocumentSettings(render_s=5).open("store")
+    channel = DocumentSettings(render_s=60).open("store")
     delivery = Delivery("0" * 32, 1, "deal:1", "offer", 0, files=kept)
     try:
         for body, reason in bodies.items():
