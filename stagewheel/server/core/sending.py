@@ -81,6 +81,5 @@ def _row(d: Deciding, action: ChannelPlan, rule: str, step: int, roots: dict[str
         NOT_YET,
         roots,
         d.facts.outbox_next + d.dispatched,
-        0,
-        not action.unknown_retries,
+        once=not action.unknown_retries,
     )
