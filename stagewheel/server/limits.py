@@ -133,6 +133,7 @@ WEBHOOK_BYTES_MAX: Final = 16 * MIB  # to which the configuration may set them
 WEBHOOK_REDIRECTS_MAX: Final = 5
 WEBHOOK_JSON_BYTES_MAX: Final = 16 * KIB  # of an answer, that `previous` keeps
 WEBHOOK_JSON_DEPTH_MAX: Final = 16
+DETAIL_BYTES_MAX: Final = 64 * KIB  # of what a delivery came to, that `previous` keeps
 AD_BATCH_WAIT_S_MAX: Final = 60  # that an action waits for others of its list
 WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept
 REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, which the journal keeps

@@ -53,6 +53,8 @@ def answering(status: int, body: bytes = b"") -> bytes:
         (503, b"", Retry),
         (404, b"", RefusedForGood),
         (200, b"[1]", RefusedForGood),
+        (200, b'{"results": {"score": %d}}' % 2**70, RefusedForGood),
+        (200, b'{"results": {"deep": %s1%s}}' % (b"[" * 30, b"]" * 30), RefusedForGood),
         (200, b'{"results": "%s"}' % (b"x" * 70_000), RefusedForGood),
     ],
 )

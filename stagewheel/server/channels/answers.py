@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from stagewheel.server.limits import WEBHOOK_JSON_BYTES_MAX, WEBHOOK_JSON_DEPTH_MAX
+from stagewheel.server.limits import DETAIL_BYTES_MAX, WEBHOOK_JSON_BYTES_MAX, WEBHOOK_JSON_DEPTH_MAX
 
+UNKEPT: Final = "they are too large or too deep, or have numbers beyond 64 bits"
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -22,15 +23,15 @@ def bounded_json(body: bytes) -> Any:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    return value if storable(value) else None
+    return value if storable(value, WEBHOOK_JSON_BYTES_MAX) else None
 
 
-def storable(value: Any) -> bool:
+def storable(value: Any, bytes_max: int = DETAIL_BYTES_MAX) -> bool:
     """Can it be kept?"""
     if _depth_over(value, WEBHOOK_JSON_DEPTH_MAX):
         return False
     try:
-        return len(_encode(value)) <= WEBHOOK_JSON_BYTES_MAX
+        return len(_encode(value)) <= bytes_max
     except (OverflowError, UnicodeError, TypeError, msgspec.MsgspecError):
         return False
 

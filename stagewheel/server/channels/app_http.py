@@ -19,6 +19,7 @@ import trio
 from msgspec import Struct
 
 from stagewheel.errors import CallerError
+from stagewheel.server.channels.answers import UNKEPT, storable
 from stagewheel.server.channels.app import AppSettings
 from stagewheel.server.channels.app_told import Told
 from stagewheel.server.channels.base import (
@@ -110,6 +111,8 @@ class AppHttpChannel(HttpChannel):
             return RefusedForGood(f"{host} answered what is no result: {error}"[:REASON_LENGTH_MAX])
         if told.refused is not None:
             return RefusedForGood(told.refused[:REASON_LENGTH_MAX] or "refused by the handler")
+        if not storable(told.results):
+            return RefusedForGood(f"{host} answered results that can't be kept: {UNKEPT}")
         return Delivered(told.results)
 
 

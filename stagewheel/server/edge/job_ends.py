@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stagewheel.protocol.messages import CompleteDelivery
+from stagewheel.server.channels.answers import UNKEPT, storable
 from stagewheel.server.channels.app_told import Told
 from stagewheel.server.edge.answers import Refusal, outcome, told
 from stagewheel.server.edge.body import read_body
@@ -32,6 +33,8 @@ class JobEnds:
             said = msgspec.json.decode(raw or b"{}", type=Told)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Refusal(422, "bad_result", f"expected {{results: …}} or {{refused: …}}: {error}") from None
+        if not storable(said.results):
+            raise Refusal(422, "bad_result", f"the results can't be kept: {UNKEPT}")
         command = CompleteDelivery(job.item, number=job.number, detail=said.results)
         if said.refused is not None:
             command.outcome, command.reason = "refused", said.refused or "refused by the handler"

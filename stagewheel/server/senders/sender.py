@@ -18,6 +18,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import trio
@@ -36,6 +37,7 @@ from stagewheel.protocol.messages import (
     VersionSource,
     Welcome,
 )
+from stagewheel.server.channels.answers import storable
 from stagewheel.server.channels.base import (
     Accepted,
     Delivered,
@@ -284,9 +286,9 @@ class SenderProcess:
         report = Report(channel, number, "delivered")
         match outcome:
             case Delivered(detail):
-                report.detail = detail
+                report.detail = _kept(detail)
             case Accepted(wait_ms, detail):
-                report.outcome, report.delay_ms, report.detail = "accepted", wait_ms, detail
+                report.outcome, report.delay_ms, report.detail = "accepted", wait_ms, _kept(detail)
             case RefusedForGood(reason):
                 report.outcome, report.reason = "refused", reason
             case Retry(reason, after_ms):
@@ -306,6 +308,11 @@ class SenderProcess:
         of_pool = self._lanes.get(channel) or self._lanes[channel_of(channel)]
         base_ms = int(of_pool[1].retry_base_s * 1000)
         return backoff.draw(attempt, random.random(), base_ms)
+
+
+def _kept(detail: dict[str, Any]) -> dict[str, Any]:
+    """What a delivery came to, as far as it can be stored: it is made of what somebody else's server said."""
+    return {name: value for name, value in detail.items() if storable(value)} if detail else detail
 
 
 def _now_ms() -> int:
