@@ -84,6 +84,18 @@ def test_s7_6_a_file_that_another_item_names_stays(tmp_path: Path) -> None:
     assert shard.count(Table.BLOBS) == 0
 
 
+def test_s7_6_a_document_that_is_finished_too_late_goes_as_well(tmp_path: Path) -> None:
+    shard = shard_in(tmp_path)
+    peer = everything(shard)
+    peer.submit(DeleteItem("deal:1", erase=True))
+    shard.settle()
+    store_file(peer, "documents/deal:1/1-9.pdf", b"Dear Annalisa")
+    store_file(peer, "documents/deal:10/1-9.pdf", b"Dear Bo")
+    shard.sender_says("delivered")
+    assert [one.file for one in shard.rows(FilesQuery())] == ["documents/deal:10/1-9.pdf"]
+    assert shard.found() == []
+
+
 def test_s7_6_chats_and_messages_that_were_put_aside_go_with_their_item(tmp_path: Path) -> None:
     shard = shard_in(tmp_path)
     peer = Peer(shard, b"crm")

@@ -28,6 +28,7 @@ from stagewheel.server.actors.erasing_rows import (
     clear_results,
     drop_activity,
     drop_chat,
+    drop_made,
     drop_poison,
     drop_task,
     drop_unused_files,
@@ -278,6 +279,7 @@ def _senders(turn: "Turn", one: Erasure) -> None:
     """Senders have to report first."""
     one.sent = [pair for pair in one.sent if still_sent(turn, *pair)]
     if not one.sent:
+        one.rows += drop_made(turn, one)
         one.doing = DONE
 
 

@@ -25,16 +25,18 @@ from stagewheel.server.core.effects import (
     encode_outbox_row,
 )
 from stagewheel.server.core.inbox import ActionWithdrawn
-from stagewheel.server.core.item import Item
+from stagewheel.server.core.item import Item, Tombstone
 from stagewheel.server.core.pending import decode_pending, encode_pending
 from stagewheel.server.core.suppressing import CHANNELS
-from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.keys import prefix_end, read_u64, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.erasing import Erasure
     from stagewheel.server.actors.turn import Turn
 
+DOCUMENTS: Final = "documents"  # what the ids of documents and QR codes begin with
+MADE_MAX: Final = 1_000
 NOTHING: Final = msgspec.Raw(msgspec.msgpack.encode(None))
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
@@ -138,6 +140,16 @@ def keep_sent(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
 def drop_unused_files(turn: "Turn", one: "Erasure") -> int:
     """The files that are left; one that an active ruleset names stays."""
     return sum(turn.engine.files.drop_unnamed(turn, file) for file in one.files)
+
+
+def drop_made(turn: "Turn", one: "Erasure") -> int:
+    """Documents that were finished when the item was gone already; a new life of the key keeps its own."""
+    turn.load({one.item.encode()})
+    if not isinstance(turn.items[one.item.encode()], Tombstone):
+        return 0
+    prefix = f"\0{DOCUMENTS}/{one.item}/".encode()
+    rows = turn.transaction.range(Table.FILES, prefix, prefix_end(prefix), MADE_MAX)
+    return sum(turn.engine.files.drop_unnamed(turn, key[1:].decode()) for key, _ in rows)
 
 
 def clear_answers(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
