@@ -39,6 +39,16 @@ REPORTED = {
     "postponed": "breaker open",
 }
 
+POOLS = {
+    "processes": "processes",
+    "size": "size",
+    "busy": "busy",
+    "waiting": "waiting",
+    "connections": "connections",
+    "connections_opened": "opened",
+    "breaker_opened": "breaker opened",
+}
+
 
 @click.command()
 @server_options
@@ -72,10 +82,32 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
         ]
         heads = list(REPORTED.values())
         out.print(table(["channel", *heads], rows, right=",".join(heads)))
+    pools = statistics["told"]["pools"]
+    if pools:
+        out.print()
+        rows = [
+            [lane, *(_count(pool[name]) for name in POOLS), _breaker(pool["breaker"])]
+            for lane, pool in sorted(pools.items())
+        ]
+        heads = list(POOLS.values())
+        out.print(table(["pool", *heads, "breaker"], rows, right=",".join(heads)))
+    for process, counts in statistics["told"]["processes"].items():
+        out.print()
+        out.print(
+            table([process, "count"], [[n, _count(c)] for n, c in sorted(counts.items())], right="count")
+        )
     out.print()
     commits = max(1, statistics["store"]["commit_count"])
     commit_ms = statistics["store"]["commit_us_total"] / commits / 1000
     out.print(f"a commit takes {commit_ms:.2f} ms on average; the latest timer was {_late(tally)} late")
+
+
+def _breaker(states: dict[str, int]) -> str:
+    """`closed`, or how many processes have it in which state."""
+    found = [(state, count) for state, count in states.items() if count]
+    if len(found) == 1:
+        return found[0][0]
+    return ", ".join(f"{state} in {count}" for state, count in found)
 
 
 def _late(tally: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ class Kind(IntEnum):
     REGISTERED = 23
     ACTION_JOBS = 24
     STORE_FILE = 17
+    POOLS = 25
 
 
 Message = (
@@ -63,6 +64,7 @@ Message = (
     | m.Registered
     | m.ActionJobs
     | m.StoreFile
+    | m.Pools
 )
 
 TYPE_OF_KIND: Final[Mapping[Kind, type[Message]]] = {
@@ -86,6 +88,7 @@ TYPE_OF_KIND: Final[Mapping[Kind, type[Message]]] = {
     Kind.REGISTERED: m.Registered,
     Kind.ACTION_JOBS: m.ActionJobs,
     Kind.STORE_FILE: m.StoreFile,
+    Kind.POOLS: m.Pools,
 }
 KIND_OF_TYPE: Final[Mapping[type[Any], Kind]] = {
     **{type_: kind for kind, type_ in TYPE_OF_KIND.items()},

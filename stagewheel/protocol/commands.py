@@ -20,6 +20,7 @@ from stagewheel.protocol.files import (
 )
 from stagewheel.protocol.suppressions import Suppress as Suppress, Unsuppress as Unsuppress
 from stagewheel.protocol.tasks import PutTask as PutTask, UpdateTask as UpdateTask
+from stagewheel.protocol.told import TellCounts as TellCounts
 from stagewheel.protocol.trying import TryRule as TryRule
 
 # ---------------------------------------------------------------- shared shapes
@@ -307,6 +308,7 @@ AnyCommand = (
     | SettlePoison
     | ReplyStream
     | Suppress
+    | TellCounts
     | Unsuppress
     | CompleteDelivery
     | RegisterAction

@@ -73,6 +73,7 @@ from stagewheel.protocol.commands import (
     StartWorkflow as StartWorkflow,
     StopEnrolment as StopEnrolment,
     Suppress as Suppress,
+    TellCounts as TellCounts,
     Unsuppress as Unsuppress,
     UpdateItem as UpdateItem,
 )
@@ -293,6 +294,27 @@ class Pull(Struct, array_like=True):
 
     channel: str
     credit: int
+
+
+class PoolState(Struct, array_like=True, gc=False, frozen=True):
+    """A pool of a sender process as it is now; `connections` are open, `…_opened` counts since its start.
+    `breaker`: closed | open | half-open.
+    """
+
+    lane: str
+    size: int
+    busy: int
+    waiting: int
+    connections: int
+    connections_opened: int
+    breaker: str
+    breaker_opened: int
+
+
+class Pools(Struct, array_like=True):
+    """A sender process tells what all of its pools are doing."""
+
+    pools: list[PoolState]
 
 
 class Job(Struct, array_like=True, gc=False):

@@ -183,6 +183,8 @@ EDGE_TEXT_CHARS_MAX: Final = 2_000  # of a page, an address, a header that becom
 EDGE_ROUTES_MAX: Final = 1_000  # hooks, and forms
 EDGE_SIGNED_CHARS_MAX: Final = 4_000  # of a signed value: a link within a link, base64
 EDGE_RATE_PER_MINUTE_MAX: Final = 1_000_000
+POOLS_TOLD_MAX: Final = 10_000  # pools of all sender processes whose state is shown
+COUNTS_TOLD_MAX: Final = 64  # numbers that a process tells of itself, and processes that tell any
 EDGE_ANSWER_CHARS_MAX: Final = 1_600  # of what is said to a caller, or answered to a text message
 
 # ---- stored files ----

@@ -103,6 +103,7 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "erase_item": m.DeleteItem("lead:1", by=7, erase=True),
     "erase_client": m.EraseClient("contact:17", by=7),
     "alias_item": m.AliasItem("lead:1", alias="crm-17"),
+    "tell_counts": m.TellCounts("", process="inbound", counts={"events": 3}),
     "suppress": m.Suppress(
         "lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"
     ),
@@ -277,6 +278,7 @@ MESSAGES: Final[Mapping[str, Message]] = {
     "unsubscribe": m.Unsubscribe(5),
     "journal": m.Journal(5, 42, [(42, Raw(encode_record(RECORD)))]),
     "pull": m.Pull("email", 32),
+    "pools": m.Pools([m.PoolState("sms/main", 16, 3, 0, 4, 9, "half-open", 2)]),
     "jobs": m.Jobs([m.Job("email", 17, JOB_ROW)]),
     "reports": m.Reports(
         1, [m.Report("email", 17, "retry", "451 later", 60_000, {"message_id": "<17@example.com>"})]

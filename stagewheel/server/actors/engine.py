@@ -38,6 +38,7 @@ from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
 from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.actors.poison import PoisonRow, end_step
+from stagewheel.server.actors.pools import Told
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
@@ -127,6 +128,7 @@ class Engine:
         self.background = Background(self.reference)
         self.files = Files()
         self.tally = Tally()
+        self.told = Told()
         self.special = SPECIAL
         self.timers = NearWindow()
         self.any_suppressed = False  # is there any suppressed address (8.8)?

@@ -3,6 +3,7 @@
 import platform
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +244,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "python": platform.python_version(),
             "python_threads": threading.active_count(),
             "tally": engine.tally.snapshot(),
+            "told": engine.told.snapshot(time.monotonic()),
             "timers": msgspec.to_builtins(engine.timers.statistics()),
             "timers_stored": reads.count(Table.TIMERS),
             "items_stored": reads.count(Table.ITEMS),

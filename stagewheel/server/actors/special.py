@@ -32,6 +32,7 @@ from stagewheel.protocol.messages import (
     SettlePoison,
     StopEnrolment,
     Suppress,
+    TellCounts,
     Unsuppress,
 )
 from stagewheel.server.actors.chats import receive_chat
@@ -137,6 +138,13 @@ def _advance_clock(turn: "Turn", command: AdvanceClock, owed: "Owed") -> Result:
     return Failed("not_replay", "this server's clock follows real time; start it with --clock replay")
 
 
+def _tell_counts(turn: "Turn", command: TellCounts, owed: "Owed") -> Result:
+    """For statistics: nothing of it is stored."""
+    if turn.engine.told.counts(command.process, command.counts):
+        return Applied()
+    return Failed("bad_value", "a process tells its name and a few numbers")
+
+
 SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     PutEmployee: _put_employee,
     PutRuleset: put_ruleset,
@@ -157,4 +165,5 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     RegisterAction: register_action,
     DropAction: drop_action,
     ReceiveChat: receive_chat,
+    TellCounts: _tell_counts,
 }

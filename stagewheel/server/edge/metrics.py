@@ -47,6 +47,15 @@ GAUGES: Final = {
     "stagewheel_python_threads": ("python_threads", "Python threads of the shard; always 1"),
 }
 
+POOLS: Final = {
+    "size": "Deliveries that may be under way at once",
+    "busy": "Deliveries under way",
+    "waiting": "Jobs in sender processes that are not begun",
+    "connections": "Connections of a pool that are open",
+    "connections_opened": "Connections that were opened",
+    "breaker_opened": "How often a circuit breaker opened",
+}
+
 
 class Metrics:
     """The edge's own numbers."""
@@ -126,6 +135,29 @@ def _families(statistics: dict[str, Any]) -> Iterator[Metric]:
         for key, value in sorted(found.items()) if isinstance(found, dict) else ():
             family.add_metric([str(key)], value)
         yield family
+    yield from _told(_at(statistics, "told"))
+
+
+def _told(told: Any) -> Iterator[Metric]:
+    """What sender processes and the listener of mail told the shard."""
+    pools, processes = _at(told, "pools") or {}, _at(told, "processes") or {}
+    for name, what in POOLS.items():
+        kind = CounterMetricFamily if name.endswith("opened") else GaugeMetricFamily
+        family = kind(f"stagewheel_pool_{name}", what, labels=["channel"])
+        for lane, pool in sorted(pools.items()):
+            family.add_metric([lane], pool[name])
+        yield family
+    breakers = GaugeMetricFamily(
+        "stagewheel_pool_breaker", "Sender processes with the breaker so", labels=["channel", "state"]
+    )
+    for lane, pool in sorted(pools.items()):
+        for state, count in pool["breaker"].items():
+            breakers.add_metric([lane, state], count)
+    yield breakers
+    inbound = CounterMetricFamily("stagewheel_inbound_mails", "What mails that came in were", labels=["what"])
+    for what, count in sorted((processes.get("inbound") or {}).items()):
+        inbound.add_metric([what], count)
+    yield inbound
 
 
 def _number(statistics: dict[str, Any], path: str) -> float | None:

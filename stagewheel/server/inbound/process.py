@@ -17,16 +17,18 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from stagewheel.errors import OperatorError
+from stagewheel.protocol.messages import TellCounts
 from stagewheel.server.inbound.config import InboundConfig, Secrets, check, listen_address
 from stagewheel.server.inbound.desk import Desk
 from stagewheel.server.inbound.listener import Listener
-from stagewheel.server.inbound.shard import Gate, Shard
+from stagewheel.server.inbound.shard import Away, Gate, Shard, Unfit
 from stagewheel.server.lifeline import LIFELINE_FD
 
 log = logging.getLogger("stagewheel.inbound")
 GRACE_S: Final = 5.0
 BACKLOG: Final = 128
 
+TELL_S = 5.0
 OpenShard = Callable[[], AbstractAsyncContextManager[Shard]]
 
 
@@ -59,6 +61,7 @@ async def _live(
         host, port = listening.getsockname()[:2]
         ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         watching = asyncio.ensure_future(gate.watch())
+        telling = asyncio.ensure_future(tell_counts(gate, desk))
         ending = asyncio.ensure_future(_wait_end(lifeline_fd))
         await asyncio.wait([watching, ending], return_when=asyncio.FIRST_COMPLETED)
         listener.ending = True
@@ -71,9 +74,24 @@ async def _live(
                 conversation.transport.close()
         log.info("%s", dict(desk.counts))
         ending.cancel()
+        telling.cancel()
         if watching.done():
             raise watching.result()
         watching.cancel()
+
+
+async def tell_counts(gate: Gate, desk: Desk, every_s: float = TELL_S) -> None:
+    """The shard shows what this process has done; what it could not be told, it is told the next time."""
+    told: dict[str, int] = {}
+    while True:
+        counts = dict(desk.counts)
+        if counts != told:
+            try:
+                await gate.submit([TellCounts("", process="inbound", counts=counts)])
+                told = counts
+            except (Away, Unfit):
+                log.debug("the counts were not told")
+        await asyncio.sleep(every_s)
 
 
 async def _wait_end(lifeline_fd: int) -> None:

@@ -21,6 +21,7 @@ from stagewheel.protocol.messages import (
     Hello,
     Job,
     Jobs,
+    Pools,
     Pull,
     Query,
     Refused,
@@ -148,6 +149,8 @@ class Router:
             self._subscription(route, message)
         elif isinstance(message, Pull | Reports | Register):
             self._sender(inbound, route, message)
+        elif isinstance(message, Pools):
+            self._pools(route, message)
         elif isinstance(message, StoreFile):
             self._store_file(inbound, route, message)
         else:
@@ -164,6 +167,7 @@ class Router:
             before = self.senders.get(hello.producer)
             if before is not None:
                 self.engine.handout.lose(before)
+                self.engine.told.gone(hello.producer)
             self.senders[hello.producer] = route
         inbound.hellos.append((route, hello))
 
@@ -201,6 +205,13 @@ class Router:
         else:
             inbound.reports += message.reports
             self._taken.append((route, ReportsTaken(message.id)))
+
+    def _pools(self, route: bytes, message: Pools) -> None:
+        session = self.engine.sessions.get(route, self.engine.now_ms())
+        if session is None or self.senders.get(session.producer) != route:
+            self._refuse(route, Refused("hello_first", "say Hello as a sender first"))
+        else:
+            self.engine.told.pools(session.producer, message.pools, time.monotonic())
 
     def _store_file(self, inbound: Inbound, route: bytes, message: StoreFile) -> None:
         session = self.engine.sessions.get(route, self.engine.now_ms())

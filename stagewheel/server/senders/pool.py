@@ -24,6 +24,7 @@ from typing import Any
 import trio
 from msgspec import Struct
 
+from stagewheel.protocol.messages import PoolState
 from stagewheel.server.channels.base import (
     Channel,
     Delivery,
@@ -239,6 +240,19 @@ class Pool:
     def busy(self) -> int:
         """Jobs under way."""
         return self._busy
+
+    def told(self) -> PoolState:
+        """What it is doing, for the shard."""
+        return PoolState(
+            self.name,
+            self._settings.pool_size,
+            self._busy,
+            len(self._waiting),
+            self._busy + len(self._idle),
+            self._counts["opened"],
+            breaker.state(self._breaker, _now_ms()),
+            self._counts["breaker_opened"],
+        )
 
     def statistics(self) -> Statistics:
         """What it has done."""

@@ -28,6 +28,8 @@ from stagewheel.protocol.codec import Message
 from stagewheel.protocol.messages import (
     Job,
     Jobs,
+    Pools,
+    PoolState,
     Query,
     Refused,
     Reply,
@@ -66,6 +68,8 @@ from stagewheel.server.senders.versions import Compile, Versions
 
 JOBS_BETWEEN_YIELDS = 32
 CLOSING_S = 10.0
+TELL_MS = 1_000
+TELL_ANYWAY_MS = 10_000  # well within what makes it stale (`actors/pools.py`)
 REPORTING_S = 3.0
 
 _log = logging.getLogger(__name__)
@@ -106,6 +110,8 @@ class SenderProcess:
             shard_address, name, self, next(iter(self._lanes)), SENDER_FRAME_BYTES_MAX, silence_s
         )
         self._files = Files(self._link.nudge)
+        self._pools_told: list[PoolState] = []
+        self._tell_ms = self._told_ms = 0  # when they are looked at next, when they were told last
         self._wall = False  # whether the shard's clock is this machine's
         self._closing = False
         self._all_taken = trio.Event()
@@ -140,6 +146,7 @@ class SenderProcess:
     async def welcomed(self, welcome: Welcome) -> None:
         """Repeat the reports, then ask for jobs."""
         self._wall = welcome.clock == "system"
+        self._pools_told, self._tell_ms = [], _now_ms() + TELL_MS
         for message in self._ledger.begin_session(_now_ms()):
             self._link.send(message)
         self._files.session_began()
@@ -160,6 +167,16 @@ class SenderProcess:
             self._link.send(Query(number, SourceQuery(number)))
         for asked in self._files.due(now_ms):
             self._link.send(asked)
+        if now_ms >= self._tell_ms:
+            self._tell_pools(now_ms)
+
+    def _tell_pools(self, now_ms: int) -> None:
+        """What the pools are doing, where it is news, and now and then that we are still here."""
+        self._tell_ms = now_ms + TELL_MS
+        pools = [one.told() for one in self._pools.values()]
+        news = pools != self._pools_told or now_ms >= self._told_ms + TELL_ANYWAY_MS
+        if news and self._link.send(Pools(pools)):
+            self._pools_told, self._told_ms = pools, now_ms
 
     async def received(self, message: Message) -> None:
         """Jobs, the commit of reports, texts of versions."""
