@@ -101,6 +101,9 @@ def expire(turn: "Turn", value: bytes) -> None:
     number, lane = read_u64(value), value[8:].decode()
     moved = turn.transaction.get(Table.MOVED, u64(number))
     present = read_u64(moved) if moved is not None else number
+    row = turn.transaction.get(*place(lane, present))
+    if row is None or decode_outbox_row(row).expires_ms >= turn.now_ms:
+        return  # it is over, put aside, or has got more time
     if not turn.engine.handout.has_taken(lane, present):
         take_reports(turn, [Report(lane, present, "refused", "expired: nobody took it")])
 

@@ -18,6 +18,7 @@ from stagewheel.server.core.acting import FAILED
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import (
     DispatchAction,
+    ExpireDelivery,
     LookAtParked,
     OutboxRow,
     ParkDelivery,
@@ -67,6 +68,8 @@ def put_aside(d: Deciding, report: DeliveryReported, plan: ChannelPlan) -> tuple
     expires_ms = row.expires_ms
     if expires_ms == row.opens_ms + plan.expires_ms:  # it has not been let go yet
         expires_ms = held.due_ms + plan.expires_ms
+        if plan.channel == "app":  # which ends also where nobody takes it
+            d.effects.append(ExpireDelivery(expires_ms + 1, plan.lane, row.number))
     if held.due_ms > expires_ms:
         return FAILED, expired("its hours open too late")
     closes_ms = hours.closes_ms(d, plan.hours, held.due_ms, row.version)

@@ -21,7 +21,7 @@ from stagewheel.server.rules.merge import Merged
 from stagewheel.server.rules.mistakes import Log, Place, listed, nearest
 from stagewheel.server.rules.names import Kind
 from stagewheel.server.rules.reader import read
-from stagewheel.server.rules.waits import duration_of, length_ms
+from stagewheel.server.rules.waits import duration_of, hours_of, length_ms
 from stagewheel.server.rules.where import Where
 
 EXPIRES: Final = "3d"  # where the rule does not say (8.7)
@@ -116,7 +116,7 @@ def app(doc: AppDoc, where: Where) -> ActionPlan:
             where.work.log.mistake(
                 where.place / "parameters" / name, f"'{doc.action}' has no parameter '{name}'{hint}"
             )
-    document = AppDocument(doc.action)
+    document, work = AppDocument(doc.action), where.work
     length = EXPIRES if doc.expires is None else doc.expires
     return AppPlan(
         index=0,
@@ -127,6 +127,9 @@ def app(doc: AppDoc, where: Where) -> ActionPlan:
         expires_ms=length_ms(duration_of(length, where.place / "expires", where.work.log)),
         unknown_retries=doc.on_unknown == "retry",
         provider=doc.action,
+        hours=work.hours_of_rule
+        if doc.hours is None
+        else hours_of(doc.hours, where.place, work.times.get(where.pipeline), work.log),
         parameters=tuple(_parameter(one, doc, where) for one in spec.parameters),
         results=tuple(ResultType(one.name, READS[one.type], one.required) for one in spec.results),
     )

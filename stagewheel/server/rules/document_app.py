@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from stagewheel.server.rules.document import Doc, Id, Name
+from stagewheel.server.rules.document import Doc, Hours, Id, Name
 
 ValueType = Literal["text", "number", "boolean", "date", "datetime", "money", "list", "employee"]
 
@@ -50,4 +50,5 @@ class AppDoc(Doc):
     action: str
     parameters: dict[Name, Any] = {}
     expires: str | None = None
+    hours: Hours | None = None
     on_unknown: Literal["retry", "fail"] = "retry"
