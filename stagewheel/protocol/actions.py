@@ -5,6 +5,7 @@ role `worker`, then `Register`; `Pull` and `Reports` are those of sender process
 in place of a channel. A job that is not answered is given again, always with the same `key`.
 """
 
+import re
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from stagewheel.protocol.base import Command
 
 VALUE_TYPES = ("text", "number", "boolean", "date", "datetime", "money", "list", "employee")
 HANDLERS = ("worker", "http")
+ACTION_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")  # it names a lane, too (`server/actors/outboxes.py`)
+ACTION_NAME_IS = "1 to 100 letters of a to z, digits, '_', '-' and '.'"
 
 
 class ValueSpec(Struct, array_like=True, gc=False, frozen=True):

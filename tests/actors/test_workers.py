@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pytest
+
 from stagewheel.protocol.journal import DeliveryTried, StepEnded
 from stagewheel.protocol.messages import (
     ActionJob,
     ActionSpec,
     CreateItem,
+    Failed,
     Hello,
+    PutRuleset,
     Register,
     RegisterAction,
     Registered,
@@ -203,3 +207,34 @@ def test_a_job_of_a_handler_waits_until_a_sender_asks_for_its_channel() -> None:
     handout.pull(b"sender", "app", 10)
     [(route, [job])] = shard.hand_out()
     assert (route, job.channel, job.handler) == (b"sender", LANE, spec)
+
+
+@pytest.mark.parametrize("name", ["crm.score", "s" * 100, "2nd-Score_"])
+def test_an_action_of_any_name_that_it_may_have_is_done(name: str) -> None:
+    """H8: a report on it is one on a lane."""
+    action = f"{{do: app, action: {name}}}"
+    shard = Shard(
+        deals(f"- id: new\n  rules: [{{id: ask, action: {action}}}]", f"actions: {{{name}: {{}}}}\n")
+    )
+    shard.admin.submit(
+        RegisterAction("", action=ActionSpec(name)),
+        CreateItem("d:1", pipeline="deals", stage="new", title="Roof"),
+    )
+    shard.engine.handout.workers_apart = False
+    shard.engine.handout.pull(b"worker", f"app/{name}", 1)
+    [(_, [job])] = shard.hand_out()
+    shard.report(Report(job.channel, job.number, "delivered"))
+    assert ends(shard) == [("done", "")]
+
+
+@pytest.mark.parametrize("name", ["", "caf\u00e9", "a b", "a/b", "s" * 101])
+def test_a_name_that_no_lane_can_have_is_refused(name: str) -> None:
+    """H8: by the shard, and by check."""
+    [refused] = Shard("").admin.submit(RegisterAction("", action=ActionSpec(name)))
+    assert isinstance(refused, Failed)
+    rule = f"- id: new\n  rules: [{{id: ask, action: {{do: app, action: '{name}'}}}}]"
+    [invalid] = Shard("").admin.submit(
+        PutRuleset("", files={"rules.yaml": deals(rule, f"actions: {{'{name}': {{}}}}\n")})
+    )
+    assert isinstance(invalid, Failed)
+    assert "is no name of an action: 1 to 100 letters" in invalid.message

@@ -26,7 +26,7 @@ OUTBOX_TABLES: Final = {
 }
 NAMED: Final = Table.OUTBOX_PROVIDERS
 TABLES: Final = (*OUTBOX_TABLES.values(), NAMED)
-LANE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(/[A-Za-z0-9_-]{1,64})?")
+LANE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(/[A-Za-z0-9_.-]{1,100})?")  # of a provider, or an action's
 _END = b"\xff" * 8  # no number is as high
 
 

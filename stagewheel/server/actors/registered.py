@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.actions import HANDLERS, VALUE_TYPES
+from stagewheel.protocol.actions import ACTION_NAME, ACTION_NAME_IS, HANDLERS, VALUE_TYPES
 from stagewheel.protocol.messages import (
     ActionSpec,
     ActionsQuery,
@@ -71,8 +71,8 @@ def hand_out_by(engine: "Engine") -> None:
 def wrong_with(spec: ActionSpec) -> str:
     """Why an action can't be registered, or ""."""
     name = spec.name
-    if not 0 < len(name) <= NAME_CHARS_MAX or not all(c.isalnum() or c in "_-." for c in name):
-        return f"{name!r} is no name of an action: letters, digits, '_', '-' and '.'"
+    if not ACTION_NAME.fullmatch(name):
+        return f"{name[:NAME_CHARS_MAX]!r} is no name of an action: {ACTION_NAME_IS}"
     if spec.handler not in HANDLERS:
         return f"{name}: handler is one of {', '.join(HANDLERS)}"
     if (spec.handler == "http") != spec.url.startswith(("http://", "https://")):

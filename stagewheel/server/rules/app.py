@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from stagewheel.protocol.actions import ACTION_NAME, ACTION_NAME_IS
 from stagewheel.protocol.messages import ActionSpec, ValueSpec
 from stagewheel.server.core.plan_actions import ActionPlan, Value
 from stagewheel.server.core.plan_app import AppPlan, Parameter, ResultType
@@ -64,6 +65,8 @@ def specs_of(docs: Mapping[str, ActionDoc], log: Log) -> dict[str, ActionSpec]:
 
 def _spec(name: str, doc: ActionDoc, log: Log) -> ActionSpec:
     place = doc.place_
+    if not ACTION_NAME.fullmatch(name):
+        log.mistake(place, f"{name!r} is no name of an action: {ACTION_NAME_IS}")
     if len(doc.parameters) > ACTION_VALUES_MAX or len(doc.results) > ACTION_VALUES_MAX:
         log.mistake(place, f"an action has at most {ACTION_VALUES_MAX} parameters, and as many results")
     if doc.handler == "http" and not doc.url.startswith(("http://", "https://")):
