@@ -9,6 +9,7 @@ from stagewheel.protocol.messages import (
     ActionJob,
     ActionSpec,
     CreateItem,
+    DeadLettersQuery,
     Failed,
     Hello,
     PutRuleset,
@@ -16,13 +17,14 @@ from stagewheel.protocol.messages import (
     RegisterAction,
     Registered,
     Report,
+    RetryDeadLetter,
     ValueSpec,
 )
 from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.workers import LOST
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import MINUTE_MS, PLENTY, Shard, read
-from tests.core.play import DAY_MS, deals
+from tests.core.play import DAY_MS, HOUR_MS, deals
 
 LANE = "app/score"
 
@@ -238,3 +240,21 @@ def test_a_name_that_no_lane_can_have_is_refused(name: str) -> None:
     )
     assert isinstance(invalid, Failed)
     assert "is no name of an action: 1 to 100 letters" in invalid.message
+
+
+def test_s8_7_a_job_that_is_retried_outside_of_its_hours_expires_after_they_opened() -> None:
+    """H8: nobody takes it."""
+    action = "{do: app, action: score, parameters: {size: 1}, expires: 2h}"
+    head = "actions: {score: {parameters: {size: number}}}\n"
+    week = 'calendar: {week: {mon-fri: ["09:00-18:00"]}}\n'
+    shard = Shard(deals(f"- id: new\n  rules: [{{id: ask, action: {action}, hours: company}}]", head + week))
+    shard.admin.submit(CreateItem("d:1", pipeline="deals", stage="new", title="Roof"))
+    shard.wait(2 * HOUR_MS + 1)
+    assert ends(shard) == [("failed", "expired: nobody took it")]
+    shard.wait(10 * HOUR_MS)  # 21:00
+    [letter] = shard.rows(DeadLettersQuery())
+    shard.admin.submit(RetryDeadLetter("", number=letter.number))
+    shard.wait(13 * HOUR_MS)  # Tuesday, 10:00
+    assert len(ends(shard)) == 1, "its time counts from nine o'clock"
+    shard.wait(HOUR_MS)
+    assert ends(shard)[1:] == [("failed", "expired: nobody took it")]

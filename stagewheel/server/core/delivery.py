@@ -148,14 +148,14 @@ def retried(d: Deciding, message: DeadLetterRetried) -> None:
     expires_ms = d.now_ms + plan.expires_ms
     row = msgspec.structs.replace(old, step=step, attempt=0, expires_ms=expires_ms, number=number)
     d.effects.append(RemoveDeadLetter(message.number))
-    if plan.channel == APP:
-        d.effects.append(ExpireDelivery(expires_ms + 1, plan.lane, number))
     d.did.append(DeliveryTried(old.rule, step, 0, "dead letter retried", d.now_ms))
     wrong = put_out(d, plan, row)
     if wrong:
         d.effects.append(KeepDeadLetter(message.number, DeadLetter(plan.lane, row, wrong, d.now_ms)))
         d.did.append(DeadLettered(old.rule, step, message.number, wrong))
         d.end_step(old.rule, step, FAILED, wrong)
+    elif plan.channel == APP:
+        d.effects.append(ExpireDelivery(row.expires_ms + 1, plan.lane, number))
 
 
 def _plan(d: Deciding, row: OutboxRow) -> ChannelPlan:
