@@ -301,7 +301,8 @@ async def test_a_shard_that_was_started_again_at_its_address_is_found_again(tmp_
             await again.welcome()
             await again.credit()
             again.hand(job(2, outbox_row("lead:2")))
-            await again.take_reports(1)
+            while 2 not in again.reports:  # the first one's may be repeated before it
+                await again.take_reports(len(again.reports) + 1)
     assert len(spooled(tmp_path)) == 2
 
 
