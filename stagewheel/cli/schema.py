@@ -29,7 +29,7 @@ def scenario_schema() -> Schema:
     documents: list[Any] = [ScenarioDoc, *(written.doc for written in WORDS.values())]
     made, definitions = msgspec.json.schema_components(documents, ref_template=REF)
     words: Schema = dict(zip(WORDS, made[1:], strict=True))
-    for word in ("delete", "pause", "stop", "resume"):
+    for word in ("delete", "erase_client", "pause", "stop", "resume"):
         words[word] = {"anyOf": [words[word], {"type": "string"}]}
     properties = {**words, **{word: {} for word in OTHER_WORDS}}
     step = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
