@@ -56,8 +56,8 @@ class Counting(Changing):
         if way is None or way.__name__ == "counted":
             return way
 
-        def counted(d: Deciding, rule: RulePlan) -> bool:
-            went = way(d, rule)
+        def counted(d: Deciding) -> bool:
+            went = way(d)
             self.taken[way.__name__] = self.taken.get(way.__name__, 0) + went
             return went
 

@@ -118,7 +118,7 @@ def decide(
     if isinstance(item, Item):
         d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
-        if isinstance(result, Failed):
+        if type(result) is Failed:
             return Decision(None, None, result, [], None)
         if d.moves or d.causes:
             settle(d)
@@ -147,12 +147,13 @@ def decide(
 
 def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     """Set what a command carries; refuse the whole command where one value does not fit."""
-    version = d.facts.active.get(d.item.pipeline) or d.facts.versions[d.item.version]
-    wrong = refuse_values(version, version.pipelines.get(d.item.pipeline), values)
+    pipeline, plan = d.item.pipeline, d.plan
+    version = d.facts.active.get(pipeline) or d.facts.versions[d.item.version]
+    wrong = refuse_values(version, version.pipelines.get(pipeline), values)
     if wrong:
         return Failed("bad_field", wrong)
     changed = d.set_values(values)
-    if changed and d.plan is not None and not d.plan.watched.isdisjoint(changed):
+    if changed and plan is not None and plan.watched and not plan.watched.isdisjoint(changed):
         rearm(d, changed)
         act_again(d, changed)
     elif d.item.more is not None and RESPONSIBLE in changed:
@@ -228,8 +229,9 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
         begin_entry(d, version, plan, stage, by=m.by)
     elif not changed:
         d.did.append(NothingChanged())
-    end_list(d)
-    if changed:
+    if d.moves:
+        end_list(d)
+    if changed and (item.more is not None or item.pipeline != pipeline or plan.sees(changed)):
         _fields_seen(d, changed)
     return Applied(item.entry)
 

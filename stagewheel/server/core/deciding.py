@@ -183,10 +183,13 @@ class Deciding(Struct, gc=False):
 
     def set_values(self, values: dict[str, Any], rule: str = "") -> tuple[str, ...]:
         """Set fields and built-in values; None empties. Returns the names that really changed, journalled."""
-        old = self.item.fields
+        item = self.item
+        old = item.fields
         if self.open_rows:
             self.freeze_rows()
-        changed, before, fields = {}, {}, old.copy()
+        changed: dict[str, Any] = {}
+        before: dict[str, Any] = {}
+        fields = old.copy()
         for name, value in values.items():
             if name in BUILT_IN_WRITABLE:
                 if (earlier := self._built_in(name)) != value:
@@ -200,12 +203,15 @@ class Deciding(Struct, gc=False):
                     fields[name] = value
         if not changed:
             return ()
-        self.item.fields = self.scope.fields = fields
-        self.was = _net(self.was, before, changed) if self.was else before
-        if self.plan is not None and self.plan.keeps_was:
+        scope, plan = self.scope, self.plan
+        item.fields = scope.fields = fields
+        self.was = scope.was = _net(self.was, before, changed) if self.was else before
+        if plan is not None and plan.keeps_was:
             self._keep_was(before, changed)
-        self.look_back(self.since_entry)
-        self.did.append(FieldsChanged(_as_data(changed), rule))
+        if self.since_entry:
+            self.look_back(True)
+        data = _as_data(changed) if "client" in changed or "company" in changed else changed
+        self.did.append(FieldsChanged(data, rule))
         return tuple(changed)
 
     def _keep_was(self, before: dict[str, Any], changed: dict[str, Any]) -> None:
@@ -245,11 +251,12 @@ class Deciding(Struct, gc=False):
 
     def finish(self, result: Result, cause: str) -> Decision:
         """Encode the item, close the open rows, write the record. Nothing done means nothing to write."""
-        if not self.did and not self.effects:
+        did, effects = self.did, self.effects
+        if not did and not effects:
             return Decision(None, None, result, [], None)
         item, record = self.item, None
-        if self.did:
-            record = Record(item.key, self.prev, self.now_ms, item.pipeline, item.version, cause, self.did)
+        if did:
+            record = Record(item.key, self.prev, self.now_ms, item.pipeline, item.version, cause, did)
             item.head = self.facts.position
         item.updated_ms = self.now_ms
         row = encode_item(item)
@@ -257,7 +264,7 @@ class Deciding(Struct, gc=False):
             raw = Raw(row)
             for open_row in self.open_rows:
                 open_row.item = raw
-        return Decision(item, row, result, self.effects, record, self.entered, self.resumed)
+        return Decision(item, row, result, effects, record, self.entered, self.resumed)
 
 
 def begin(item: Item, facts: Facts, now_ms: int, lineage: Lineage | None) -> Deciding:
@@ -297,8 +304,6 @@ def _net(was: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> di
 
 def _as_data(values: dict[str, Any]) -> dict[str, Any]:
     """Values as the journal keeps them (a client becomes its array)."""
-    if "client" not in values and "company" not in values:
-        return values
     clients = {"client": values.get("client"), "company": values.get("company")}
     plain = {name: msgspec.to_builtins(one) for name, one in clients.items() if name in values}
     return {**values, **plain}

@@ -5,7 +5,7 @@ from stagewheel.server.core.acting import ACTED_DONE, WAITS, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import WithdrawAction
 from stagewheel.server.core.instances import end_own_steps
-from stagewheel.server.core.item import RUNNING, SENDING, WAITING, Step
+from stagewheel.server.core.item import RUNNING, SENDING, Step
 from stagewheel.server.core.plan import RulePlan, StagePlan
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.workflow import cancel_all
@@ -38,13 +38,16 @@ def cancel_rest(d: Deciding, stage: StagePlan, index: int, reason: str) -> None:
 
 def leave_stage(d: Deciding, reason: str) -> None:
     """Every step that waits ends (1.2 a); one whose action is on its way is closed by its report (1.7)."""
-    stage, did = d.stage_plan(), d.did
+    stage, did = d.plan.stages.get(d.item.stage) if d.plan is not None else None, d.did
     for step in d.steps:
-        rule = stage.rules[step.rule] if stage is not None else None
-        if rule is None or (step.state == WAITING and not rule.chained):
-            did.append(StepEnded(rule.id if rule else str(step.rule), step.no, "cancelled", reason))
-        elif stage is not None:
+        if stage is None:
+            did.append(StepEnded(str(step.rule), step.no, "cancelled", reason))
+            continue
+        rule = stage.rules[step.rule]
+        if rule.chained or step.outbox or step.state == RUNNING:
             _leave_step(d, stage, rule, step, reason)
+        elif step.state != SENDING:
+            did.append(StepEnded(rule.id, step.no, "cancelled", reason))
     d.steps = d.item.steps = []
 
 

@@ -75,23 +75,26 @@ def begin_entry(
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
     item, more = d.item, d.item.more
     automatic = automatic or d.caused
-    tripped = None
-    from_stage, from_pipeline, before = item.stage, item.pipeline, 0
+    tripped, before, moved = None, 0, ""
+    from_stage = item.stage
     if d.open_rows:
         d.freeze_rows()
     if d.steps:
         leave_stage(d, LEFT)
     if d.since_entry:
         d.look_back(False)
-    if more is not None and more.instances:
-        end_with_stage(d)
-    if more is not None and from_stage and d.more.activities:
-        complete_on_leave(d)
+    if more is not None:
+        if more.instances:
+            end_with_stage(d)
+        if from_stage and d.more.activities:
+            complete_on_leave(d)
     if more is not None or payload:
         _carry_on(d, dict(payload))
     if automatic:
         tripped = entry_begins(d)
-    item.pipeline, item.stage = plan.id, stage
+    if item.pipeline != plan.id:
+        item.pipeline = moved = plan.id
+    item.stage = stage
     item.entry += 1
     item.entered_ms = entered_ms or d.now_ms
     item.entered_at = d.facts.position
@@ -101,7 +104,6 @@ def begin_entry(
         d.renew_scope()
     d.scope.trigger = payload
     d.entered = True
-    moved = plan.id if plan.id != from_pipeline else ""
     d.did.append(Entered(from_stage, stage, item.entry, by, trigger, rule, moved, before))
     if tripped is not None:
         trip(d, tripped)
@@ -125,13 +127,14 @@ def trip(d: Deciding, tripped: Tripped) -> None:
 
 def start_rules(d: Deciding) -> None:
     """Start the chains of the present stage, in list order (2.7)."""
-    stage = d.stage_plan()
-    if stage is None or ((d.item.more is not None or d.facts.holds) and not begins(d)):
+    item, more, holds = d.item, d.item.more, d.facts.holds
+    stage = d.plan.stages.get(item.stage) if d.plan is not None else None
+    if stage is None or ((more is not None or holds) and not begins(d)):
         return
-    item, entered_ms = d.item, d.item.entered_ms
-    plainly = entered_ms == d.now_ms and not d.facts.holds and (item.more is None or not item.more.holds)
+    entered_ms = item.entered_ms
+    plainly = entered_ms == d.now_ms and not holds and (more is None or not more.holds)
     for rule in stage.heads:
-        if plainly and rule.plain is not None and rule.plain(d, rule):
+        if plainly and rule.plain is not None and rule.plain(d):
             continue
         acted = _begin(d, rule, entered_ms, None)
         if rule.chained and _goes_on(d, stage, rule, acted):

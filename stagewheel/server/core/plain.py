@@ -11,11 +11,14 @@ the rule is published.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import FAILED, SKIPPED
+from stagewheel.server.core.calendar import Duration
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import StartTimer
 from stagewheel.server.core.item import SENDING, WAITING, Step
@@ -24,7 +27,7 @@ from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import EMPTY, roots_of
 from stagewheel.server.core.sending import dispatch
 
-Way = Callable[[Deciding, RulePlan], bool]
+Way = Callable[[Deciding], bool]
 
 
 def plain_way(rule: RulePlan) -> Way | None:
@@ -33,53 +36,66 @@ def plain_way(rule: RulePlan) -> Way | None:
         return None
     wait, action = rule.wait, rule.action
     if wait is not None:
-        fixed = wait.duration is not None and wait.sign > 0 and not (wait.of or wait.date)
+        fixed = wait.sign > 0 and not (wait.of or wait.date)
         asks_first = rule.check_entry and rule.condition is not None
-        return wait_fixed if fixed and not asks_first and not rule.again_on_change else None
+        if wait.duration is None or not fixed or asks_first or rule.again_on_change:
+            return None
+        return _waiting(rule, wait.duration)
     if type(action) is ChannelPlan and action.cap is None and action.people is None and not action.hours:
-        return send_at_once
+        return _sending(rule, action)
     return None
 
 
-def wait_fixed(d: Deciding, rule: RulePlan) -> bool:
+def _waiting(rule: RulePlan, duration: Duration) -> Way:
     """`run: {after: …}`: a step, its timer, and the fact."""
-    item, wait = d.item, rule.wait
-    assert wait is not None, "by plain_way"
-    assert wait.duration is not None, "by plain_way"
-    try:
-        due_ms = calendar.add(d.now_ms, wait.duration, d.scope.zone)
-    except ValueError:
-        return False
-    if due_ms <= d.now_ms:
-        return False
-    item.step_no = number = item.step_no + 1
-    d.steps.append(Step(number, rule.index, WAITING, due_ms))
-    d.effects.append(StartTimer(due_ms, number))
-    d.did.append(StepWaits(rule.id, number, due_ms))
-    return True
+    index, id_ = rule.index, rule.id
+
+    @lru_cache(maxsize=16)  # all entries of a turn have one moment, and nearly all one zone
+    def due_of(now_ms: int, zone: ZoneInfo) -> int:
+        return calendar.add(now_ms, duration, zone)
+
+    def wait_fixed(d: Deciding) -> bool:
+        now_ms = d.now_ms
+        try:
+            due_ms = due_of(now_ms, d.scope.zone)
+        except ValueError:
+            return False
+        if due_ms <= now_ms:
+            return False
+        item = d.item
+        item.step_no = number = item.step_no + 1
+        d.steps.append(Step(number, index, WAITING, due_ms))
+        d.effects.append(StartTimer(due_ms, number))
+        d.did.append(StepWaits(id_, number, due_ms))
+        return True
+
+    return wait_fixed
 
 
-def send_at_once(d: Deciding, rule: RulePlan) -> bool:
+def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
     """A channel's action at once, if the condition holds and there is somebody to reach."""
-    action, scope = rule.action, d.scope
-    assert isinstance(action, ChannelPlan), "by plain_way"
-    if d.lineage is not None or d.facts.suppressed is not None:
-        return False
-    item = d.item
-    item.step_no = number = item.step_no + 1
-    scope.previous = EMPTY
-    seen: list[object] = []
-    if rule.condition is not None and not rule.condition.holds(scope, seen):
-        d.did.append(StepEnded(rule.id, number, SKIPPED, "condition", seen))
+    index, id_, condition, withdraw = rule.index, rule.id, rule.condition, rule.withdraw
+
+    def send_at_once(d: Deciding) -> bool:
+        if d.lineage is not None or d.facts.suppressed is not None:
+            return False
+        item, scope = d.item, d.scope
+        item.step_no = number = item.step_no + 1
+        scope.previous = EMPTY
+        seen: list[object] = []
+        if condition is not None and not condition.holds(scope, seen):
+            d.did.append(StepEnded(id_, number, SKIPPED, "condition", seen))
+            return True
+        try:
+            lacks = action.lacks(scope)
+        except RuleError as error:
+            lacks = str(error)
+        if lacks:
+            d.did.append(StepEnded(id_, number, FAILED, lacks, seen))
+            return True
+        roots = roots_of(scope, action.roots) if action.roots else {}
+        dispatched = dispatch(d, action, id_, number, seen, roots)
+        d.steps.append(Step(number, index, SENDING, d.now_ms, None, 0, dispatched if withdraw else 0))
         return True
-    try:
-        lacks = action.lacks(scope)
-    except RuleError as error:
-        lacks = str(error)
-    if lacks:
-        d.did.append(StepEnded(rule.id, number, FAILED, lacks, seen))
-        return True
-    roots = roots_of(scope, action.roots) if action.roots else {}
-    dispatched = dispatch(d, action, rule.id, number, seen, roots)
-    d.steps.append(Step(number, rule.index, SENDING, d.now_ms, None, 0, dispatched if rule.withdraw else 0))
-    return True
+
+    return send_at_once

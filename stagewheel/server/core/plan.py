@@ -47,7 +47,7 @@ class RulePlan(Struct, frozen=True):
     withdraw: bool = False  # `on_leave: withdraw`: what no sender has taken goes with the entry (1.2)
     again_on_change: bool = False  # acts again when its date field changes (3.7)
     runs: bool = False  # its action is a workflow; follows from `action`
-    plain: Callable[[Any, "RulePlan"], bool] | None = None  # begins it without the walk (plain.py)
+    plain: Callable[[Any], bool] | None = None  # begins it without the walk (plain.py)
 
     def __post_init__(self) -> None:
         force_setattr(self, "runs", isinstance(self.action, RunWorkflowPlan | StepsPlan))
@@ -121,6 +121,10 @@ class PipelinePlan(Struct, frozen=True):
         force_setattr(self, "watched", watched)
         force_setattr(self, "keeps_was", any(stage.keeps_was for stage in self.stages.values()))
 
+    def sees(self, changed: tuple[str, ...]) -> bool:
+        """May a trigger or a workflow start follow the change of these names?"""
+        return self.sees_changes or "responsible" in changed
+
 
 class FieldPlan(Struct, frozen=True):
     """A declared field. `accepts(value)` is "" or what is wrong; None (empty) is always accepted."""
@@ -139,6 +143,7 @@ class EntityPlan(Struct, frozen=True):
     fields: dict[str, FieldPlan]
     extra: bool
     defaults: dict[str, Any]
+    any_of: dict[str, type] = {}  # fields that take whatever is of this very type, without a check
 
 
 class SourcePlan(Struct, frozen=True):

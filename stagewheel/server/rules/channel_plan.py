@@ -6,7 +6,7 @@ from typing import Final
 
 from stagewheel.server.core.plan_actions import ChannelPlan, People
 from stagewheel.server.rules.ads_doc import AudienceDocument
-from stagewheel.server.rules.channels_doc import ChannelDocument
+from stagewheel.server.rules.channels_doc import ChannelDocument, EmailDocument
 from stagewheel.server.rules.chat_doc import ChatDocument, InviteDocument
 from stagewheel.server.rules.document import Hours
 from stagewheel.server.rules.files_doc import DocumentDocument, QrDocument
@@ -56,7 +56,7 @@ def channel_plan(
     return ChannelPlan(
         index=0,
         channel=channel,
-        lacks=document.lacks,
+        lacks=document.lacking() if isinstance(document, EmailDocument) else document.lacks,
         roots=carried(set(roots)),
         document=document,
         expires_ms=length_ms(duration_of(length, where.place / "expires", where.work.log)),

@@ -8,6 +8,7 @@ what is left is taken (7.8).
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -111,8 +112,9 @@ class Recipient(Struct, frozen=True):
         """Why there is nobody to write to, or ""."""
         client = scope.item.client
         if self.client and client is not None:
+            wanted = self.type
             for address in client.emails:  # the common case, without building a list
-                if address.address and self.type in (AUTO, address.type):
+                if address.address and (wanted == AUTO or wanted == address.type):
                     return ""
         if self.addresses(scope):
             return ""
@@ -148,6 +150,10 @@ class EmailDocument(Struct, frozen=True):
     def lacks(self, scope: Scope) -> str:
         """Why it can't be sent, or "". The channel's default sender is known to the sender process alone."""
         return self.to.lacks(scope) or self.attachments.lacks(scope)
+
+    def lacking(self) -> Callable[[Scope], str]:
+        """`lacks`, without a look at attachments that there are not."""
+        return self.lacks if self.attachments.parts else self.to.lacks
 
     def reached(self, scope: Scope) -> tuple[list[str], bool]:
         """Whom it reaches that can be suppressed (8.8)."""

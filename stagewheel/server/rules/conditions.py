@@ -226,7 +226,7 @@ class _Builder:
             return f"(v.__class__ is str and v.casefold() == {self.constant(expected.casefold())})"
         if kind.type == "boolean" and operator == "is":
             return f"(v is {expected is True})"
-        if kind.type == "number" and operator in SIGNS and isinstance(expected, int):
+        if kind.type in ("number", "money") and operator in SIGNS and isinstance(expected, int):
             wanted = self.constant(expected)
             return f"(v {SIGNS[operator]} {wanted} if v.__class__ is int else {general})"
         return general

@@ -23,6 +23,9 @@ EMPLOYEE_ENTITY: Final = "employee"
 KNOWN_ENTITIES: Final = ("lead", "deal", "quote", "invoice", *CLIENT_ENTITIES)
 UTC: Final = ZoneInfo("UTC")
 
+# Of these very types every value fits; text, dates and what else comes as text has to be looked at.
+ANY_OF: Final[Mapping[str, type]] = {"number": int, "money": int, "boolean": bool}
+
 Accepts = Callable[[Any], str]
 
 
@@ -41,7 +44,10 @@ def compile_entity(id_: str, doc: EntityDoc, place: Place, log: Log) -> EntityPl
             continue
         fields[name] = _field(name, field, at, log)
     defaults = {name: field.default for name, field in fields.items() if field.default is not None}
-    return EntityPlan(id=id_, fields=fields, extra=doc.extra, defaults=defaults)
+    any_of = {
+        n: ANY_OF[field.type] for n, field in fields.items() if field.type in ANY_OF and not field.multiple
+    }
+    return EntityPlan(id=id_, fields=fields, extra=doc.extra, defaults=defaults, any_of=any_of)
 
 
 def kinds_of(entity: EntityPlan | None) -> dict[str, Kind]:
