@@ -42,18 +42,6 @@ def create(
     given = {name: value for name, value in m.fields.items() if value is not None}
     # Built-in values may come among the fields, as in an update; they have their own places in the item.
     own = {name: given.pop(name, getattr(m, name, [])) for name in BUILT_IN_WRITABLE}
-    more = None
-    if own["observers"] or own["timezone"] or own["products"] or not m.automation or m.imported or m.repeat:
-        hold = "" if m.automation else "stopped"
-        repeat = {f"{version.ruleset}/{rule}": (times, last, 0) for rule, (times, last) in m.repeat.items()}
-        more = More(
-            own["observers"],
-            own["timezone"],
-            hold,
-            repeat=repeat,
-            products=own["products"],
-            imported=m.imported,
-        )
     born = Item(
         key=m.item,
         pipeline=plan.id,
@@ -72,7 +60,7 @@ def create(
         entered_at=0,
         created_ms=now_ms,
         updated_ms=now_ms,
-        more=more,
+        more=_rare(m, own, version.ruleset),
     )
     if m.company is not None or (m.client is not None and m.client.key):
         place_at_birth(born, m, facts)
@@ -101,6 +89,21 @@ def create(
     if d.deleted:
         return bury(d, Applied(d.item.entry), "CreateItem")
     return d.finish(Applied(d.item.entry), "CreateItem")
+
+
+def _rare(m: CreateItem, own: dict[str, Any], ruleset: str) -> More | None:
+    """The rare values of a new item; a common one has none."""
+    brought = own["observers"] or own["timezone"] or own["products"]
+    if not (brought or not m.automation or m.imported or m.repeat):
+        return None
+    return More(
+        own["observers"],
+        own["timezone"],
+        "" if m.automation else "stopped",
+        repeat={f"{ruleset}/{rule}": (times, last, 0) for rule, (times, last) in m.repeat.items()},
+        products=own["products"],
+        imported=m.imported,
+    )
 
 
 def _told(given: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
