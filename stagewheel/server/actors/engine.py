@@ -10,17 +10,15 @@ nothing.
 import time
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from stagewheel.clock import Clock, ReplayClock, VirtualClock
-from stagewheel.errors import StoreFull
+from stagewheel.errors import StorageError, StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS, encode as encode_frame
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     AnyCommand,
-    Failed,
     Hello,
     Refused,
     Register,
@@ -31,20 +29,19 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors import aliases, counters as counters_row, registered, taking
 from stagewheel.server.actors.background import Background
+from stagewheel.server.actors.careful import Care, Uncollected
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.files import Files, store_files
 from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.mailbox import Backlog
-from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
-from stagewheel.server.actors.poison import PoisonRow, end_step
+from stagewheel.server.actors.outboxes import outbox_rows
 from stagewheel.server.actors.pools import Told
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
 from stagewheel.server.actors.workers import Workers
-from stagewheel.server.core.inbox import ItemMessage
 from stagewheel.server.ingress.admission import (
     AdmissionLimits,
     Admit,
@@ -65,7 +62,7 @@ from stagewheel.server.limits import (
 )
 from stagewheel.server.stats import Tally
 from stagewheel.server.store.base import Reads, Store
-from stagewheel.server.store.keys import answer_key, u64
+from stagewheel.server.store.keys import answer_key
 from stagewheel.server.store.tables import Table
 from stagewheel.server.timers.near import NearWindow
 
@@ -186,10 +183,23 @@ class Engine:
     # ---------------------------------------------------------------- the turn
 
     def turn(self, inbound: Inbound) -> Outbound:
-        """Decide what came in, what is due and what waits, and commit it."""
+        """Decide what came in, is due and waits, and commit it; after a bug once more, with care."""
+        try:
+            return self._turn(inbound, None)
+        except StorageError:
+            raise
+        except Exception:
+            care = Care()
+        while True:
+            try:
+                return self._turn(inbound, care)
+            except Uncollected:
+                care.begin()  # its message is put aside now
+
+    def _turn(self, inbound: Inbound, care: Care | None) -> Outbound:
         started_ns = time.perf_counter_ns()
         transaction = self.store.begin()
-        turn = Turn(self, transaction, self.now_ms())
+        turn = Turn(self, transaction, self.now_ms(), care)
         try:
             left = self._run(turn, inbound)
             wrote = self._write(turn)
@@ -376,23 +386,3 @@ class Engine:
     def special_command(self, turn: Turn, command: AnyCommand, owed: Owed) -> Result:
         """Reference data, dead letters, the clock, and commands with a dedupe key."""
         return do_special(turn, command, owed)
-
-    def put_poison(self, turn: Turn, key: bytes, message: ItemMessage, error: Exception) -> Result:
-        """Put a message aside whose decision failed twice with a bug (9.2)."""
-        number = self.counters.letter
-        self.counters.letter += 1
-        self.tally.poison += 1
-        text = f"{type(error).__name__}: {error}"
-        row = PoisonRow(
-            key.decode(), text, turn.now_ms, type(message).__name__, msgspec.msgpack.encode(message)
-        )
-        turn.batch.put(Table.POISON, u64(number), msgspec.msgpack.encode(row))
-        end_step(turn, key, message, number)
-        return Failed("internal", f"deciding this failed with a bug; it is kept as poison {number}")
-
-
-def outbox_rows(reads: Reads) -> int:
-    """How many actions wait for senders, those on their way included, for another try or their hours, or for
-    their end.
-    """
-    return sum(reads.count(table) for table in (*OUTBOXES, Table.PARKED, Table.PENDING))

@@ -91,3 +91,10 @@ def waiting(reads: Reads) -> dict[str, int]:
 
 def _prefix(lane: str) -> bytes:
     return lane.encode() + b"\0"
+
+
+def outbox_rows(reads: Reads) -> int:
+    """How many actions wait for senders, those on their way included, for another try or their hours, or for
+    their end.
+    """
+    return sum(reads.count(table) for table in (*TABLES, Table.PARKED, Table.PENDING))

@@ -42,6 +42,19 @@ def content_of(row: PoisonRow) -> Any:
     return plain(_decode_message(row.message))
 
 
+def put_poison(turn: "Turn", key: bytes, message: ItemMessage, error: Exception) -> Result:
+    """Put a message aside whose decision failed with a bug, twice, or can't be written."""
+    engine = turn.engine
+    number = engine.counters.letter
+    engine.counters.letter += 1
+    engine.tally.poison += 1
+    text = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+    row = PoisonRow(key.decode(), text, turn.now_ms, type(message).__name__, msgspec.msgpack.encode(message))
+    turn.batch.put(Table.POISON, u64(number), msgspec.msgpack.encode(row))
+    end_step(turn, key, message, number)
+    return Failed("internal", f"deciding this failed with a bug; it is kept as poison {number}")
+
+
 def settle_poison(turn: "Turn", command: SettlePoison, owed: "Owed") -> Result:
     """Try a message once more, or forget it."""
     turn.flush()
@@ -62,13 +75,19 @@ def end_step(turn: "Turn", key: bytes, message: ItemMessage, number: int) -> Non
     """The step of a message that was put aside must end, or it would wait for ever (2.5)."""
     if not isinstance(message, TimerFired | DeliveryReported | CapAnswered):
         return
+    care = turn.care
     turn.load({key})
     for alone in (False, True):
         turn.facts.position, turn.facts.outbox_next = turn.counters.position, turn.counters.outbox
+        told = StepBroke(message, number, alone)
+        if care is not None and care.meet(turn, key, told) is not None:
+            continue
         try:
-            told = StepBroke(message, number, alone)
             decision = decide(turn.items[key], told, turn.facts, turn.now_ms)
         except Exception:  # another bug, in what comes behind the step
             continue
-        turn.collect(key, decision)
+        if care is not None:
+            care.collect(turn, key, decision)
+        else:
+            turn.collect(key, decision)
         return

@@ -51,10 +51,9 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.activity_queries import activities, calendar
 from stagewheel.server.actors.aliases import aliases_of, asked_for
 from stagewheel.server.actors.client_queries import client, links
-from stagewheel.server.actors.engine import outbox_rows
 from stagewheel.server.actors.erasure_queries import erasures
 from stagewheel.server.actors.files import file_part, files
-from stagewheel.server.actors.outboxes import waiting
+from stagewheel.server.actors.outboxes import outbox_rows, waiting
 from stagewheel.server.actors.poison import content_of, decode_poison
 from stagewheel.server.actors.record_queries import record_counts, records
 from stagewheel.server.actors.registered import views

@@ -3,7 +3,7 @@
 Laws: synchronous from its first read to its last write; nothing leaves before the commit (the engine sends
 `frames` afterwards); every message that was admitted is decided here or has a mailbox row; a decision that
 fails with a bug is tried once more, then put aside as poison, and harms nobody else (9.2). After an error the
-whole turn is thrown away, with its sheet.
+whole turn is thrown away, with its sheet; the next try writes with care (`careful.py`).
 """
 
 import time
@@ -27,10 +27,12 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.aliases import meant
 from stagewheel.server.actors.awaiting import EXPIRES, TIMED_OUT, timed_out
+from stagewheel.server.actors.careful import Care
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import expire, unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
+from stagewheel.server.actors.poison import put_poison
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.actors.tasks import load_tasks
 from stagewheel.server.core.birth import NO_ITEM
@@ -85,8 +87,11 @@ class Admitted(NamedTuple):
 class Turn:
     """The sheet of one turn."""
 
-    def __init__(self, engine: "Engine", transaction: Transaction, now_ms: int) -> None:
+    def __init__(
+        self, engine: "Engine", transaction: Transaction, now_ms: int, care: Care | None = None
+    ) -> None:
         self.engine = engine
+        self.care = care
         self.transaction = transaction
         self.counters = engine.counters
         self.facts = engine.reference.facts
@@ -176,7 +181,9 @@ class Turn:
 
     def decide(self, key: bytes, item: Row, message: ItemMessage, lineage: Lineage | None) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
-        facts, counters = self.facts, self.counters
+        facts, counters, care = self.facts, self.counters, self.care
+        if care is not None and (wrong := care.meet(self, key, message)) is not None:
+            return put_poison(self, key, message, wrong)
         facts.position, facts.outbox_next = counters.position, counters.outbox
         of_client = type(item) is ClientRow or type(message) in NAMING
         if of_client:
@@ -189,11 +196,13 @@ class Turn:
             except Exception as error:
                 if of_client:
                     forget(self)
-                return self.engine.put_poison(self, key, message, error)
+                return put_poison(self, key, message, error)
         if of_client:
             forget(self)
         self.decided_count += 1
-        if decision.row is not None or decision.effects:
+        if care is not None:
+            care.collect(self, key, decision)
+        elif decision.row is not None or decision.effects:
             self.collect(key, decision)
         return decision.result
 
