@@ -149,9 +149,14 @@ def _set(d: Deciding, values: dict[str, Any]) -> tuple[str, ...] | Failed:
     """Set what a command carries; refuse the whole command where one value does not fit."""
     pipeline, plan = d.item.pipeline, d.plan
     version = d.facts.active.get(pipeline) or d.facts.versions[d.item.version]
-    wrong = refuse_values(version, version.pipelines.get(pipeline), values)
-    if wrong:
-        return Failed("bad_field", wrong)
+    ruled = version.pipelines.get(pipeline)
+    any_of = ruled.any_of if ruled is not None else {}
+    for name, value in values.items():
+        if any_of.get(name) is not type(value):
+            wrong = refuse_values(version, ruled, values)
+            if wrong:
+                return Failed("bad_field", wrong)
+            break
     changed = d.set_values(values)
     if changed and plan is not None and plan.watched and not plan.watched.isdisjoint(changed):
         rearm(d, changed)
@@ -231,7 +236,8 @@ def _change_stage(d: Deciding, m: ChangeStage) -> Result:
         d.did.append(NothingChanged())
     if d.moves:
         end_list(d)
-    if changed and (item.more is not None or item.pipeline != pipeline or plan.sees(changed)):
+    seen = plan.sees_changes or item.more is not None or item.pipeline != pipeline
+    if changed and (seen or "responsible" in changed):
         _fields_seen(d, changed)
     return Applied(item.entry)
 

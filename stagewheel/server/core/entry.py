@@ -73,7 +73,8 @@ def begin_entry(
     automatic: bool = False,
 ) -> None:
     """Begin a new entry: what waited ends, the rules of the new stage start (1.2)."""
-    item, more = d.item, d.item.more
+    item = d.item
+    more = item.more
     automatic = automatic or d.caused
     tripped, before, moved = None, 0, ""
     from_stage = item.stage

@@ -12,10 +12,7 @@ def refuse_values(version: Version | None, plan: PipelinePlan | None, values: di
     """ "" if every value may be set, else what is wrong with the first that may not."""
     entity = version.entities.get(plan.entity) if version is not None and plan is not None else None
     fields = entity.fields if entity is not None else {}
-    any_of = entity.any_of if entity is not None else {}
     for name, value in values.items():
-        if any_of.get(name) is value.__class__:
-            continue
         field = fields.get(name)
         if field is not None:
             wrong = field.accepts(value) if value is not None else ""

@@ -147,7 +147,7 @@ encode_item = msgspec.msgpack.Encoder().encode
 decode_item = msgspec.msgpack.Decoder(Item).decode
 encode_tombstone = msgspec.msgpack.Encoder().encode
 decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
-_TOMBSTONE_LEAD = encode_tombstone(Tombstone(0, 0, 0, 0))[0]  # an array of 7; an item is an array of 18
+ITEM_LEAD = 0xDC  # an array of more than 15, which neither a tombstone nor a client is
 
 
 Row = Item | Tombstone | ClientRow | None  # what a key of the items table stands for; None: nothing
@@ -155,8 +155,7 @@ Row = Item | Tombstone | ClientRow | None  # what a key of the items table stand
 
 def decode_row(row: bytes) -> Item | Tombstone | ClientRow:
     """Decode a row of the items table: an item, the tombstone of one, or a contact or company."""
-    if row[0] == CLIENT_LEAD:
-        return decode_client_row(row)
-    if row[0] == _TOMBSTONE_LEAD:
-        return decode_tombstone(row)
-    return decode_item(row)
+    lead = row[0]
+    if lead == ITEM_LEAD:
+        return decode_item(row)
+    return decode_client_row(row) if lead == CLIENT_LEAD else decode_tombstone(row)

@@ -12,10 +12,11 @@ the rule is published.
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from stagewheel.errors import RuleError
-from stagewheel.protocol.journal import StepEnded, StepWaits
+from stagewheel.protocol.journal import NOTHING_SEEN, StepEnded, StepWaits
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import FAILED, SKIPPED
 from stagewheel.server.core.calendar import Duration
@@ -27,6 +28,7 @@ from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import EMPTY, roots_of
 from stagewheel.server.core.sending import dispatch
 
+NO_ROOTS: Final[dict[str, object]] = {}  # shared, and never changed
 Way = Callable[[Deciding], bool]
 
 
@@ -66,7 +68,7 @@ def _waiting(rule: RulePlan, duration: Duration) -> Way:
         item.step_no = number = item.step_no + 1
         d.steps.append(Step(number, index, WAITING, due_ms))
         d.effects.append(StartTimer(due_ms, number))
-        d.did.append(StepWaits(id_, number, due_ms))
+        d.did.append(StepWaits(id_, number, due_ms, NOTHING_SEEN, NOTHING_SEEN))
         return True
 
     return wait_fixed
@@ -82,10 +84,12 @@ def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
         item, scope = d.item, d.scope
         item.step_no = number = item.step_no + 1
         scope.previous = EMPTY
-        seen: list[object] = []
-        if condition is not None and not condition.holds(scope, seen):
-            d.did.append(StepEnded(id_, number, SKIPPED, "condition", seen))
-            return True
+        seen = NOTHING_SEEN
+        if condition is not None:
+            seen = []
+            if not condition.holds(scope, seen):
+                d.did.append(StepEnded(id_, number, SKIPPED, "condition", seen))
+                return True
         try:
             lacks = action.lacks(scope)
         except RuleError as error:
@@ -93,7 +97,7 @@ def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
         if lacks:
             d.did.append(StepEnded(id_, number, FAILED, lacks, seen))
             return True
-        roots = roots_of(scope, action.roots) if action.roots else {}
+        roots = roots_of(scope, action.roots) if action.roots else NO_ROOTS
         dispatched = dispatch(d, action, id_, number, seen, roots)
         d.steps.append(Step(number, index, SENDING, d.now_ms, None, 0, dispatched if withdraw else 0))
         return True

@@ -113,6 +113,7 @@ class PipelinePlan(Struct, frozen=True):
     watched: frozenset[str] = frozenset()  # names whose change re-arms what waits; follows from the stages
     time: TimePlan = TimePlan()
     keeps_was: bool = False  # does any stage keep values as of the entry?
+    any_of: dict[str, type] = {}  # as of its entity; follows from the version
 
     def __post_init__(self) -> None:
         sees = bool(self.workflows_on_change) or "field_changed" in self.triggers
@@ -120,10 +121,6 @@ class PipelinePlan(Struct, frozen=True):
         watched = frozenset(name for stage in self.stages.values() for name in stage.field_rules)
         force_setattr(self, "watched", watched)
         force_setattr(self, "keeps_was", any(stage.keeps_was for stage in self.stages.values()))
-
-    def sees(self, changed: tuple[str, ...]) -> bool:
-        """May a trigger or a workflow start follow the change of these names?"""
-        return self.sees_changes or "responsible" in changed
 
 
 class FieldPlan(Struct, frozen=True):
@@ -182,6 +179,11 @@ class Version(Struct, frozen=True):
     steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow is called
     files: frozenset[str] = frozenset()  # ids of stored files that its actions name
     reply: ChannelPlan | None = None  # what an employee writes in a chat; behind all actions
+
+    def __post_init__(self) -> None:
+        for plan in self.pipelines.values():
+            entity = self.entities.get(plan.entity)
+            force_setattr(plan, "any_of", entity.any_of if entity is not None else {})
 
     def action(self, number: int) -> ActionPlan:
         """An action as an outbox row names it. Raises IndexError."""

@@ -57,12 +57,13 @@ def dispatch(
     d: Deciding, action: ChannelPlan, rule: str, step: int, seen: list[Any], roots: dict[str, Any]
 ) -> int:
     """Into the outbox, whatever the hour; the number of the row."""
-    row = _row(d, action, rule, step, roots)
-    d.effects.append(DispatchAction(action.lane, row.number, row))
-    d.did.append(Dispatched(rule, step, action.lane, row.number, seen))
+    row, lane = _row(d, action, rule, step, roots), action.lane
+    number = row.number
+    d.effects.append(DispatchAction(lane, number, row))
+    d.did.append(Dispatched(rule, step, lane, number, seen))
     d.dispatched += 1
     d.open_rows.append(row)
-    return row.number
+    return number
 
 
 def _row(d: Deciding, action: ChannelPlan, rule: str, step: int, roots: dict[str, Any]) -> OutboxRow:

@@ -25,6 +25,9 @@ _U16 = struct.Struct(">H")
 u64 = _U64.pack
 """u64(n) -> 8 bytes, ordered as the number."""
 
+u32 = _U32.pack
+"""u32(n) -> 4 bytes, ordered as the number."""
+
 _pack_u64 = _U64.pack
 _pack_u32 = _U32.pack
 _pack_u16 = _U16.pack
