@@ -96,7 +96,6 @@ class FileProgress(Struct, array_like=True, tag=11, gc=False, frozen=True):
     done: bool = False
 
 
-
 class ActivityPut(Struct, array_like=True, tag=13, gc=False, frozen=True):
     """Final: an activity of the item was planned under this number."""
 
@@ -104,6 +103,4 @@ class ActivityPut(Struct, array_like=True, tag=13, gc=False, frozen=True):
     activity: int
 
 
-Result = (
-    Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded | FileProgress | ActivityPut
-)
+Result = Applied | Accepted | Failed | Moved | NotMoved | Published | Forwarded | FileProgress | ActivityPut

@@ -97,9 +97,7 @@ SUBSCRIPTION_CREDIT_MAX: Final = 100_000
 
 INVITATION_KEPT_MS: Final = 90 * 24 * 3600 * 1000  # in which a link to a chat leads to its item
 INVITATIONS_TRIMMED_MAX: Final = 4  # old ones looked at with each new one
-CHAT_FILES_BYTES_MAX: Final = (
-    50 * 1024 * KIB
-)  # attachments of a message; Telegram takes no larger file
+CHAT_FILES_BYTES_MAX: Final = 50 * 1024 * KIB  # attachments of a message; Telegram takes no larger file
 CHAT_PARTS_MAX: Final = 10  # of a long message, each as long as a provider takes
 CHATS_UNDER_WAY_MAX: Final = 1_024  # messages of which a sender knows that a part is out
 

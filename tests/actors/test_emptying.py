@@ -43,7 +43,7 @@ def test_s7_6_no_text_of_any_fact_stays_unless_it_is_named() -> None:
 
 
 def test_s7_6_numbers_moments_and_what_rules_are_called_stay() -> None:
-    after = {type(did): did for did in emptied(RECORD).did}
+    after: dict[type, Any] = {type(did): did for did in emptied(RECORD).did}
     created = after[j.ItemCreated]
     assert (created.title, created.values, created.pipeline != "") == ("", {}, True)
     before = {type(did): did for did in RECORD.did}

@@ -1,7 +1,7 @@
 """Personal data goes from all that is stored, and stays away (semantics 7.6, A7). The store is a real one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -87,7 +87,7 @@ class Stored(Shard):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         super().__init__("")
-        self.store = LmdbStore.open(folder, 1 << 28)
+        self.store = cast(Any, LmdbStore.open(folder, 1 << 28))
         self.engine = Engine(self.store, self.clock, self.compile)
         self.records = []
         self.admin = Peer(self, b"admin")
@@ -98,7 +98,7 @@ class Stored(Shard):
     def kill(self) -> None:
         """End without a word, and start again on what was committed."""
         self.store.close()
-        self.store = LmdbStore.open(self.folder, 1 << 28)
+        self.store = cast(Any, LmdbStore.open(self.folder, 1 << 28))
         self.engine = Engine(self.store, self.clock, self.compile)
 
     def found(self) -> list[tuple[str, str]]:
@@ -120,10 +120,10 @@ class Stored(Shard):
         self.engine.handout.pull(b"sender", "email", count)
         return [job for _, jobs in self.hand_out() for job in jobs]
 
-    def sender_says(self, *outcome: str) -> None:
+    def sender_says(self, outcome: str, reason: str = "") -> None:
         """What became of the one action that a sender still has."""
         [(key, _)] = [row for table in OUTBOXES for row in self.stored()[table]]
-        self.report(Report("email", int.from_bytes(key, "big"), *outcome))
+        self.report(Report("email", int.from_bytes(key, "big"), outcome, reason))
         self.wait(MINUTE_MS)
 
     def timeline(self, key: str) -> list[Record]:
@@ -243,7 +243,7 @@ def test_s7_6_an_erasing_goes_on_where_a_kill_ended_it(shard: Stored) -> None:
     for number in range(200):
         peer.submit(UpdateItem("deal:1", fields={"note": f"{NOTE} {number}"}))
     peer.submit(DeleteItem("deal:1", erase=True))
-    left = []
+    left: list[int] = []
     while shard.told("deal:1", ErasureEnded) == [] and len(left) < 60:
         left.append(sum(table == "JOURNAL" for table, _ in shard.found()))
         shard.kill()

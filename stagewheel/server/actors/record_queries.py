@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.journal import ChatWritten, Did, HistoryAdded, Notified, StreamPosted
+from stagewheel.protocol.journal import ChatWritten, HistoryAdded, Notified, StreamPosted
 from stagewheel.protocol.messages import (
     RecordCounts,
     RecordCountsQuery,
@@ -168,5 +168,6 @@ def _of_item(reads: Reads, kind: str, where: RecordFilter, cursor: bytes) -> Loo
     yield u64(position) + u64(0) if position else END, 0, None
 
 
-def _number(fact: Did, kind: str) -> int:
-    return fact.number if isinstance(fact, FACTS[kind]) else 0  # type: ignore[union-attr]  # each of FACTS has one
+def _number(fact: Any, kind: str) -> int:
+    number: int = fact.number if type(fact) in FACTS[kind] else 0
+    return number

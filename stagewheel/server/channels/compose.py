@@ -1,8 +1,8 @@
 """From what an e-mail document rendered to a finished mail, for both ways of the e-mail channel: attachments
 fetched, bytes made, signed.
 
-Laws: what can never be sent is refused with its reason; what can't be sent now, because the shard does not give
-a file, is tried again. A large mail is put together in a thread, so that the others go on meanwhile.
+Laws: what can never be sent is refused with its reason; what can't be sent now, because the shard does not
+give a file, is tried again. A large mail is put together in a thread, so that the others go on meanwhile.
 """
 
 from typing import Any, Final

@@ -22,6 +22,7 @@ from stagewheel.server.core.item import Item, More, Tombstone
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX, REPEATS_MAX
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.linking import place_at_birth, tell_clients
+from stagewheel.server.core.plan import PipelinePlan, Version
 from stagewheel.server.core.settle import end_list, settle, start_workflows
 from stagewheel.server.core.task_commands import bring
 
@@ -42,26 +43,7 @@ def create(
     given = {name: value for name, value in m.fields.items() if value is not None}
     # Built-in values may come among the fields, as in an update; they have their own places in the item.
     own = {name: given.pop(name, getattr(m, name, [])) for name in BUILT_IN_WRITABLE}
-    born = Item(
-        key=m.item,
-        pipeline=plan.id,
-        stage="",
-        entry=item.entry if item is not None else 0,
-        entered_ms=now_ms,
-        version=version.number,
-        title=own["title"],
-        responsible=own["responsible"],
-        fields={**entity.defaults, **given},
-        client=own["client"],
-        source=own["source"],
-        steps=[],
-        step_no=item.step_no if item is not None else 0,
-        head=item.head if item is not None else 0,
-        entered_at=0,
-        created_ms=now_ms,
-        updated_ms=now_ms,
-        more=_rare(m, own, version.ruleset),
-    )
+    born = _born(item, m, version, plan, own, {**entity.defaults, **given}, now_ms)
     if m.company is not None or (m.client is not None and m.client.key):
         place_at_birth(born, m, facts)
     d = begin(born, facts, now_ms, lineage)
@@ -89,6 +71,38 @@ def create(
     if d.deleted:
         return bury(d, Applied(d.item.entry), "CreateItem")
     return d.finish(Applied(d.item.entry), "CreateItem")
+
+
+def _born(
+    item: Tombstone | None,
+    m: CreateItem,
+    version: Version,
+    plan: PipelinePlan,
+    own: dict[str, Any],
+    fields: dict[str, Any],
+    now_ms: int,
+) -> Item:
+    """The item before its first entry; one that was there before goes on counting (7.6)."""
+    return Item(
+        key=m.item,
+        pipeline=plan.id,
+        stage="",
+        entry=item.entry if item is not None else 0,
+        entered_ms=now_ms,
+        version=version.number,
+        title=own["title"],
+        responsible=own["responsible"],
+        fields=fields,
+        client=own["client"],
+        source=own["source"],
+        steps=[],
+        step_no=item.step_no if item is not None else 0,
+        head=item.head if item is not None else 0,
+        entered_at=0,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        more=_rare(m, own, version.ruleset),
+    )
 
 
 def _rare(m: CreateItem, own: dict[str, Any], ruleset: str) -> More | None:

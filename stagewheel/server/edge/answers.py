@@ -14,8 +14,12 @@ from stagewheel.protocol.messages import Accepted, Failed, Forwarded, Moved, Not
 
 RETRY_S: Final = 5
 _STATUS: Final = {
-    **{"unknown_item": 404, "unknown_delivery": 404, "delivery_over": 409, "deleted": 410},
-    **{"mailbox_full": 503, "internal": 500},
+    "unknown_item": 404,
+    "unknown_delivery": 404,
+    "delivery_over": 409,
+    "deleted": 410,
+    "mailbox_full": 503,
+    "internal": 500,
 }
 _encode = msgspec.json.Encoder().encode
 

@@ -13,7 +13,7 @@ its name makes that safe, also over restarts of the shard.
 import logging
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import trio
 
@@ -23,9 +23,6 @@ from stagewheel.protocol.files import FileChanged, FileDamaged, FileView
 from stagewheel.protocol.messages import AnyCommand, Result
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
 
 log = logging.getLogger("stagewheel.edge")
 BUSY_AGAIN_S: Final = 1
@@ -60,7 +57,7 @@ class _Bounded(BytesIO):
         super().__init__()
         self._bytes_max = bytes_max
 
-    def write(self, data: "Buffer") -> int:
+    def write(self, data: Any) -> int:
         """Raises _TooMuch."""
         if self.tell() + memoryview(data).nbytes > self._bytes_max:
             raise _TooMuch

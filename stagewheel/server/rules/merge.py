@@ -19,8 +19,8 @@ from stagewheel.server.rules.yaml import load
 
 GENERATED: Final = ".holidays.json"  # stored with a version and no document of it: `holiday_dates.py`
 ENDINGS: Final = (".yaml", ".yml", ".json", ".toml")
-# Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log, a server's
-# settings.
+# Documents of other kinds by the keys that only they have: a scenario, the mapping of an event log, settings
+# of a server.
 OTHER_KINDS: Final = (frozenset({"scenario"}), frozenset({"pipeline", "item"}), frozenset({"channels"}))
 
 
