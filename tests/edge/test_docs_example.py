@@ -16,14 +16,15 @@ PAGE = (REPOSITORY / "docs" / "edge.md").read_text(encoding="utf-8")
 
 
 def test_the_example_is_a_configuration_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [example] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    for name in re.findall(r'_env = "(\w+)"', example):
+    example, *additions = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    for name in re.findall(r'_env = "(\w+)"', PAGE):
         monkeypatch.setenv(name, "a secret of more than thirty-two bytes")
     path = tmp_path / "server.toml"
-    path.write_text(example)
-    edge = load(str(path), {}).edge
-    assert edge is not None
-    assert (list(edge.hooks), list(edge.forms)) == (["payments"], ["brief", "contact"])
+    for addition in ("", *additions):
+        path.write_text(example + addition)
+        edge = load(str(path), {}).edge
+        assert edge is not None
+        assert (list(edge.hooks), list(edge.forms)) == (["payments"], ["brief", "contact"])
 
 
 def test_another_program_signs_as_the_page_says() -> None:
