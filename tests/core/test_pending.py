@@ -217,3 +217,20 @@ def test_s8_2_what_leaves_at_most_once_and_was_taken_is_handed_to_nobody_again()
     assert ends(shard) == [("failed", "no answer within 1h")]
     [letter] = shard.rows(DeadLettersQuery())
     assert (letter.rule, letter.reason) == ("ring", "no answer within 1h")
+
+
+def test_s9_3_an_end_that_finds_a_report_waiting_at_a_paused_item_takes_its_place() -> None:
+    shard, _, number = handed_out(", on_unknown: retry")
+    shard.admin.submit(HoldItem("deal:1", mode="pause"))
+    shard.report(Report("call", number, "unknown", "the connection broke", delay_ms=MINUTE_MS))
+    ended = CompleteDelivery("deal:1", number=number, detail={"call": "CA1"})
+    assert shard.admin.submit(ended) == [Applied()]
+    [again] = shard.admin.submit(ended)
+    assert isinstance(again, Failed)
+    assert again.code == "delivery_over"
+    assert ends(shard) == []
+    shard.admin.submit(HoldItem("deal:1", mode="resume"))
+    shard.settle()
+    shard.wait(MINUTE_MS)
+    assert ends(shard) == [("done", "")]
+    assert (shard.count(Table.PARKED), shard.count(Table.OUTBOX_CALL)) == (0, 0), "nobody calls again"

@@ -2,23 +2,27 @@
 
 Laws: it counts once. A call-back can overtake the report of the sender that asked for it, or come after an
 attempt whose outcome was unknown: so the row is looked for in PENDING, among those that wait for another try,
-and in the outbox, and whatever comes after it finds nothing and is told so.
+in the outbox, and in the mailbox of an item that has not decided yet what its sender reported; whatever comes
+after it finds nothing and is told so.
 """
 
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from stagewheel.protocol.messages import Applied, CompleteDelivery, Failed, Report, Result
 from stagewheel.server.actors.awaiting import end
 from stagewheel.server.actors.deliveries import take_reports
+from stagewheel.server.actors.mailbox import LOAD_ROWS
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, named_lanes, place
 from stagewheel.server.core.effects import decode_outbox_row
+from stagewheel.server.core.inbox import DeliveryReported, decode_mailbox_row, encode_mailbox_row
 from stagewheel.server.core.limits import DETAIL_BYTES_MAX
 from stagewheel.server.core.pending import PendingRow, decode_pending
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.limits import REASON_LENGTH_MAX
-from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.keys import mailbox_prefix, prefix_end, read_u64, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ def complete_delivery(turn: "Turn", command: CompleteDelivery, owed: object) -> 
             return _other(command)
         take_reports(turn, [Report(lane, present, command.outcome, reason, 0, command.detail)])
         return Applied()
-    return OVER
+    return Applied() if _waits(turn, command) else OVER
 
 
 def _parked(turn: "Turn", number: bytes) -> PendingRow | None:
@@ -70,6 +74,31 @@ def _parked(turn: "Turn", number: bytes) -> PendingRow | None:
     plan = version.action(row.action)
     assert isinstance(plan, ChannelPlan), "only what goes to a channel is parked"
     return PendingRow(plan.lane, row.number, 0, 0, {}, row)
+
+
+def _waits(turn: "Turn", command: CompleteDelivery) -> bool:
+    """Does a report that is no end wait in the item's mailbox, because it is paused, say? The end takes its
+    place: an unknown outcome would be tried again.
+    """
+    key = command.item.encode()
+    if key not in turn.backlog:
+        return False
+    prefix = mailbox_prefix(key)
+    start, end = prefix, prefix_end(prefix)
+    while rows := turn.transaction.range(Table.MAILBOX, start, end, LOAD_ROWS):
+        for row_key, value in rows:
+            row = decode_mailbox_row(value)
+            report = row.message
+            if isinstance(report, DeliveryReported) and report.row.number == command.number:
+                if report.outcome in ENDS:
+                    return False
+                reason, detail = command.reason[:REASON_LENGTH_MAX], command.detail
+                told = replace(report, outcome=command.outcome, reason=reason, delay_ms=0, detail=detail)
+                turn.batch.put(Table.MAILBOX, row_key, encode_mailbox_row(replace(row, message=told)))
+                turn.flush()  # the backlog reads it from the store, maybe in this very turn
+                return True
+        start = rows[-1][0] + b"\x00"
+    return False
 
 
 def _other(command: CompleteDelivery) -> Result:
