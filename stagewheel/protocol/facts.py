@@ -4,17 +4,13 @@ Laws: those of `journal.py`, from where everybody imports these names. Facts of 
 `facts_work.py`, those of channels in `facts_channels.py`.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
 
 class Fact(Struct, array_like=True, gc=False, tag_field="tag"):
     """What every entry of `Record.did` is. The tag has a name, since a field may be called `type`."""
-
-
-NOTHING_SEEN: Final[list[Any]] = []
-"""Shared by facts without values that were seen, and never changed: a list of one's own costs."""
 
 
 class ItemCreated(Fact, tag=1):

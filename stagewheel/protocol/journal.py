@@ -8,7 +8,6 @@ Tags are never used again. This is the one door to the facts; they stand in `fac
 from msgspec import Struct
 
 from stagewheel.protocol.facts import (
-    NOTHING_SEEN as NOTHING_SEEN,
     AutomationHeld as AutomationHeld,
     CapAwaited as CapAwaited,
     CapCounted as CapCounted,

@@ -50,7 +50,7 @@ from stagewheel.server.core.inbox import (
     MailboxRow,
     TimerFired,
 )
-from stagewheel.server.core.item import Item, Row, decode_row
+from stagewheel.server.core.item import ITEM_LEAD, Item, Row, decode_item, decode_row
 from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.store.base import Batch, Transaction
@@ -59,7 +59,7 @@ from stagewheel.server.store.keys import (
     producer_key,
     split_timer_key,
     stage_prefix,
-    timer_key,
+    u32,
     u64,
 )
 from stagewheel.server.store.tables import Table
@@ -139,15 +139,17 @@ class Turn:
         items.update(dict.fromkeys(fresh))
         readable = sorted(key for key in fresh if 0 < len(key) <= ITEM_KEY_BYTES_MAX)
         for key, row in self.transaction.getmulti(ITEMS, readable):
-            item = items[key] = decode_row(row)
-            if type(item) is Item:
-                if item.version not in versions:
-                    reference.need(self.transaction, item.version)
-                if item.more is not None:
-                    for instance in item.more.instances:
-                        reference.need(self.transaction, instance.version)
-                    if item.more.tasks:
-                        load_tasks(self, item.more.tasks)
+            if row[0] != ITEM_LEAD:
+                items[key] = decode_row(row)
+                continue
+            item = items[key] = decode_item(row)
+            if item.version not in versions:
+                reference.need(self.transaction, item.version)
+            if item.more is not None:
+                for instance in item.more.instances:
+                    reference.need(self.transaction, instance.version)
+                if item.more.tasks:
+                    load_tasks(self, item.more.tasks)
 
     # ---------------------------------------------------------------- deciding
 
@@ -185,7 +187,7 @@ class Turn:
         if care is not None and (wrong := care.meet(self, key, message)) is not None:
             return put_poison(self, key, message, wrong)
         facts.position, facts.outbox_next = counters.position, counters.outbox
-        of_client = type(item) is ClientRow or type(message) in NAMING
+        of_client = type(message) in NAMING or type(item) is ClientRow
         if of_client:
             prepare(self, key, item, message)
         try:
@@ -223,17 +225,19 @@ class Turn:
                 self.put_stage((stage_prefix(item.pipeline, item.stage) + number, key))
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
-                row_key = timer_key(effect.due_ms, key, effect.step)
+                due_ms = effect.due_ms
+                row_key = u64(due_ms) + key + u32(effect.step)  # timer_key, without the call
                 self.put_timer((row_key, b""))
-                self.add_timer(effect.due_ms, row_key, b"")
+                self.add_timer(due_ms, row_key, b"")
             elif isinstance(effect, DispatchAction):
-                counters.outbox = effect.number + 1
-                table = OUTBOX_TABLES.get(effect.channel)
+                out, lane = effect.number, effect.channel
+                counters.outbox = out + 1
+                table = OUTBOX_TABLES.get(lane)
                 if table is not None:
-                    self.batch.appends[table].append((u64(effect.number), encode_payload(effect.row)))
+                    self.batch.appends[table].append((u64(out), encode_payload(effect.row)))
                 else:
-                    put_row(self.batch, effect.channel, effect.number, encode_payload(effect.row))
-                    self.engine.handout.filled(effect.channel)
+                    put_row(self.batch, lane, out, encode_payload(effect.row))
+                    self.engine.handout.filled(lane)
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
@@ -253,21 +257,25 @@ class Turn:
     def commands(self, one: Admitted) -> None:
         """Decide the commands of an admitted Submit, in order, and answer it."""
         engine = self.engine
-        exact, special = engine.clock.exact, engine.special
-        results, producer, seq = one.results, one.producer, one.submit.seq
+        exact, special, items, backlog = engine.clock.exact, engine.special, self.items, self.backlog
+        commands, results, producer, seq = one.submit.commands, one.results, one.producer, one.submit.seq
         self.admitted[answer_key(producer_bytes(producer), seq)] = one
-        keys = [command.item.encode() for command in one.submit.commands]
+        keys = [command.item.encode() for command in commands]
         self.load(set(keys))
-        for index, command in enumerate(one.submit.commands):
+        for index, command in enumerate(commands):
             if exact and command.at_ms > self.now_ms:
                 self.advance(command.at_ms)
-            owed = (producer, seq, index)
             if engine.any_alias:
                 keys[index] = meant(self, command, keys[index])
             if command.dedupe_key or type(command) in special:
-                results.append(engine.special_command(self, command, owed))
+                results.append(engine.special_command(self, command, (producer, seq, index)))
+                continue
+            key = keys[index]
+            item = items.get(key)
+            if type(item) is Item and item.more is None and not backlog:  # as nearly always: nothing holds it
+                results.append(self.decide(key, item, command, None))  # type: ignore[arg-type]  # not special
             else:
-                results.append(self.deliver(keys[index], command, owed))  # type: ignore[arg-type]  # not special
+                results.append(self.deliver(key, command, (producer, seq, index)))  # type: ignore[arg-type]
         # Let go while warm: what a whole turn keeps has left the processor's cache by its end.
         self.items.clear()
 

@@ -1,6 +1,6 @@
 """What ends with an entry, or with a chain: steps that wait, and rules that will never begin (1.2, 2.5)."""
 
-from stagewheel.protocol.journal import NOTHING_SEEN, Held, StepEnded
+from stagewheel.protocol.journal import Held, StepEnded
 from stagewheel.server.core.acting import ACTED_DONE, WAITS, Acted
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import WithdrawAction
@@ -47,7 +47,7 @@ def leave_stage(d: Deciding, reason: str) -> None:
         if rule.chained or step.outbox or step.state == RUNNING:
             _leave_step(d, stage, rule, step, reason)
         elif step.state != SENDING:
-            did.append(StepEnded(rule.id, step.no, "cancelled", reason, NOTHING_SEEN))
+            did.append(StepEnded(rule.id, step.no, "cancelled", reason))
     d.steps.clear()
 
 

@@ -12,11 +12,11 @@ the rule is published.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from stagewheel.errors import RuleError
-from stagewheel.protocol.journal import NOTHING_SEEN, StepEnded, StepWaits
+from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import FAILED, SKIPPED
 from stagewheel.server.core.calendar import Duration
@@ -28,7 +28,6 @@ from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import EMPTY, roots_of
 from stagewheel.server.core.sending import dispatch
 
-NO_ROOTS: Final[dict[str, object]] = {}  # shared, and never changed
 Way = Callable[[Deciding], bool]
 
 
@@ -51,6 +50,7 @@ def plain_way(rule: RulePlan) -> Way | None:
 def _waiting(rule: RulePlan, duration: Duration) -> Way:
     """`run: {after: …}`: a step, its timer, and the fact."""
     index, id_ = rule.index, rule.id
+    nothing: list[Any] = []  # what all its facts say was seen; nobody changes it
 
     @lru_cache(maxsize=16)  # all entries of a turn have one moment, and nearly all one zone
     def due_of(now_ms: int, zone: ZoneInfo) -> int:
@@ -68,7 +68,7 @@ def _waiting(rule: RulePlan, duration: Duration) -> Way:
         item.step_no = number = item.step_no + 1
         d.steps.append(Step(number, index, WAITING, due_ms))
         d.effects.append(StartTimer(due_ms, number))
-        d.did.append(StepWaits(id_, number, due_ms, NOTHING_SEEN, NOTHING_SEEN))
+        d.did.append(StepWaits(id_, number, due_ms, nothing, nothing))
         return True
 
     return wait_fixed
@@ -77,6 +77,8 @@ def _waiting(rule: RulePlan, duration: Duration) -> Way:
 def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
     """A channel's action at once, if the condition holds and there is somebody to reach."""
     index, id_, condition, withdraw = rule.index, rule.id, rule.condition, rule.withdraw
+    nothing: list[object] = []  # what all its facts say was seen without a condition; nobody changes it
+    no_roots: dict[str, object] = {}
 
     def send_at_once(d: Deciding) -> bool:
         if d.lineage is not None or d.facts.suppressed is not None:
@@ -84,7 +86,7 @@ def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
         item, scope = d.item, d.scope
         item.step_no = number = item.step_no + 1
         scope.previous = EMPTY
-        seen = NOTHING_SEEN
+        seen = nothing
         if condition is not None:
             seen = []
             if not condition.holds(scope, seen):
@@ -97,7 +99,7 @@ def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
         if lacks:
             d.did.append(StepEnded(id_, number, FAILED, lacks, seen))
             return True
-        roots = roots_of(scope, action.roots) if action.roots else NO_ROOTS
+        roots = roots_of(scope, action.roots) if action.roots else no_roots
         dispatched = dispatch(d, action, id_, number, seen, roots)
         d.steps.append(Step(number, index, SENDING, d.now_ms, None, 0, dispatched if withdraw else 0))
         return True
