@@ -196,6 +196,7 @@ FILE_NAME_BYTES_MAX: Final = 200
 FILE_UPLOADS_MAX: Final = 64  # that are not at their end
 FILE_UPLOAD_KEPT_MS: Final = 24 * 3600 * 1000  # after its last chunk
 FILE_CACHE_BYTES_MAX: Final = 64 * MIB  # of files that a sender process keeps
+FILE_FLIGHT_BYTES_MAX: Final = 128 * MIB  # on their way to a sender process, and as much from it
 FILE_WAITS_MAX: Final = 1_024  # files that a sender process is asking for
 FILE_STORES_MAX: Final = 64  # and that it is storing
 ATTACHMENTS_MAX: Final = 20  # of one message
@@ -213,6 +214,7 @@ assert MADE_BYTES_MAX <= FILE_BYTES_MAX, "what is made is stored"
 
 assert FILE_CHUNK_BYTES_MAX <= FRAME_BYTES_MAX // 2, "a chunk fits into one frame with its command"
 assert FILE_BYTES_MAX <= FILE_CACHE_BYTES_MAX, "a sender process can hold any file"
+assert FILE_BYTES_MAX <= FILE_FLIGHT_BYTES_MAX, "any file finds room"
 
 # ---- mail in ----
 

@@ -1,5 +1,6 @@
 """Text messages and calls over an HTTP interface that the configuration describes, and their numbers."""
 
+import gzip
 from typing import Any
 
 import msgspec
@@ -163,3 +164,12 @@ def test_a_default_provider_is_the_only_one_or_the_one_that_is_named() -> None:
     assert SmsSettings(providers={"a": one, "b": two}, provider="b").usual == "b"
     assert SmsSettings().usual == ""
     check(ChannelsConfig())
+
+
+async def test_an_answer_that_was_packed_though_nobody_asked_for_it_is_never_unpacked() -> None:
+    packed = gzip.compress(b'{"id": "x-1"}')
+    async with server(status("200 OK", "Content-Encoding: gzip", body=packed)) as (url, seen, _):
+        got = await deliver(url, json={"number": "{{ to }}"}, id="id")
+    assert isinstance(got, Delivered)
+    assert "x-1" not in str(got.detail), "its status alone says what became of the request"
+    assert seen[0].headers["accept-encoding"] == "identity"

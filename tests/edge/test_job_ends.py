@@ -1,5 +1,6 @@
 """Application actions that an HTTP handler does: requests, answers, call-backs, over real sockets (H8)."""
 
+import gzip
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -66,6 +67,22 @@ def test_the_answer_of_a_handler_is_the_end_of_its_job(status: int, body: bytes,
             channel = AppHttpChannel(AppSettings(allow_private=True), LINKS)
             got = await channel.deliver(AppContent("score", {"size": 4}, url, 5_000), DELIVERY)
             assert got == outcome if not isinstance(outcome, type) else isinstance(got, outcome), got
+            await channel.aclose()
+
+    trio.run(main)
+
+
+def test_an_answer_that_was_packed_though_nobody_asked_for_it_is_never_unpacked() -> None:
+    packed = gzip.compress(b'{"results": {"score": 7}}')
+    head = b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+
+    async def main() -> None:
+        async with server(lambda seen: head + packed) as (url, seen, _):
+            channel = AppHttpChannel(AppSettings(allow_private=True), LINKS)
+            got = await channel.deliver(AppContent("score", {"size": 4}, url, 5_000), DELIVERY)
+            assert isinstance(got, RefusedForGood)
+            assert "answered what is no result" in got.reason
+            assert seen[0].headers["accept-encoding"] == "identity"
             await channel.aclose()
 
     trio.run(main)

@@ -112,6 +112,27 @@ def test_with_tls_and_a_login_nobody_sends_without(tmp_path: Path, monkeypatch: 
     assert (event.item, event.type, event.code) == ("contact:ada@example.com", "incoming_email", "info")
 
 
+def test_logins_that_fail_count_as_mails_and_then_not_even_the_right_one_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INBOUND_PASSWORD", PASSWORD)
+    tls, trusted = certificate(tmp_path)
+    config = msgspec.structs.replace(
+        CONFIG, login="mx", password_env="INBOUND_PASSWORD", rate_per_minute=1, burst=2
+    )
+    with listening(config, Answering(), tls) as port, smtplib.SMTP("localhost", port, timeout=10) as post:
+        post.starttls(context=ssl.create_default_context(cafile=str(trusted)))
+        post.ehlo()
+        codes = []
+        for password in ("wrong", "wrong again", PASSWORD):
+            post.user, post.password = "mx", password
+            with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+                post.auth("PLAIN", post.auth_plain)
+            codes.append(refused.value.smtp_code)
+        assert codes == [535, 535, 454]
+        assert post.mail("ada@example.com")[0] == 530
+
+
 @pytest.mark.parametrize(
     ("code", "answer"),
     [

@@ -117,10 +117,10 @@ class AppHttpChannel(HttpChannel):
 
 
 async def _body(response: httpx.Response, timeout_s: float) -> bytes | None:
-    """The answer's body; None for one that is too long or too slow."""
+    """The answer's body as it came (`identity` was asked for); None for one that is too long or too slow."""
     held = bytearray()
     with trio.move_on_after(timeout_s) as scope:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             held += chunk
             if len(held) > WEBHOOK_RESPONSE_BYTES_MAX:
                 scope.cancel()

@@ -1,8 +1,8 @@
 """The HTTP requests of providers: one request, one answer.
 
 Laws: a request that found no connection was not taken (`Retry`), one that broke off after that may have been
-(`Unknown`). A redirect is not followed. An answer is read up to a bound; when the rest can't be read, its
-status alone says what became of the request.
+(`Unknown`). A redirect is not followed. An answer is read up to a bound, and as it came: nothing is
+unpacked. When the rest can't be read, its status alone says what became of the request.
 """
 
 import logging
@@ -31,6 +31,7 @@ class Connections:
             limits=httpx.Limits(max_connections=pool.pool_size, keepalive_expiry=min(pool.idle_s, 60.0)),
             follow_redirects=False,
             trust_env=False,
+            headers={"Accept-Encoding": "identity"},
         )
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every URL
 
@@ -55,7 +56,7 @@ class Connections:
         text = b""
         with trio.move_on_after(self._timeout_s) as scope:
             try:
-                async for chunk in response.aiter_bytes():
+                async for chunk in response.aiter_raw():
                     text += chunk
                     if len(text) > WEBHOOK_RESPONSE_BYTES_MAX:
                         scope.cancel()

@@ -27,6 +27,11 @@ class Rates:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def is_out(self, address: str, now_s: float) -> bool:
+        """Is there no token? Takes none."""
+        tokens, at_s = self._buckets.get(address, (self._burst, now_s))
+        return tokens + max(0.0, now_s - at_s) * self._per_s < 1.0
+
     def wait_s(self, address: str, now_s: float) -> float:
         """Take a token: 0.0 if there was one, else in how many seconds there is."""
         tokens, at_s = self._buckets.pop(address, (self._burst, now_s))

@@ -2,8 +2,8 @@
 is aiosmtpd's.
 
 Laws: whoever may not send is turned away before the first command; connections, recipients, bytes and mails
-of a host have bounds that refuse. An unknown recipient is refused at once (550), a mail is answered 250 only
-when it is durable. The log holds no address and no word of a mail.
+of a host have bounds that refuse, and a login that fails counts as a mail. An unknown recipient is refused at
+once (550), a mail is answered 250 only when it is durable. The log holds no address and no word of a mail.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from stagewheel.server.inbound.desk import Desk, Target
 log = logging.getLogger("stagewheel.inbound")
 IDENT: Final = "stagewheel"
 COMMAND_CALLS_MAX: Final = 10_000  # of one command in one conversation
+TOO_MANY_LOGINS: Final = "454 4.7.0 too many logins failed; come back later"
 LINE_BYTES_MAX: Final = 64 * 1024  # RFC 5321 says 1000; some servers do not hold to it
 
 
@@ -63,11 +64,15 @@ class Listener:
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
     ) -> AuthResult:
         """aiosmtpd's authenticator."""
+        peer = _host(session)
+        if self.rates.is_out(peer, time.monotonic()):  # whether it is right is not said
+            return AuthResult(success=False, handled=False, message=TOO_MANY_LOGINS)
         wanted = self.config.login.encode()
         given = (data.login, data.password) if isinstance(data, LoginPassword) else (b"", b"")
         right_name = hmac.compare_digest(given[0], wanted)
         right = hmac.compare_digest(given[1], self.secrets.password) and right_name
         if not right:
+            self.rates.wait_s(peer, time.monotonic())
             log.warning("a login failed")
         return AuthResult(success=right, handled=False)
 
@@ -132,8 +137,7 @@ class Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """A new mail."""
-        peer = address_of(session.peer[0], (), frozenset()) if session.peer else ""
-        if self._listener.rates.wait_s(peer, time.monotonic()):
+        if self._listener.rates.wait_s(_host(session), time.monotonic()):
             return "451 4.7.1 too many mails; send it again later"
         self._targets = []
         envelope.mail_from = address
@@ -169,3 +173,8 @@ class Handler:
         """A bug of ours; the mail stays with who sends it."""
         log.error("a conversation failed with a bug", exc_info=error)
         return "451 4.3.0 this mail failed with a bug of this server"
+
+
+def _host(session: Session) -> str:
+    """Whose rate counts."""
+    return address_of(session.peer[0], (), frozenset()) if session.peer else ""

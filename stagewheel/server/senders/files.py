@@ -7,7 +7,9 @@ Laws: the memory for files that are kept is bounded by `FILE_CACHE_BYTES_MAX`, t
 first; a file that is kept is used again only after the shard said within `FRESH_S` that it is still the one.
 Questions are asked again every `AGAIN_MS` and in every new session: they change nothing, and an upload knows
 its offset. Who waits longer than `WAIT_S` is told that the shard is away. At most `FILE_WAITS_MAX` files are
-asked for and `FILE_STORES_MAX` stored at a time; beyond, channels are told the same.
+asked for and `FILE_STORES_MAX` stored at a time; beyond, channels are told the same. Bytes on their way have
+a bound of their own, `FILE_FLIGHT_BYTES_MAX` in each direction: a file counts as the largest one until its
+first part says its size, and those for which there is no room wait for their turn.
 """
 
 from collections import OrderedDict
@@ -31,7 +33,13 @@ from stagewheel.protocol.files import (
 )
 from stagewheel.protocol.messages import Query, Refused, Reply, Result, StoreFile
 from stagewheel.server.channels.file_store import File, FilesAway, NotStored
-from stagewheel.server.limits import FILE_CACHE_BYTES_MAX, FILE_STORES_MAX, FILE_WAITS_MAX
+from stagewheel.server.limits import (
+    FILE_BYTES_MAX,
+    FILE_CACHE_BYTES_MAX,
+    FILE_FLIGHT_BYTES_MAX,
+    FILE_STORES_MAX,
+    FILE_WAITS_MAX,
+)
 
 FIRST_ID: Final = 1 << 40  # below it a query's id is the number of a version
 AGAIN_MS: Final = 5_000
@@ -50,6 +58,14 @@ class _Fetch:
         self.over = trio.Event()
         self.found: File | None = None
         self.waiting = 0
+        self.began = False  # there is room for its bytes
+
+    @property
+    def flight_bytes(self) -> int:
+        """What it takes of the bytes on their way."""
+        if not self.began:
+            return 0
+        return self.download.view.size if self.download.view is not None else FILE_BYTES_MAX
 
     def query(self) -> FileQuery | None:
         if self.known is not None:
@@ -58,7 +74,7 @@ class _Fetch:
 
     def begin_again(self) -> None:
         """Another file stands under the id now."""
-        self.known, self.download, self.parts = None, Downloading(self.file), []
+        self.known, self.download, self.parts, self.began = None, Downloading(self.file), [], False
 
     def took(self, rows: list[FilePart]) -> None:
         """A reply; `over` is set at the end."""
@@ -83,8 +99,8 @@ class _Fetch:
 class _Store:
     """A file that a channel stores."""
 
-    def __init__(self, id: int, upload: Uploading) -> None:
-        self.id, self.upload = id, upload
+    def __init__(self, id: int, upload: Uploading, size: int) -> None:
+        self.id, self.upload, self.size = id, upload, size
         self.asked_ms = -AGAIN_MS
         self.over = trio.Event()
         self.refused = ""
@@ -125,13 +141,15 @@ class Files:
             fetch.waiting -= 1
             if not fetch.waiting and self._fetches.get(file) is fetch:
                 del self._fetches[file]
+                self._nudge()  # there is room for another one
 
     async def put(self, data: bytes, name: str, *, file: str = "", type: str = "") -> FileView:
         """As `FileStore`."""
-        if len(self._stores) >= FILE_STORES_MAX:
+        under_way = sum(store.size for store in self._stores.values())
+        if len(self._stores) >= FILE_STORES_MAX or under_way + len(data) > FILE_FLIGHT_BYTES_MAX:
             raise FilesAway
         begin, upload = begin_file(data, name, file, type)
-        store = _Store(self._id(), upload)
+        store = _Store(self._id(), upload, len(data))
         self._stores[store.id] = store
         self._nudge()
         try:
@@ -155,7 +173,12 @@ class Files:
     def due(self, now_ms: int) -> list[Query | StoreFile]:
         """What to ask the shard now."""
         out: list[Query | StoreFile] = []
+        flight_bytes = sum(fetch.flight_bytes for fetch in self._fetches.values())
         for fetch in self._fetches.values():
+            if fetch.known is None and not fetch.began:
+                if flight_bytes + FILE_BYTES_MAX > FILE_FLIGHT_BYTES_MAX:
+                    continue
+                fetch.began, flight_bytes = True, flight_bytes + FILE_BYTES_MAX
             if now_ms - fetch.asked_ms >= AGAIN_MS and (query := fetch.query()) is not None:
                 fetch.asked_ms = now_ms
                 out.append(Query(fetch.id, query))
@@ -185,8 +208,7 @@ class Files:
         if fetch.over.is_set():
             self._fetches.pop(fetch.file, None)
             self._keep(fetch.file, fetch.found)
-        else:
-            self._nudge()
+        self._nudge()  # for its next part, or another file
 
     def refused(self, refused: Refused) -> None:
         """The shard can't answer now; it is asked again after a while. For good: whoever waits is told."""
