@@ -32,6 +32,7 @@ class Content(Struct, frozen=True):
     from_: str = "Sales <sales@example.com>"
     calendar: str = ""
     attachments: tuple[Attached, ...] = ()
+    from_name: str = ""
 
 
 class Inbox:

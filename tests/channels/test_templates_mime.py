@@ -46,7 +46,7 @@ class Case(NamedTuple):
     wants_subject: str = "Hello"
     wants_text: str = "Hello Ada"
     wants_html: str = ""
-    wants_from: tuple[str, str] = ("", "ines@example.com")
+    wants_from: tuple[str, str] = ("Ines", "ines@example.com")
     wants_to: tuple[str, str] = ("", "ada@example.com")
 
 

@@ -111,7 +111,7 @@ def test_a_body_is_text_or_html_by_the_name_of_its_template() -> None:
     html = plan("do: send_email, subject: s, body: a.html.j2", **files)
     text = plan("do: send_email, subject: s, body: a.txt.j2", **files)
     assert rendered(html, at) == EmailContent(
-        "ines@example.com", ("ada@home.example",), "s", "", "<b>&lt;i&gt;</b>"
+        "ines@example.com", ("ada@home.example",), "s", "", "<b>&lt;i&gt;</b>", from_name="Ines"
     )
     assert rendered(text, at).text == "<i>"
 

@@ -87,7 +87,7 @@ async def test_s7_2_a_mail_is_rendered_from_the_row_delivered_and_reported(tmp_p
     assert (report.channel, report.outcome, report.reason) == ("email", "delivered", "")
     assert report.detail["address"] == "ada@example.com"
     (mail,) = spooled(tmp_path)
-    assert "From: grace@example.org" in mail
+    assert "From: Grace <grace@example.org>" in mail
     assert "Subject: Thank you, Ada" in mail
     assert "Hello Ada, Grace will call you." in mail
     assert f"Message-ID: {report.detail['message_id']}" in mail

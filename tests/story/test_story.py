@@ -31,7 +31,7 @@ async def asked_by_form(world: World) -> str:
     lead = (await world.journal.until(lambda fact: isinstance(fact, j.ItemCreated))).item
     mail = await world.mail(1)
     assert (mail["To"], mail["Subject"]) == ("ada@client.example", "Thank you, Ada")
-    assert mail["From"] == "rosa@shop.example", "automatic: the first address of the responsible"
+    assert mail["From"] == "Rosa Lind <rosa@shop.example>", "automatic: the responsible, by the first address"
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text is not None
     assert html is not None

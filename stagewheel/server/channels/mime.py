@@ -50,6 +50,8 @@ class Content(Protocol):
     @property
     def from_(self) -> str: ...
     @property
+    def from_name(self) -> str: ...
+    @property
     def to(self) -> Any: ...
     @property
     def subject(self) -> str: ...
@@ -100,6 +102,7 @@ def build(
             "no default_from"
         )
     from_name, sender = mailbox(written_from, "from")
+    from_name = from_name or content.from_name
     recipients = [mailbox(address, "to") for address in _listed(content.to)]
     if not recipients:
         raise Unsendable("no recipient")

@@ -28,7 +28,8 @@ PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class EmailContent(Struct, frozen=True):
     """An e-mail, rendered.
 
-    `from_` is "" when the channel's default sender is meant; one of `text` and `html` is set.
+    `from_` is "" when the channel's default sender is meant, `from_name` that of a person who sends it
+    automatically; one of `text` and `html` is set.
     """
 
     from_: str
@@ -39,6 +40,7 @@ class EmailContent(Struct, frozen=True):
     unsubscribe: str = ""  # the address by which a mail program unsubscribes the recipient
     calendar: str = ""  # an iCalendar request, beside the text
     attachments: tuple[Attached, ...] = ()
+    from_name: str = ""
 
 
 class WebhookContent(Struct, frozen=True):
@@ -173,6 +175,7 @@ class EmailDocument(Struct, frozen=True):
             html=self._html(scope),
             unsubscribe=self._unsubscribe(scope, to),
             attachments=self.attachments.of(scope),
+            from_name=name_of(scope) if self.sender is None else "",
         )
 
     def _text(self, scope: Scope) -> str:
@@ -195,6 +198,12 @@ class EmailDocument(Struct, frozen=True):
             return " ".join(self.sender(scope).split())
         responsible = scope.responsible
         return responsible.emails[0].address if responsible is not None and responsible.emails else ""
+
+
+def name_of(scope: Scope) -> str:
+    """Beside the address of a responsible person who sends automatically (7.8)."""
+    responsible = scope.responsible
+    return " ".join(responsible.name.split()) if responsible is not None and responsible.emails else ""
 
 
 class WebhookDocument(Struct, frozen=True):

@@ -49,6 +49,7 @@ class InvitationDocument(Struct, frozen=True):
             text=_text(meeting, event.location),
             html="",
             calendar=calendar_of([event], REQUEST).decode(),
+            from_name=name if email else "",
         )
 
 
