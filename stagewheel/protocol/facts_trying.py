@@ -21,3 +21,5 @@ class RuleTried(Fact, tag=89):
     outcome: str = ""
     reason: str = ""
     detail: dict[str, Any] = {}
+    lane: str = ""  # where it was put, and under which number; an end says neither
+    number: int = 0

@@ -34,7 +34,9 @@ from stagewheel.protocol.messages import (
     SendChat,
     Suppress,
 )
+from stagewheel.server.actors.chats import items_of
 from stagewheel.server.actors.queries import answer
+from stagewheel.server.core.limits import CHATS_MAX
 from tests.core.play import DAY_MS, Play, deals
 
 RULES = """
@@ -270,6 +272,22 @@ def test_an_item_with_several_chats_writes_in_the_one_that_was_bound_last() -> N
     play.move("asked")
     sent = {did.rule: (did.channel, did.chat) for did in play.did(ChatSent)}
     assert (sent["newest"], sent["named"]) == (("site", "77"), ("shop", "42"))
+
+
+def test_a_chat_that_an_item_has_no_room_for_any_more_is_nobodys() -> None:
+    play = talking()
+    for number in range(CHATS_MAX):
+        event = {"text": "over here", "chat": {"id": f"{number}"}}
+        play.submit(RaiseEvent("deal:1", type="chat_message", code="site", payload=event))
+    snapshot = play.drive.engine.store.snapshot()
+    try:
+        assert items_of(snapshot, "shop", "42") == []
+        assert [items_of(snapshot, "site", f"{number}") for number in range(CHATS_MAX)] == (
+            [["deal:1"]] * CHATS_MAX
+        )
+    finally:
+        snapshot.close()
+    assert isinstance(chat(play, "It is me"), Failed), "it came to nobody"
 
 
 def test_s7_3_a_file_that_must_be_there_and_is_not_fails_the_message() -> None:

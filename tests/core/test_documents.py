@@ -7,21 +7,26 @@ import textwrap
 import msgspec
 import pytest
 
-from stagewheel.protocol.journal import FieldsChanged, FileMade, NumberGiven
+from stagewheel.protocol.files import FilesQuery, begin_file
+from stagewheel.protocol.journal import FieldsChanged, FileMade, NumberGiven, StepEnded
 from stagewheel.protocol.messages import (
     Address,
+    Applied,
     ChangeStage,
+    CreateItem,
     DeadLettersQuery,
     DeleteItem,
     Employee,
     PutRuleset,
     Query,
     Refused,
+    Report,
     RetryDeadLetter,
     UpdateItem,
 )
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.rules.compile import compile_ruleset
+from tests.actors.shard import Peer, Shard
 from tests.core.play import MONDAY_NINE_MS, Play, deals
 from tests.core.restarting import RestartingDrive
 
@@ -196,6 +201,23 @@ def test_a_document_of_an_item_that_was_deleted_is_nobodys() -> None:
     stage.drive.settle()
     assert stage.drive.item("deal:1") is None
     assert stage.did(FileMade) == []
+
+
+def test_s7_6_what_is_finished_when_its_item_is_gone_is_not_kept() -> None:
+    shard = Shard(deals("- id: new\n  rules: [{id: code, action: {do: create_qr, text: Hall 3}}]"))
+    shard.admin.submit(CreateItem("deal:1", pipeline="deals", stage="new"))
+    sender = Peer(shard, b"sender", "sender")
+    shard.engine.handout.pull(sender.route, "qr", 10)
+    [(_, [job])] = shard.hand_out()
+    assert shard.admin.submit(DeleteItem("deal:1")) == [Applied(1)]
+    made = "documents/deal:1/1-1.png"
+    for file in (made, "documents/deal:10/1-1.png"):
+        _, uploading = begin_file(b"PNG", "qr.png", file, "image/png")
+        while not uploading.done:
+            uploading.took(shard.admin.submit(uploading.next())[0])
+    shard.report(Report("qr", job.number, "delivered", detail={"file": made}))
+    assert [one.file for one in shard.rows(FilesQuery())] == ["documents/deal:10/1-1.png"]
+    assert [did.outcome for _, r in shard.records for did in r.did if isinstance(did, StepEnded)] == ["done"]
 
 
 def test_a_workflow_goes_on_behind_its_document() -> None:

@@ -3,7 +3,19 @@
 import pytest
 
 from stagewheel.protocol.journal import DeadLettered, RuleTried, StepEnded
-from stagewheel.protocol.messages import Accepted, Applied, Failed, HoldItem, Suppress, TryRule
+from stagewheel.protocol.messages import (
+    Accepted,
+    Applied,
+    CreateItem,
+    DeleteItem,
+    Failed,
+    HoldItem,
+    Report,
+    Suppress,
+    TryRule,
+)
+from stagewheel.server.store.tables import Table
+from tests.actors.shard import MINUTE_MS, Peer, Shard
 from tests.core.play import DAY_MS, Play, deals
 
 RULES = (
@@ -135,3 +147,19 @@ def test_an_item_that_is_not_there_is_not_tried(play: Play) -> None:
     result = play.submit(TryRule("deal:9", rule="offer", to=ME))
     assert isinstance(result, Failed)
     assert result.code == "unknown_item"
+
+
+@pytest.mark.parametrize("put_aside", [False, True])
+def test_s7_6_a_test_that_no_sender_has_goes_with_its_item(put_aside: bool) -> None:
+    shard = Shard(RULES)
+    shard.admin.submit(CreateItem("deal:1", pipeline="deals", stage="new", fields={"size": 3}))
+    assert shard.admin.submit(TryRule("deal:1", 7, rule="offer", to=ME)) == [Applied(1)]
+    if put_aside:
+        sender = Peer(shard, b"sender", "sender")
+        shard.engine.handout.pull(sender.route, "email", 10)
+        [(_, [job])] = shard.hand_out()
+        shard.report(Report("email", job.number, "postponed", delay_ms=MINUTE_MS))
+    assert shard.admin.submit(DeleteItem("deal:1")) == [Applied(1)]
+    assert (shard.count(Table.OUTBOX_EMAIL), shard.count(Table.PARKED)) == (0, 0)
+    told = [did for _, record in shard.records for did in record.did if isinstance(did, RuleTried)]
+    assert [(one.outcome, one.reason) for one in told] == [("", ""), ("cancelled", "item deleted")]

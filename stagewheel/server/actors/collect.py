@@ -21,6 +21,7 @@ from stagewheel.server.core.effects import (
     BindAlias,
     BindChat,
     CountGuard,
+    DropMade,
     Effect,
     EraseItem,
     ExpireDelivery,
@@ -110,6 +111,10 @@ def _take_turn(turn: "Turn", key: bytes, effect: TakeTurn) -> None:
     turn.batch.put(Table.TURNS, effect.counter.encode(), u64(effect.taken))
 
 
+def _drop_made(turn: "Turn", key: bytes, effect: DropMade) -> None:
+    turn.engine.files.drop_unnamed(turn, effect.file)
+
+
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     RemoveFromOutbox: _remove_from_outbox,
     ParkDelivery: _park_delivery,
@@ -135,4 +140,5 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     KeepActivity: keep_activity,
     BindAlias: bind_alias,
     EraseItem: erase_item,
+    DropMade: _drop_made,
 }

@@ -19,7 +19,7 @@ item's row does not know, as it would have to be written for every report of an 
 from typing import TYPE_CHECKING
 
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.journal import Dispatched, ItemCreated
+from stagewheel.protocol.journal import Dispatched, ItemCreated, RuleTried
 from stagewheel.server.actors.outboxes import lowest, place
 from stagewheel.server.core.effects import OutboxRow, WithdrawAction, WithdrawAll, decode_outbox_row
 from stagewheel.server.core.inbox import ActionWithdrawn
@@ -54,12 +54,13 @@ def withdraw_all(turn: "Turn", key: bytes, effect: WithdrawAll) -> None:
         if row is None:
             return
         record = decode_record(row)
-        sent = [did for did in record.did if type(did) is Dispatched]
-        for did in sent:
-            if (taken := _take_back(turn, did.channel, did.number)) is not None:
+        sent = [(did.channel, did.number) for did in record.did if type(did) is Dispatched]
+        sent += [(did.lane, did.number) for did in record.did if type(did) is RuleTried and did.number]
+        for one in sent:
+            if (taken := _take_back(turn, *one)) is not None:
                 turn.at_once.append((key, ActionWithdrawn(taken)))
         is_born = any(type(did) is ItemCreated for did in record.did)
-        if is_born or (sent and sent[0].number < oldest):
+        if is_born or (sent and sent[0][1] < oldest):
             return
         position = record.prev
 

@@ -3,7 +3,7 @@
 Laws: all that waits ends with the item; a tombstone stays, with the counters that go on if the key is created
 again and the head of the timeline. What a sender has not taken is withdrawn; what it has is reported, and the
 report goes to the tombstone: the step gets its one outcome in the timeline, and nothing else comes of it (no
-retry, no dead letter, no rule).
+retry, no dead letter, no rule, no stored document).
 """
 
 from msgspec.structs import replace
@@ -15,7 +15,15 @@ from stagewheel.server.core.acting import CANCELLED, DONE, FAILED
 from stagewheel.server.core.activities import cancel_all
 from stagewheel.server.core.chatting import leave_chats
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import Decision, Effect, OutboxRow, RemoveFromOutbox, WithdrawAll
+from stagewheel.server.core.documents import CHANNELS as FILES, folder
+from stagewheel.server.core.effects import (
+    Decision,
+    DropMade,
+    Effect,
+    OutboxRow,
+    RemoveFromOutbox,
+    WithdrawAll,
+)
 from stagewheel.server.core.entry import leave_stage
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import ActionWithdrawn, DeliveryReported
@@ -61,6 +69,9 @@ def reported_late(stone: Tombstone | None, m: DeliveryReported, facts: Facts, no
     elif m.outcome == "refused":
         outcome, reason = FAILED, m.reason
     gone: list[Effect] = [RemoveFromOutbox(m.channel, m.number)]
+    file = m.detail.get("file") if m.channel in FILES and outcome == DONE else None
+    if isinstance(file, str) and file.startswith(folder(m.row.key)):
+        gone.append(DropMade(file))
     return _told(stone, m.row, outcome, reason, "DeliveryReported", gone, facts, now_ms, m.channel)
 
 

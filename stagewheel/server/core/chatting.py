@@ -84,7 +84,10 @@ def _hear(d: Deciding, told: Said) -> bool:
     if first or told.invited:
         how = INVITED if told.invited else WROTE
         d.freeze_rows()
-        d.set_more(chats=bound(chats, Chat(told.channel, told.chat, d.now_ms, told.name)))
+        after = bound(chats, Chat(told.channel, told.chat, d.now_ms, told.name))
+        d.set_more(chats=after)
+        for one in chats[len(after) - 1 :] if first else ():  # the one that there is no room for any more
+            d.effects.append(UnbindChat(d.item.key, one.channel, one.id))
         d.effects.append(BindChat(d.item.key, told.channel, told.chat))
         d.did.append(ChatBound(told.channel, told.chat, how, told.name))
     fact = ChatReceived(told.channel, told.chat, told.text, told.name, told.message, list(told.files), first)

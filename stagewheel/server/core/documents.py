@@ -35,11 +35,16 @@ def create_file(d: Deciding, action: FilePlan, asked: Asked) -> Acted:
     acted = send(d, action, asked)
     if acted is ACTED_SENDING:
         row = d.open_rows[-1]
-        told = {"file": f"documents/{row.key}/{row.entry}-{row.step}{action.ending}", "number": ""}
+        told = {"file": f"{folder(row.key)}{row.entry}-{row.step}{action.ending}", "number": ""}
         if action.number is not None:
             told["number"] = _number(d, action.number, asked)
         row.roots = {**row.roots, MADE: told}
     return acted
+
+
+def folder(key: str) -> str:
+    """What the ids of the files begin with that are made for an item."""
+    return f"documents/{key}/"
 
 
 def file_made(d: Deciding, row: OutboxRow, channel: str, detail: dict[str, Any]) -> Acted | None:

@@ -262,6 +262,12 @@ class EraseItem(Struct, array_like=True, gc=False):
     files: list[str]
 
 
+class DropMade(Struct, array_like=True, gc=False):
+    """A document was finished for an item that is gone: nobody will name it."""
+
+    file: str
+
+
 Effect = (
     StartTimer
     | DispatchAction
@@ -289,6 +295,7 @@ Effect = (
     | KeepActivity
     | BindAlias
     | EraseItem
+    | DropMade
 )
 
 

@@ -60,7 +60,7 @@ def try_rule(d: Deciding, m: TryRule) -> Result:
         once=not action.unknown_retries,
     )
     d.effects.append(DispatchAction(action.lane, number, row))
-    d.did.append(RuleTried(rule.id, step, action.channel, m.to))
+    d.did.append(RuleTried(rule.id, step, action.channel, m.to, lane=action.lane, number=number))
     d.dispatched += 1
     d.open_rows.append(row)
     return Applied(d.item.entry)
