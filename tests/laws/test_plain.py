@@ -16,7 +16,7 @@ from tests.laws.generate import history, ruleset
 from tests.laws.world import World
 
 LENGTH = 25
-EXAMPLES = 3 if settings().max_examples < 100 else settings().max_examples  # each plays two worlds
+EXAMPLES = 2 if settings().max_examples < 100 else settings().max_examples  # each plays two worlds
 MAIL = {"do": "send_email", "from": "desk@example.com", "subject": "{{ item.title }}", "body": "Hello"}
 CONDITIONS = ({"size": {"gt": 1}}, {"note": {"is": "x"}}, {"stage": {"is_not": "lost"}}, None)
 DELAYS = ("0s", "90s", "5h", "1d", "2w", "1mo 2h")
