@@ -12,6 +12,7 @@ from stagewheel.client.blocking import Client
 from stagewheel.protocol.messages import AnyCommand, DeleteItem, EraseClient, ErasureView, Failed
 
 LOOK_EVERY_S: Final = 0.05
+STAYS: Final = "Old pages of the store, and their mails in a spool, stay until `stagewheel compact`"
 
 
 @click.command()
@@ -50,6 +51,8 @@ def command(
         emit({"erased": told, "going_on": left})
         return 1 if failed else 0
     console().print(f"{len(keys) - len(failed)} erased")
+    if len(failed) < len(keys):
+        console().print(STAYS)
     for key, one in failed:
         console(stderr=True).print(f"[red]{escape(key)}[/red]: {escape(one.message)}")
     if left:

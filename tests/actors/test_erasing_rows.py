@@ -84,6 +84,26 @@ def test_s7_6_a_file_that_another_item_names_stays(tmp_path: Path) -> None:
     assert shard.count(Table.BLOBS) == 0
 
 
+def test_s7_6_a_file_that_another_items_stream_or_waiting_action_names_stays(tmp_path: Path) -> None:
+    shard = shard_in(tmp_path)
+    peer = everything(shard)
+    names = ("said", "waiting", "dead", "own")
+    fields = {name: {"plan": {"file": f"plans/{name}", "name": "p.txt"}} for name in names}
+    for name in names:
+        store_file(peer, f"plans/{name}", name.encode())
+        peer.submit(UpdateItem("deal:1", fields=fields[name]))
+    peer.submit(CreateItem("deal:2", pipeline="deals", stage="won"))
+    peer.submit(SendChat("deal:2", 7, text="see", files=["plans/said"], hidden=True))
+    for key, name, outcome in (("deal:3", "waiting", "retry"), ("deal:4", "dead", "refused")):
+        peer.submit(CreateItem(key, pipeline="deals", client=PERSON, fields=fields[name]))
+        for job in shard.take(3):
+            shard.report(Report("email", job.number, outcome, "later", delay_ms=60 * MINUTE_MS))
+        peer.submit(UpdateItem(key, fields={"plan": None}))
+    peer.submit(DeleteItem("deal:1", erase=True))
+    shard.settle()
+    assert [one.file for one in shard.rows(FilesQuery())] == ["plans/dead", "plans/said", "plans/waiting"]
+
+
 def test_s7_6_a_document_that_is_finished_too_late_goes_as_well(tmp_path: Path) -> None:
     shard = shard_in(tmp_path)
     peer = everything(shard)

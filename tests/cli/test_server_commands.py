@@ -248,6 +248,7 @@ def test_an_item_is_named_by_its_alias_and_erased(run: Run) -> None:
     assert "'order:e1' is a key itself" in error
     code, out, error = run("erase", "crm-17", "order:none", "--by", "7", "--yes")
     assert (code, out.splitlines()[0]) == (1, "1 erased")
+    assert "their mails in a spool, stay until `stagewheel compact`" in out
     assert "order:none: no item has this key" in error
     code, told, _ = run("erase", "contact:none", "--client", "--json")
     assert (code, told["erased"][0]["result"]["code"]) == (1, "unknown_item")

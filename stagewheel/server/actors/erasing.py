@@ -24,6 +24,7 @@ from stagewheel.protocol.messages import Client
 from stagewheel.server.actors.aliases import forget_aliases
 from stagewheel.server.actors.emptying import emptied
 from stagewheel.server.actors.erasing_rows import (
+    NAMING,
     clear_answers,
     clear_results,
     drop_activity,
@@ -33,11 +34,10 @@ from stagewheel.server.actors.erasing_rows import (
     drop_task,
     drop_unused_files,
     hide_addresses,
-    keep_sent,
+    keep_named_by,
     keep_used,
     still_sent,
 )
-from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.core.effects import EraseItem
 from stagewheel.server.core.inbox import ErasureFinished
 from stagewheel.server.core.item import Tombstone
@@ -250,11 +250,11 @@ def _files(turn: "Turn", one: Erasure) -> None:
 
 
 def _files_on_their_way(turn: "Turn", one: Erasure) -> None:
-    """An action of another item may name them. The outboxes are walked one after the other."""
+    """An action of another item may name them, or what was written about it. One table after the other."""
     index = one.at[0] if one.at else 0
-    table, one.at = OUTBOXES[index], one.at[1:]
-    _walk(turn, one, table, keep_sent, "answers")
-    if one.doing == "answers" and index + 1 < len(OUTBOXES):
+    (table, owner), one.at = NAMING[index], one.at[1:]
+    _walk(turn, one, table, keep_named_by(owner), "answers")
+    if one.doing == "answers" and index + 1 < len(NAMING):
         one.at, one.doing = bytes([index + 1]), "files on their way"
     elif one.doing != "answers":
         one.at = bytes([index]) + one.at

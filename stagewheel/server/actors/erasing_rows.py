@@ -5,6 +5,7 @@ given twice, and what has none is compared with the item that is there now. Each
 it took out.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from stagewheel.protocol.messages import Answer, Failed, NotMoved, Result
 from stagewheel.server.actors.activities import activity_key, rows_of
 from stagewheel.server.actors.chats import items_of, unbind_chat
-from stagewheel.server.actors.outboxes import place
+from stagewheel.server.actors.outboxes import TABLES as OUTBOXES, place
 from stagewheel.server.actors.poison import decode_poison
 from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.actors.tasks import forget_task, read_task
@@ -21,11 +22,13 @@ from stagewheel.server.core.effects import (
     ERASED,
     OutboxRow,
     UnbindChat,
+    decode_dead_letter,
     decode_outbox_row,
     encode_outbox_row,
 )
 from stagewheel.server.core.inbox import ActionWithdrawn
 from stagewheel.server.core.item import Item, Tombstone
+from stagewheel.server.core.kept import decode_kept
 from stagewheel.server.core.pending import decode_pending, encode_pending
 from stagewheel.server.core.suppressing import CHANNELS
 from stagewheel.server.store.keys import prefix_end, read_u64, u64
@@ -130,11 +133,28 @@ def keep_used(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
     return 0
 
 
-def keep_sent(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
-    """Likewise those that an action of another item may attach."""
-    if any(file.encode() in row for file in one.files) and decode_outbox_row(row).key != one.item:
-        keep_used(turn, one, key, row)
-    return 0
+def keep_named_by(owner: Callable[[bytes], str]) -> Callable[["Turn", "Erasure", bytes, bytes], int]:
+    """Likewise those that a row of another item names; `owner` says whose a row is."""
+
+    def look(turn: "Turn", one: "Erasure", key: bytes, row: bytes) -> int:
+        if any(file.encode() in row for file in one.files) and owner(row) != one.item:
+            keep_used(turn, one, key, row)
+        return 0
+
+    return look
+
+
+def _sends(row: bytes) -> str:
+    return decode_outbox_row(row).key
+
+
+# What may name a file beside items: actions on their way, those that wait or may be retried too, and messages
+# of the stream.
+NAMING: Final[tuple[tuple[Table, Callable[[bytes], str]], ...]] = (
+    *((table, _sends) for table in (*OUTBOXES, Table.PARKED)),
+    (Table.DEAD, lambda row: decode_dead_letter(row).row.key),
+    (Table.STREAM, lambda row: decode_kept(row).item),
+)
 
 
 def drop_unused_files(turn: "Turn", one: "Erasure") -> int:
