@@ -8,7 +8,7 @@ is there.
 A new network is a file with its settings and its `send`, and its settings' name in `Provided`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, field
@@ -19,14 +19,13 @@ from stagewheel.server.channels.base import (
     Channel,
     Delivery,
     Outcome,
-    PoolSettings,
     PoolSize,
     RefusedForGood,
 )
 from stagewheel.server.channels.google import GoogleSettings
 from stagewheel.server.channels.meta import MetaSettings
 from stagewheel.server.channels.numbers import is_region
-from stagewheel.server.channels.providers import check_names, members_of, usual_of
+from stagewheel.server.channels.providers import SeveralSettings, check_names
 from stagewheel.server.limits import AD_BATCH_WAIT_S_MAX, POOL_SIZE_MAX
 from stagewheel.server.links import Links
 
@@ -46,7 +45,7 @@ class Network(Protocol):
         """Close its connections."""
 
 
-class AdsSettings(PoolSettings, frozen=True, kw_only=True):
+class AdsSettings(SeveralSettings, frozen=True, kw_only=True):
     """[channels.ads]. `pool_size` is how many people may be under way at once."""
 
     region: str = ""  # country of numbers that are written without its code: "IT"
@@ -57,29 +56,9 @@ class AdsSettings(PoolSettings, frozen=True, kw_only=True):
     providers: dict[str, Provided] = field(default_factory=dict)
 
     @property
-    def pool(self) -> PoolSettings:
-        """Its own: they stand in the same section."""
-        return self
-
-    @property
     def ahead(self) -> int:
         """Another batch, while one is on its way."""
         return 2
-
-    @property
-    def members(self) -> Mapping[str, PoolSettings]:
-        """A pool each."""
-        return members_of(self, self.providers)
-
-    @property
-    def serves(self) -> bool:
-        """Not without an account."""
-        return bool(self.providers)
-
-    @property
-    def usual(self) -> str:
-        """The account that a rule means that names none; "" if that is not said."""
-        return usual_of(self.provider, self.providers)
 
     def check(self) -> None:
         """Raises `OperatorError` for settings that can't work."""
@@ -88,10 +67,6 @@ class AdsSettings(PoolSettings, frozen=True, kw_only=True):
         check_names("channels.ads", self.provider, self.providers)
         for name, one in self.providers.items():
             one.check(f"channels.ads.providers.{name}")
-
-    def open(self, store_id: str, links: Links | None = None) -> Channel:
-        """The channel of the usual account; it connects to nobody yet."""
-        return self.open_member(self.usual, store_id, links)
 
     def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
         """The channel of an account."""

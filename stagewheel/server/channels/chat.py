@@ -7,7 +7,6 @@ the dead letter mends once it is there.
 A new provider is a file with its settings and its `send`, and its settings' name in `Provided`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import field, structs
@@ -18,12 +17,11 @@ from stagewheel.server.channels.base import (
     Delivered,
     Delivery,
     Outcome,
-    PoolSettings,
     RefusedForGood,
 )
 from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.provider import Provider
-from stagewheel.server.channels.providers import check_names, members_of, usual_of
+from stagewheel.server.channels.providers import SeveralSettings, check_names
 from stagewheel.server.channels.telegram import TelegramSettings
 from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.links import Links
@@ -31,41 +29,17 @@ from stagewheel.server.links import Links
 Provided = TelegramSettings | GatewaySettings | TwilioSettings
 
 
-class ChatSettings(PoolSettings, frozen=True, kw_only=True):
+class ChatSettings(SeveralSettings, frozen=True, kw_only=True):
     """[channels.chat]."""
 
     provider: str = ""  # the bot that an invitation leads to which names none; needed where there are several
     providers: dict[str, Provided] = field(default_factory=dict)
-
-    @property
-    def pool(self) -> PoolSettings:
-        """Its own: they stand in the same section."""
-        return self
-
-    @property
-    def members(self) -> Mapping[str, PoolSettings]:
-        """A pool each."""
-        return members_of(self, self.providers)
-
-    @property
-    def serves(self) -> bool:
-        """Not without a provider."""
-        return bool(self.providers)
-
-    @property
-    def usual(self) -> str:
-        """The provider of an invitation that names none; "" if that is not said."""
-        return usual_of(self.provider, self.providers)
 
     def check(self) -> None:
         """Raises `OperatorError` for settings that can't work."""
         check_names("channels.chat", self.provider, self.providers)
         for name, one in self.providers.items():
             one.check(f"channels.chat.providers.{name}")
-
-    def open(self, store_id: str, links: Links | None = None) -> Channel:
-        """The channel of the usual provider; it connects to nobody yet."""
-        return self.open_member(self.usual, store_id, links)
 
     def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
         """The channel of a provider."""

@@ -7,18 +7,17 @@ once it is there. Each provider has a pool, a rate and a breaker of its own (`pr
 A new provider is a file with its settings and its `send`, and its settings' name in `Provided`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import field
 
 from stagewheel.errors import OperatorError
-from stagewheel.server.channels.base import Channel, Delivery, Outcome, PoolSettings, RefusedForGood
+from stagewheel.server.channels.base import Channel, Delivery, Outcome, RefusedForGood
 from stagewheel.server.channels.gateway import GatewaySettings
 from stagewheel.server.channels.numbers import is_region, normalised
 from stagewheel.server.channels.provider import Provider
-from stagewheel.server.channels.providers import check_names, members_of, usual_of
+from stagewheel.server.channels.providers import SeveralSettings, check_names
 from stagewheel.server.channels.statuses import Callbacks, GatewayStatuses, TwilioStatuses
 from stagewheel.server.channels.twilio import TwilioSettings
 from stagewheel.server.core.lanes import lane_of
@@ -28,37 +27,16 @@ from stagewheel.server.rules.phone_doc import CallContent
 Provided = TwilioSettings | GatewaySettings
 
 
-class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
+class PhoneSettings(SeveralSettings, frozen=True, kw_only=True):
     """[channels.sms] and [channels.call]."""
 
     region: str = ""  # country of numbers that are written without its code: "IT"
-    provider: str = ""  # whom a rule means that names none; needed where there are several
     providers: dict[str, Provided] = field(default_factory=dict)
-
-    @property
-    def pool(self) -> PoolSettings:
-        """Its own: they stand in the same section."""
-        return self
 
     @property
     def ahead(self) -> int:
         """One: what a process has in hand when it dies ends with its outcome unknown."""
         return 1
-
-    @property
-    def members(self) -> Mapping[str, PoolSettings]:
-        """A pool each."""
-        return members_of(self, self.providers)
-
-    @property
-    def serves(self) -> bool:
-        """Not without a provider."""
-        return bool(self.providers)
-
-    @property
-    def usual(self) -> str:
-        """Whom a rule means that names nobody; "" if that is not said."""
-        return usual_of(self.provider, self.providers)
 
     def check(self) -> None:
         """Raises `OperatorError` for settings that can't work."""
@@ -68,10 +46,6 @@ class PhoneSettings(PoolSettings, frozen=True, kw_only=True):
         check_names(where, self.provider, self.providers)
         for name, one in self.providers.items():
             one.check(f"{where}.providers.{name}")
-
-    def open(self, store_id: str, links: Links | None = None) -> Channel:
-        """The channel of the usual provider; it connects to nobody yet."""
-        return self.open_member(self.usual, store_id, links)
 
     def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
         """The channel of a provider."""

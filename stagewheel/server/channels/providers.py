@@ -8,10 +8,11 @@ there is. A provider's section may say what its pool is to be; what it does not 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from stagewheel.errors import OperatorError
-from stagewheel.server.channels.base import RATE_PER_S_MAX, PoolSettings, PoolSize, Seconds
+from stagewheel.server.channels.base import RATE_PER_S_MAX, Channel, PoolSettings, PoolSize, Seconds
+from stagewheel.server.links import Links
 from stagewheel.server.rules.channels_doc import PROVIDER_NAME
 
 
@@ -61,3 +62,40 @@ def check_names(where: str, provider: str, providers: Mapping[str, Any], *, seve
 def members_of(channel: PoolSettings, providers: Mapping[str, ProviderPool]) -> Mapping[str, PoolSettings]:
     """The pools of a channel whose providers all have a section; without any it refuses what comes."""
     return {name: pool_of(channel, one) for name, one in providers.items()} or {"": channel}
+
+
+class SeveralSettings(PoolSettings, frozen=True, kw_only=True):
+    """The section of a channel that has a provider for each of `providers`, and no other way out. A subclass
+    says what a provider's section holds, checks it, and opens one.
+    """
+
+    provider: str = ""  # whom a rule means that names none; needed where there are several
+    providers: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pool(self) -> PoolSettings:
+        """Its own: they stand in the same section."""
+        return self
+
+    @property
+    def members(self) -> Mapping[str, PoolSettings]:
+        """A pool each."""
+        return members_of(self, self.providers)
+
+    @property
+    def serves(self) -> bool:
+        """Not without a provider."""
+        return bool(self.providers)
+
+    @property
+    def usual(self) -> str:
+        """Whom a rule means that names nobody; "" if that is not said."""
+        return usual_of(self.provider, self.providers)
+
+    def open(self, store_id: str, links: Links | None = None) -> Channel:
+        """The channel of the usual provider; it connects to nobody yet."""
+        return self.open_member(self.usual, store_id, links)
+
+    def open_member(self, name: str, store_id: str, links: Links | None = None) -> Channel:
+        """The channel of a provider."""
+        raise AssertionError("a subclass says how its providers are reached")
