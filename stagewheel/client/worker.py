@@ -19,13 +19,10 @@ from typing import Any
 from stagewheel.client.worker_base import WorkerBase
 from stagewheel.protocol.messages import ActionJob as ActionJob
 
-CLOSING_S = 10.0
-
 
 class ActionWorker(WorkerBase):
     """See the module. `stop` may be called from any thread, and from a signal handler."""
 
-    _stopping = False
     _bell = -1
 
     def run(self) -> None:
@@ -35,16 +32,12 @@ class ActionWorker(WorkerBase):
         heard, self._bell = os.pipe()
         os.set_blocking(heard, False)
         os.set_blocking(self._bell, False)
-        ends_s = float("inf")
         pool = ThreadPoolExecutor(self._concurrency, "stagewheel-worker")
         try:
             while True:
                 for job in self._pump():
                     pool.submit(self._do, job)
-                if self._stopping and self._core.asking:
-                    self._core.asking, ends_s = False, time.monotonic() + CLOSING_S
-                over = not self._core.held and not self._core.untaken
-                if time.monotonic() > ends_s or (self._stopping and (over or not self._connected)):
+                if self._is_over(time.monotonic()):
                     return
                 ready, _, _ = select.select([self._socket.fd, heard], [], [], self._sleep_s())
                 if heard in ready:
@@ -58,11 +51,6 @@ class ActionWorker(WorkerBase):
             os.close(bell)
             os.close(heard)
 
-    def stop(self) -> None:
-        """Take no more jobs; `run` returns when what is under way is answered."""
-        self._stopping = True
-        self._ring()
-
     def _do(self, job: ActionJob) -> None:
         given, error = None, None
         try:
@@ -70,9 +58,9 @@ class ActionWorker(WorkerBase):
         except Exception as raised:  # whatever a function does
             error = raised
         self._done.append((job, given, error))
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         try:
             os.write(self._bell, b".")
         except OSError:

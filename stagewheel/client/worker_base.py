@@ -18,6 +18,7 @@ from stagewheel.protocol.socket import DealerSocket
 
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 WATCHDOG_S: Final = 1.0
+CLOSING_S: Final = 10.0  # for what is under way, when no more is taken
 FRAMES_MAX: Final = 64
 AGAIN_S: Final = 5.0  # after a function that failed with a bug
 Values = Mapping[str, str | ValueSpec]
@@ -45,6 +46,8 @@ class WorkerBase:
         self._specs: dict[str, ActionSpec] = {}
         self._functions: dict[str, Callable[[ActionJob], Any]] = {}
         self._connected = False
+        self._stopping = False
+        self._ends_s = float("inf")
 
     def action(
         self,
@@ -131,11 +134,40 @@ class WorkerBase:
             why = f"{type(error).__name__}: {error}"
             self._core.answer(job, "retry", why, int(AGAIN_S * 1000))
 
+    def _is_over(self, now_s: float) -> bool:
+        """Was it stopped, and is what was under way answered, or the time for that over?"""
+        if self._stopping and self._core.asking:
+            self._core.asking, self._ends_s = False, now_s + CLOSING_S
+        answered = not self._core.held and not self._core.untaken
+        return now_s > self._ends_s or (self._stopping and (answered or not self._connected))
 
-def _values(values: Values) -> list[ValueSpec]:
-    return [one if isinstance(one, ValueSpec) else ValueSpec(name, one) for name, one in values.items()]
+    def stop(self) -> None:
+        """Take no more jobs; `run` returns when what is under way is answered."""
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        raise AssertionError("a shell says how it is woken")
+
+
+class AsyncWorkerBase(WorkerBase):
+    """What the shells share whose functions are coroutines, each in a task of its own."""
+
+    async def _do(self, job: ActionJob) -> None:
+        given: Any = None
+        error: Exception | None = None
+        try:
+            given = await self._functions[job.action](job)
+        except Exception as raised:  # whatever a function does
+            error = raised
+        self._ended(job, given, error)
+        self._wake()
 
 
 def now_ms() -> int:
     """Monotonic; only for waiting."""
     return time.monotonic_ns() // 1_000_000
+
+
+def _values(values: Values) -> list[ValueSpec]:
+    return [one if isinstance(one, ValueSpec) else ValueSpec(name, one) for name, one in values.items()]
