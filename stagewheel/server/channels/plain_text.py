@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 from typing import Final
 
-_HIDDEN: Final = frozenset({"script", "style", "head", "title", "template"})
+HIDDEN: Final = frozenset({"script", "style", "head", "title", "template"})
 _BREAKS: Final = frozenset(
     {
         "address",
@@ -39,7 +39,12 @@ def plain_text(html: str) -> str:
     reader = _Reader()
     reader.feed(html)
     reader.close()
-    lines = [_SPACES.sub(" ", line).strip() for line in "".join(reader.parts).split("\n")]
+    return tidied("".join(reader.parts))
+
+
+def tidied(text: str) -> str:
+    """One space between words, no spaces around a line, one empty line at the most."""
+    lines = [_SPACES.sub(" ", line).strip() for line in text.split("\n")]
     return _GAPS.sub("\n\n", "\n".join(lines)).strip()
 
 
@@ -54,7 +59,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._hidden:
             return
-        if tag in _HIDDEN:
+        if tag in HIDDEN:
             self._hidden = tag
             return
         held = dict(attrs)

@@ -13,16 +13,14 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 
+from stagewheel.server.channels.plain_text import HIDDEN, tidied
 from stagewheel.server.limits import INBOUND_HTML_CHARS_MAX
 
-_HIDDEN: Final = frozenset({"script", "style", "head", "title", "template"})
 _LINES: Final = frozenset(
     {"address", "blockquote", "br", "div", "dl", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li"}
     | {"ol", "p", "pre", "section", "article", "table", "tr", "ul"}
 )
-_SPACES: Final = re.compile(r"[ \t\r\f\v\xa0\u200b]+")
 _UNREAD: Final = re.compile(r"<!--.*?(?:-->|\Z)|<[!?][^>]*(?:>|\Z)", re.DOTALL)  # comments, declarations
-_GAPS: Final = re.compile(r"\n{3,}")
 
 
 def text_of(html: str) -> str:
@@ -33,8 +31,7 @@ def text_of(html: str) -> str:
     reader.feed(html[:end])
     reader.close()
     reader.handle_data(unescape(html[end:]))
-    lines = [_SPACES.sub(" ", line).strip() for line in "".join(reader.parts).split("\n")]
-    return _GAPS.sub("\n\n", "\n".join(lines)).strip()
+    return tidied("".join(reader.parts))
 
 
 class _Reader(HTMLParser):
@@ -44,7 +41,7 @@ class _Reader(HTMLParser):
         self._hidden = ""  # the element whose end is waited for
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if not self._hidden and tag in _HIDDEN:
+        if not self._hidden and tag in HIDDEN:
             self._hidden = tag
         self._line(tag)
 
