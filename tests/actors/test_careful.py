@@ -2,6 +2,7 @@
 ends by it.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -43,13 +44,17 @@ class Planted:
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Any:
+def plant() -> Iterator[Any]:
+    """The real decisions, with a bug behind some of them."""
+    names = vars(turn_module)
+
     def to(effects: list[Effect], timers: bool = False) -> Planted:
         planted = Planted(effects, timers)
-        monkeypatch.setattr(turn_module, "decide", planted.decide)
+        names["decide"] = planted.decide
         return planted
 
-    return to
+    yield to
+    names["decide"] = decide
 
 
 @pytest.mark.parametrize("name", CANNOT)
