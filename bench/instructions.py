@@ -104,7 +104,7 @@ class Shard:
         self.store = LmdbStore.open(folder / "shard")
         self.engine = Engine(self.store, SystemClock(), compile_ruleset)
         self.engine.followed = False
-        engines.TURN_DECIDE_US = NO_HURRY_US  # a busy machine must not cut turns into more of them
+        self.engine.turn_decide_us = NO_HURRY_US  # a busy machine must not cut turns into more of them
         self.changes = Changes(items)
         self._seq = self._answered = 0
         self.engine.turn(Inbound([(ROUTE, Hello(1, 1, PRODUCER, "bench", instance=INSTANCE))]))

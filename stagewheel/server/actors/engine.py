@@ -114,6 +114,7 @@ class Engine:
         self.shards = shards or []
         self.free_bytes_min = free_bytes_min
         self.outbox_rows_max = OUTBOX_ROWS_MAX
+        self.turn_decide_us = TURN_DECIDE_US
         self.served = served  # the providers of each channel, by name; None: nobody knows
         self.reference = Reference(compile_ruleset, compile_new)
         self.sessions = Sessions()
@@ -332,7 +333,7 @@ class Engine:
     ) -> list[tuple[bytes, Submit, int]]:
         """Judge and decide one Submit after the other, until time is up; the rest is not admitted."""
         pressure = self.pressure(turn.transaction)
-        turn.decide_until_ns = time.perf_counter_ns() + TURN_DECIDE_US * 1000
+        turn.decide_until_ns = time.perf_counter_ns() + self.turn_decide_us * 1000
         states: dict[bytes, ProducerState | None] = {}
         left: list[tuple[bytes, Submit, int]] = []
         for at, (route, submit, size_bytes) in enumerate(submits):
