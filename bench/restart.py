@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     stored_counts = [int(one) for one in args.stored.split(",")]
     overdue_counts = [int(one) for one in args.overdue.split(",")]
-    if args.rounds < 1 or min(stored_counts) <= max(overdue_counts):
-        raise report.Failed("restart needs rounds, and more deals stored than overdue")
+    if args.rounds < 1 or min(stored_counts) < max(overdue_counts):
+        raise report.Failed("restart needs rounds, and at least as many deals stored as overdue")
     try:
         return {
             "rounds": args.rounds,
@@ -76,9 +76,9 @@ def _case(items: int, overdue: int, rounds: int) -> dict[str, Any]:
 
 
 def _due(overdue: int) -> Callable[[int], int]:
-    """The first deals' timers are due at once, those of the others in a day."""
+    """The first deals' timers have been due for a while, those of the others are in a day."""
     now_ms = time.time_ns() // 1_000_000
-    return lambda number: now_ms + number + (0 if number < overdue else DAY_MS)
+    return lambda number: now_ms + number + (-overdue if number < overdue else DAY_MS)
 
 
 def _start(folder: Path, items: int, overdue: int, number: int) -> tuple[float, float, float]:
