@@ -59,7 +59,6 @@ ROUTE, PRODUCER, INSTANCE = b"feeder", bytes(range(16)), bytes(16)
 # The parts of a turn: name -> the class or module, and its function. What one calls of the others is theirs.
 PARTS: Final[dict[str, tuple[Any, str]]] = {
     "load": (turns.Turn, "load"),
-    "decide": (turns, "decide"),
     "collect": (turns.Turn, "collect"),
     "admission": (engines, "judge"),
     "answer": (turns.Turn, "answer"),
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         shard = Shard(Path(name), args.items)
         shard.round(counter, args.turns)  # the first touches everything for the first time
         totals = [shard.round(counter, args.turns) for _ in range(ROUNDS)]
-        with probed(counter) as spent:
+        with probed(counter, shard.engine) as spent:
             shard.round(counter, args.turns)
         events = args.turns * FRAMES_PER_TURN * COMMANDS_PER_FRAME
         shard.close()
@@ -176,9 +175,10 @@ class Shard:
 
 
 @contextmanager
-def probed(counter: Counter) -> Iterator[dict[str, int]]:
+def probed(counter: Counter, engine: Engine) -> Iterator[dict[str, int]]:
     """While it lasts each part adds up what it costs, without the parts that it calls."""
-    spent = dict.fromkeys(PARTS, 0)
+    parts: dict[str, tuple[Any, str]] = {**PARTS, "decide": (engine, "decide")}
+    spent = dict.fromkeys(parts, 0)
     inner = [0]  # what the parts within the present one cost, probes included
 
     def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -194,11 +194,11 @@ def probed(counter: Counter) -> Iterator[dict[str, int]]:
 
         return measured
 
-    kept = {part: getattr(owner, name) for part, (owner, name) in PARTS.items()}
-    for part, (owner, name) in PARTS.items():
+    kept = {part: getattr(owner, name) for part, (owner, name) in parts.items()}
+    for part, (owner, name) in parts.items():
         setattr(owner, name, around(part, kept[part]))
     try:
         yield spent
     finally:
-        for part, (owner, name) in PARTS.items():
+        for part, (owner, name) in parts.items():
             setattr(owner, name, kept[part])

@@ -2,13 +2,11 @@
 ends by it.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from stagewheel.protocol.messages import Applied, ChangeStage, HoldItem, PoisonQuery, UpdateItem
-from stagewheel.server.actors import turn as turn_module
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import BindAlias, Decision, Effect, RemoveDeadLetter, StartTimer, TakeTurn
 from stagewheel.server.core.inbox import TimerFired
@@ -43,25 +41,16 @@ class Planted:
         return decision
 
 
-@pytest.fixture
-def plant() -> Iterator[Any]:
-    """The real decisions, with a bug behind some of them."""
-    names = vars(turn_module)
-
-    def to(effects: list[Effect], timers: bool = False) -> Planted:
-        planted = Planted(effects, timers)
-        names["decide"] = planted.decide
-        return planted
-
-    yield to
-    names["decide"] = decide
+def stand(planted: Planted) -> tuple[Shard, Peer]:
+    """A shard with the real decisions, and a bug behind some of them."""
+    shard = Shard()
+    shard.engine.decide = planted.decide
+    return shard, Peer(shard, b"peer")
 
 
 @pytest.mark.parametrize("name", CANNOT)
-def test_s9_2_a_message_whose_effects_cant_be_written_is_put_aside_alone(plant: Any, name: str) -> None:
-    plant(CANNOT[name])
-    shard = Shard()
-    peer = Peer(shard, b"peer")
+def test_s9_2_a_message_whose_effects_cant_be_written_is_put_aside_alone(name: str) -> None:
+    shard, peer = stand(Planted(CANNOT[name]))
     peer.submit(deal("d:1"), deal("d:2"))
     results = peer.submit(setn("d:1", 1), setn("d:1", BOOM), setn("d:2", 2), setn("d:1", 3))
     assert [code(result) for result in results] == ["Applied", "internal", "Applied", "Applied"]
@@ -72,10 +61,9 @@ def test_s9_2_a_message_whose_effects_cant_be_written_is_put_aside_alone(plant: 
     assert peer.submit(setn("d:1", 4)) == [Applied(1)], "the session goes on"
 
 
-def test_s9_2_of_equal_messages_in_a_turn_only_those_that_fail_are_put_aside(plant: Any) -> None:
-    planted = plant([RemoveDeadLetter(-1)])
-    shard = Shard()
-    peer = Peer(shard, b"peer")
+def test_s9_2_of_equal_messages_in_a_turn_only_those_that_fail_are_put_aside() -> None:
+    planted = Planted([RemoveDeadLetter(-1)])
+    shard, peer = stand(planted)
     peer.submit(deal("d:1"))
     planted.only_after = BOOM
     results = peer.submit(setn("d:1", BOOM), setn("d:1", BOOM), setn("d:1", 1))
@@ -83,10 +71,8 @@ def test_s9_2_of_equal_messages_in_a_turn_only_those_that_fail_are_put_aside(pla
     assert len(shard.rows(PoisonQuery())) == 1
 
 
-def test_s9_2_a_timer_and_a_message_that_waited_end_as_poison_too(plant: Any) -> None:
-    plant([RemoveDeadLetter(-1)], timers=True)
-    shard = Shard()
-    peer = Peer(shard, b"peer")
+def test_s9_2_a_timer_and_a_message_that_waited_end_as_poison_too() -> None:
+    shard, peer = stand(Planted([RemoveDeadLetter(-1)], timers=True))
     peer.submit(deal("d:1", "nag"), deal("d:2"), HoldItem("d:2", mode="pause"))
     shard.wait(60 * MINUTE_MS)
     assert shard.count(Table.TIMERS) == 0

@@ -8,7 +8,7 @@ nothing.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -42,6 +42,8 @@ from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
 from stagewheel.server.actors.workers import Workers
+from stagewheel.server.core.decide import decide
+from stagewheel.server.core.effects import Decision
 from stagewheel.server.ingress.admission import (
     AdmissionLimits,
     Admit,
@@ -115,6 +117,7 @@ class Engine:
         self.free_bytes_min = free_bytes_min
         self.outbox_rows_max = OUTBOX_ROWS_MAX
         self.turn_decide_us = TURN_DECIDE_US
+        self.decide: Callable[..., Decision] = decide
         self.served = served  # the providers of each channel, by name; None: nobody knows
         self.reference = Reference(compile_ruleset, compile_new)
         self.sessions = Sessions()

@@ -37,7 +37,7 @@ from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.actors.tasks import load_tasks
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
-from stagewheel.server.core.decide import DROPPED, decide
+from stagewheel.server.core.decide import DROPPED
 from stagewheel.server.core.effects import (
     Decision,
     DispatchAction,
@@ -191,10 +191,10 @@ class Turn:
         if of_client:
             prepare(self, key, item, message)
         try:
-            decision = decide(item, message, facts, self.now_ms, lineage)
+            decision = self.engine.decide(item, message, facts, self.now_ms, lineage)
         except Exception:
             try:
-                decision = decide(item, message, facts, self.now_ms, lineage)
+                decision = self.engine.decide(item, message, facts, self.now_ms, lineage)
             except Exception as error:
                 if of_client:
                     forget(self)
