@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from stagewheel.protocol.messages import RaiseEvent, UpdateItem
 from stagewheel.server import app
-from stagewheel.server.actors import engine as engine_module, turn as turn_module
+from stagewheel.server.actors import engine as engine_module
 from stagewheel.server.actors.engine import Engine
 from stagewheel.server.actors.turn import Turn
 from stagewheel.server.core import decide as deciding
@@ -85,7 +85,7 @@ def failing_decide() -> None:
             raise ZeroDivisionError("planted")
         return decide(item, message, *others)
 
-    replace(turn_module, "decide", decide_or_fail)
+    replace(engine_module, "decide", decide_or_fail)
 
 
 # ---------------------------------------------------------------- moments to die at
