@@ -22,7 +22,7 @@ from typing import Any, Final
 from bench import deals, hot_path, proof, report
 from bench.deals import Changes
 from bench.feed import Feeder
-from bench.peers import dbos_postgres, dramatiq_redis, redis_streams, restate_server, work
+from bench.peers import dbos_postgres, dramatiq_redis, jetstream, redis_streams, restate_server, work
 from bench.peers.work import Missing, Peer
 from bench.served import Served
 from stagewheel import __version__
@@ -39,6 +39,8 @@ PEERS: Final[dict[str, tuple[Runs, int]]] = {
     "stagewheel": (lambda folder, seconds, batch: _own(folder, seconds), work.BATCH),
     "redis-64": (redis_streams.run, 64),
     "redis-256": (redis_streams.run, 256),
+    "jetstream-64": (jetstream.run, 64),
+    "jetstream-256": (jetstream.run, 256),
     "restate": (restate_server.run, 1),
     "dbos": (dbos_postgres.run, 1),
     "dramatiq": (dramatiq_redis.run, 1),
