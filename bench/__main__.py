@@ -3,7 +3,8 @@
 A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the
 one that was asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means
 by default. `all` runs every one with its defaults and keeps each result under `bench/results/`. `compare A B`
-shows two kept results side by side, `report` writes one page with pictures of all that are kept.
+shows two kept results side by side, `report` writes one page with pictures of all that are kept, and their
+figures into README and docs.
 """
 
 from __future__ import annotations
@@ -90,9 +91,10 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["compare"] and len(argv) == 3:
         return run_compare(argv[1], argv[2])
     if argv == ["report"]:
-        from bench import pages
+        from bench import figures, pages
 
-        print(pages.write())
+        for page in (pages.write(), *figures.write()):
+            print(page)
         return 0
     benchmark, args = parse(argv)
     try:
