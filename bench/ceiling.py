@@ -32,7 +32,7 @@ import lmdb
 import msgspec
 import zmq
 
-from bench import report
+from bench import machine, report
 
 NAME = "ceiling"
 
@@ -254,8 +254,8 @@ def run_turn(tables: Tables, taken: Taken, number: int) -> tuple[int, list[tuple
 
 
 def serve(folder: Path, url: str, parent: Connection) -> None:
-    """The null server's process: turns until the feeder says stop, then tells how many there were, and the
-    seconds of processor time that they took.
+    """The null server's process: turns until the feeder says stop, then tells how many there were, the
+    seconds of processor time that they took, and the pages that they changed.
     """
     tables = Tables(folder)
     context = zmq.Context()
@@ -265,7 +265,7 @@ def serve(folder: Path, url: str, parent: Connection) -> None:
     gc.disable()
     parent.send("ready")
     number, turns, stopped = 0, 0, False
-    before_s = time.process_time()
+    before_s, before_pages = time.process_time(), machine.written_pages()
     while not stopped:
         socket.poll(1000)
         taken, stopped = drain(socket)
@@ -275,7 +275,7 @@ def serve(folder: Path, url: str, parent: Connection) -> None:
             for reply in replies:
                 socket.send_multipart(reply)
         del taken
-    parent.send((turns, time.process_time() - before_s))
+    parent.send((turns, time.process_time() - before_s, machine.written_pages() - before_pages))
     socket.close(linger=1000)
     context.term()
     tables.env.close()
@@ -353,7 +353,7 @@ def run_ceiling(
                 socket.connect(url)
                 answered, taken_s = feed(socket, frames, seconds)
                 socket.send(STOP)
-                turns, cpu_s = ours.recv()
+                turns, cpu_s, pages = ours.recv()
             server.join()
         finally:
             server.kill()
@@ -367,6 +367,7 @@ def run_ceiling(
         "events_per_s": round(done / taken_s),
         "us_per_event": round(taken_s / done * 1e6, 2),
         "cpu_us_per_event": round(cpu_s / done * 1e6, 2),
+        "pages_per_event": round(pages / done, 2),
         "events_per_turn": round(done / turns, 1),
     }
 

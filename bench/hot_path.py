@@ -87,6 +87,14 @@ def measure(folder: Path, args: argparse.Namespace, seconds: float) -> dict[str,
 # ---------------------------------------------------------------- without senders
 
 
+class Own(msgspec.Struct, frozen=True):
+    """What the server did in a slice: events a second; processor time and pages, an event."""
+
+    events_per_s: float
+    cpu_us: float
+    pages: float
+
+
 class Pair(msgspec.Struct, frozen=True):
     """Two slices next to each other: the server's and the ceiling's."""
 
@@ -94,6 +102,8 @@ class Pair(msgspec.Struct, frozen=True):
     ceiling_per_s: float
     own_cpu_us: float  # processor time of the shard, an event
     ceiling_cpu_us: float
+    own_pages: float  # pages of files that the shard changed, an event
+    ceiling_pages: float
 
 
 def measure_rate(
@@ -129,20 +139,27 @@ def measure_rate(
 
 
 def _pair(served: Served, feeder: Feeder, slice_s: float, own_first: bool) -> Pair:
-    own: Slice | None = None
-    cpu_s = 0.0
+    own: Own | None = None
     if own_first:
-        own, cpu_s = _own(served, feeder, slice_s)
+        own = _own(served, feeder, slice_s)
     other = ceiling.run_ceiling(feeder.changes.count, seconds=slice_s, folder=served.folder)
     if own is None:
-        own, cpu_s = _own(served, feeder, slice_s)
-    own_cpu_us = cpu_s / own.events * 1e6
-    return Pair(own.events_per_s, other["events_per_s"], own_cpu_us, other["cpu_us_per_event"])
+        own = _own(served, feeder, slice_s)
+    return Pair(
+        own.events_per_s,
+        other["events_per_s"],
+        own.cpu_us,
+        other["cpu_us_per_event"],
+        own.pages,
+        other["pages_per_event"],
+    )
 
 
-def _own(served: Served, feeder: Feeder, slice_s: float) -> tuple[Slice, float]:
-    before_s = served.cpu_s()
-    return feeder.feed(slice_s), served.cpu_s() - before_s
+def _own(served: Served, feeder: Feeder, slice_s: float) -> Own:
+    before_s, before_pages = served.cpu_s(), served.written_pages()
+    one = feeder.feed(slice_s)
+    cpu_s, pages = served.cpu_s() - before_s, served.written_pages() - before_pages
+    return Own(one.events_per_s, cpu_s / one.events * 1e6, pages / one.events)
 
 
 def _figures(done: Sequence[Pair]) -> dict[str, Any]:
@@ -160,6 +177,8 @@ def _figures(done: Sequence[Pair]) -> dict[str, Any]:
         "us_per_event": round(1e6 / statistics.median(own), 2),
         "cpu_us_per_event": round(cpu_us, 2),
         "cpu_ratio": round(statistics.median(p.ceiling_cpu_us / max(p.own_cpu_us, 0.01) for p in done), 3),
+        "pages_per_event": round(statistics.median(pair.own_pages for pair in done), 2),
+        "ceiling_pages_per_event": round(statistics.median(pair.ceiling_pages for pair in done), 2),
         "spread": {
             "pairs": len(done),
             "events_per_s": _spread(own, 0),

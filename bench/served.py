@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from bench import report
+from bench import machine, report
 from stagewheel.client.blocking import Client
 
 READY_S: Final = 30.0
@@ -52,6 +52,10 @@ class Served:
         _, _, fields = Path(f"/proc/{self.pids[name]}/stat").read_text().rpartition(")")
         user, system = fields.split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def written_pages(self, name: str = "shard-0") -> float:
+        """Pages of 4 kB that one of its processes has changed in files."""
+        return machine.written_pages(self.pids[name])
 
     def client(self, timeout_s: float = 60.0) -> Client:
         """A client of it."""
