@@ -185,9 +185,12 @@ class Welcome(Struct, array_like=True):
     credit_bytes: int
     frame_commands_max: int
     frame_bytes_max: int
-    shards: list[str]  # address of each shard; a partition p is served by shards[p % len(shards)]
+    shards: list[str]  # address of each shard, by its index
     clock: str = "system"  # system | scaled | replay
     now_ms: int = 0
+    shard: int = 0  # the index of the one that says this
+    owners: bytes = b""  # the shard of each of the 256 partitions; empty: there is one shard
+    lanes: list[int] = []  # the lane of each shard's numbers (`partitions.py`); empty: lane 0
 
 
 class Submit(Struct, array_like=True):
@@ -254,13 +257,18 @@ class Reply(Struct, array_like=True):
 
 
 class Subscribe(Struct, array_like=True):
-    """Follow the journal from position `cursor` (exclusive). `credit`: records that may be under way."""
+    """Follow the journal from position `cursor` (exclusive). `credit`: records that may be under way.
+
+    `cursors`, if there are any, stand for `cursor`: a position a lane; a lane without one is followed
+    from its beginning.
+    """
 
     id: int
     cursor: int = 0
     credit: int = 1000
     item: str = ""  # only this item
     pipeline: str = ""  # only items of this pipeline
+    cursors: list[int] = []
 
 
 class Credit(Struct, array_like=True):

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from stagewheel.protocol import frames, journal, messages as m
 from stagewheel.protocol.codec import Message, encode_payload, encode_record
+from stagewheel.protocol.partitions import even_owners
 
 PATH: Final = Path(__file__).with_name("vectors.json")
 
@@ -265,6 +266,10 @@ MESSAGES: Final[Mapping[str, Message]] = {
     "hello": m.Hello(1, 1, bytes(range(16)), "example 1.0", "feed", bytes(range(16, 32)), 2),
     "hello_short": m.Hello(1, 1, b"erp"),
     "welcome": m.Welcome(1, 5, 3, 640, 8192, 8 << 20, 256, 1 << 20, ["ipc:///run/s"], "system", 9),
+    "welcome_shards": m.Welcome(
+        *(1, 5, 3, 640, 8192, 8 << 20, 256, 1 << 20, ["ipc:///run/s", "ipc:///run/s.1"], "system", 9),
+        *(1, even_owners(2), [2, 3]),
+    ),
     **{f"submit_{name}": m.Submit(64, 0, [command]) for name, command in COMMANDS.items()},
     "submit_batch": m.Submit(640, 512, [COMMANDS["delete_item"], COMMANDS["hold_item"]]),
     "answer": m.Answer(640, list(RESULTS.values())),
@@ -274,6 +279,7 @@ MESSAGES: Final[Mapping[str, Message]] = {
     **{f"query_{name}": m.Query(4, query) for name, query in QUERIES.items()},
     "reply": m.Reply(4, ["lead:1", {"applied": 3}], b"\x01"),
     "subscribe": m.Subscribe(5, 41, 1000, "lead:1", "sales"),
+    "subscribe_shards": m.Subscribe(5, 0, 1000, "", "", [41, (2 << 40) + 7]),
     "credit": m.Credit(5, 500),
     "unsubscribe": m.Unsubscribe(5),
     "journal": m.Journal(5, 42, [(42, Raw(encode_record(RECORD)))]),
