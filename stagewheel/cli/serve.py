@@ -1,7 +1,8 @@
 """`stagewheel serve`: run a server until SIGTERM or SIGINT.
 
 It prints one line when it takes commands; with `--json` one JSON object each time one of its processes is
-ready, the shard first, so that a program knows their process ids also after a restart.
+ready, so that a program knows their process ids also after a restart. The first is of all shards, once each
+of them is ready.
 """
 
 import sys
@@ -13,7 +14,7 @@ import trio
 
 from stagewheel.cli.output import console, emit, json_option
 from stagewheel.errors import OperatorError
-from stagewheel.server.config import ServerConfig, load, shard_address
+from stagewheel.server.config import ServerConfig, load
 from stagewheel.server.core.calendar import parse_datetime, parse_zone
 from stagewheel.server.supervisor import Supervisor
 
@@ -33,7 +34,10 @@ INBOUND_COMMAND: Final = (sys.executable, "-m", "stagewheel.cli.inbound_process"
     "--clock-rate", type=float, metavar="N", help="Let time pass N times as fast, for demonstrations."
 )
 @click.option("--clock-start", metavar="MOMENT", help="Where a scaled or replay clock begins (ISO 8601).")
-@click.option("--senders", type=int, metavar="N", help="Sender processes; 0: nothing is delivered.")
+@click.option("--shards", type=int, metavar="N", help="Processes that decide, each with a store of its own.")
+@click.option(
+    "--senders", type=int, metavar="N", help="Sender processes of each shard; 0: nothing is delivered."
+)
 @json_option
 def command(
     data: str | None,
@@ -42,6 +46,7 @@ def command(
     clock: str | None,
     clock_rate: float | None,
     clock_start: str | None,
+    shards: int | None,
     senders: int | None,
     as_json: bool,
 ) -> None:
@@ -55,6 +60,7 @@ def command(
         "clock": clock,
         "clock_rate": clock_rate,
         "clock_start_ms": _moment_ms(clock_start),
+        "shards": shards,
         "senders": senders,
     }
     settings = load(config, flags)
@@ -79,22 +85,40 @@ class _Ready:
     def __init__(self, config: ServerConfig, as_json: bool) -> None:
         self.config = config
         self.as_json = as_json
+        self.shards: dict[str, list[str]] = {}  # name -> its addresses
         self.told = False
 
     def __call__(self, ready: dict[str, Any]) -> None:
-        role = "shard" if "listen" in ready else str(ready["ready"])
-        addresses = [*ready.get("listen", ()), shard_address(self.config)]
-        if self.as_json:
-            shard = {"listen": addresses, "data": self.config.data} if role == "shard" else {}
-            own = {name: ready[name] for name in ("edge", "inbound") if name in ready}
-            emit({"ready": role, **shard, **own, "pids": ready["pids"]})
+        name, pids = str(ready["ready"]), ready["pids"]
+        if "listen" in ready:
+            self.shards[name] = [*ready["listen"], ready["address"]]
+            if len(self.shards) == self.config.shards:
+                self._tell_shards(name, pids)
+        elif self.as_json:
+            own = {part: ready[part] for part in ("edge", "inbound") if part in ready}
+            emit({"ready": name, **own, "pids": pids})
         elif "edge" in ready:
             console().print(f"HTTP at {ready['edge']}", markup=False, soft_wrap=True)
         elif "inbound" in ready:
             console().print(f"mail in at {ready['inbound']}", markup=False, soft_wrap=True)
-        elif role == "shard":
-            again = " again" if self.told else ""
-            at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-            where = f"{', '.join(addresses)}; data in {self.config.data}"
-            console().print(f"{at} ready{again} at {where}", markup=False, soft_wrap=True)
+
+    def _tell_shards(self, name: str, pids: dict[str, int]) -> None:
+        """All of them take commands: for the first time, or `name` does again."""
+        shards = [(one, self.shards[one]) for one in map("shard-{}".format, range(self.config.shards))]
+        first = shards[0][1]
+        if self.as_json:
+            each = [{"name": one, "listen": listen, "pid": pids[one]} for one, listen in shards]
+            emit({"ready": "shard", "listen": first, "shards": each, "data": self.config.data, "pids": pids})
             self.told = True
+            return
+        at = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+        if not self.told:
+            where = "; ".join(", ".join(listen) for _, listen in shards)
+            console().print(
+                f"{at} ready at {where}; data in {self.config.data}", markup=False, soft_wrap=True
+            )
+        else:
+            again = ", ".join(self.shards[name])
+            what = "ready again" if len(shards) == 1 else f"{name} is ready again"
+            console().print(f"{at} {what} at {again}", markup=False, soft_wrap=True)
+        self.told = True

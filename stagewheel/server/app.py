@@ -51,14 +51,16 @@ def clock_name(config: ServerConfig) -> str:
     return "system" if config.clock_rate == 1.0 and not config.clock_start_ms else "scaled"
 
 
-def store_id(store: Store) -> str:
-    """The store's own name, made once: part of every Message-ID, so that two servers never make the same."""
+def store_id(store: Store, given: str = "") -> str:
+    """The store's own name, set once: part of every Message-ID, so that two servers never make the same. All
+    stores of a server have the one that it was `given`; their numbers are unique over all of them.
+    """
     transaction = store.begin()
     try:
         row = transaction.get(Table.META, STORE_ID_KEY)
         if row is not None:
             return row.decode()
-        batch, name = Batch(), secrets.token_hex(8)
+        batch, name = Batch(), given or secrets.token_hex(8)
         batch.put(Table.META, STORE_ID_KEY, name.encode())
         transaction.apply(batch)
         transaction.commit()
@@ -82,11 +84,11 @@ def last_moment(store: Store) -> int:
 def run_shard(role: Role) -> None:
     """The life of a shard process. Prints one line of JSON when it takes commands."""
     config = role.config
-    store = LmdbStore.open(shard_folder(config))
+    store = LmdbStore.open(shard_folder(config, role.shard))
     try:
-        own = shard_address(config)
-        name = store_id(store)
-        addresses = [own, *config.listen]
+        own = shard_address(config, role.shard)
+        name = store_id(store, role.store_id)
+        addresses = [own, *role.listen[role.shard]]
         known = {**served(config.channels), LINKS: served_links(config.edge)}
         engine = Engine(
             store,
@@ -94,14 +96,14 @@ def run_shard(role: Role) -> None:
             compile_ruleset,
             compile_new=functools.partial(compile_ruleset, served=known),
             served=known,
-            shards=list(config.listen),
+            shards=[each[-1] for each in role.listen],
             clock_name=clock_name(config),
             free_bytes_min=config.free_bytes_min,
         )
         with RouterSocket(addresses, FRAME_BYTES_MAX) as socket:
-            listen = socket.last_address if config.listen else own
-            engine.shards[:] = [*config.listen[:-1], listen]
-            say({"ready": own, "listen": engine.shards, "store_id": name})
+            engine.shards[role.shard] = socket.last_address  # of a free port only now is known which
+            listen = [*role.listen[role.shard][:-1], socket.last_address]
+            say({"ready": role.name, "listen": listen, "address": own, "store_id": name})
             trio.run(_serve_shard, Router(engine, socket))
     finally:
         store.close()
@@ -122,7 +124,7 @@ def _work(arguments: list[str], role: Role) -> None:
         run_shard(role)
     else:
         say({"ready": role.name})
-        own = shard_address(role.config)
+        own = shard_address(role.config, role.shard)
         links = open_links(role.config.edge)
         run_sender(own, channels_of(role.config), role.store_id, role.name, links=links)
 

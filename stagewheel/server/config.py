@@ -24,8 +24,10 @@ from stagewheel.server.inbound.config import (
 )
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig, check as check_channels
+from stagewheel.server.store.layout import SHARDS_MAX, folder_of
 
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107
+PORT_MAX = 65_535
 CLOCKS = ("system", "replay")
 
 
@@ -37,7 +39,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     clock: str = "system"  # system | replay
     clock_rate: float = 1.0
     clock_start_ms: int = 0  # a scaled or replay clock begins here; 0: now
-    senders: int = 1  # sender processes; 0: nothing is delivered, the outbox fills
+    shards: int = 1  # processes that decide, each with a store of its own; fixed by the data folder
+    senders: int = 1  # sender processes of each shard; 0: nothing is delivered, the outbox fills
     free_bytes_min: int = FREE_BYTES_MIN
     channels: ChannelsConfig = ChannelsConfig()
     edge: EdgeConfig | None = None  # HTTP, in a process of its own; none: no HTTP
@@ -86,10 +89,15 @@ def _check(config: ServerConfig) -> None:
         raise OperatorError("the replay clock follows the commands; it has no rate")
     if not 0 <= config.senders <= 16:
         raise OperatorError("senders: from 0 to 16 processes")
+    if not 1 <= config.shards <= SHARDS_MAX:
+        raise OperatorError(f"shards: from 1 to {SHARDS_MAX}")
+    if config.clock == "replay" and config.shards > 1:
+        raise OperatorError("the replay clock has one order of all that happens: use it with one shard")
     if not config.listen:
         raise OperatorError("listen: at least one address")
     for address in config.listen:
         check_address(address)
+        _check_ports(address, config.shards)
     check_channels(config.channels)
     if config.edge is not None:
         check_edge(config.edge)
@@ -124,9 +132,31 @@ def check_address(address: str) -> None:
         )
 
 
+def _check_ports(address: str, shards: int) -> None:
+    """Each shard has a port of its own, one behind the other."""
+    port = address.rpartition(":")[2]
+    if address.startswith("tcp://") and port.isdigit() and int(port) + shards - 1 > PORT_MAX:
+        raise OperatorError(f"{address}: with {shards} shards it takes the ports from {port} on, too high")
+
+
+def listen_of(config: ServerConfig, shard: int) -> tuple[str, ...]:
+    """Where a shard listens: `tcp://HOST:PORT` with its number added to the port (a free port stays one),
+    `ipc://PATH` as it is, and `PATH.1` for the shard behind it.
+    """
+    found = []
+    for address in config.listen:
+        start, _, port = address.rpartition(":")
+        if address.startswith("tcp://"):
+            is_free = not port.isdigit() or int(port) == 0
+            found.append(address if is_free else f"{start}:{int(port) + shard}")
+        else:
+            found.append(f"{address}.{shard}" if shard else address)
+    return tuple(found)
+
+
 def shard_folder(config: ServerConfig, shard: int = 0) -> Path:
     """Where a shard keeps its store."""
-    return Path(config.data).absolute() / f"shard-{shard}"
+    return folder_of(Path(config.data).absolute(), shard)
 
 
 def shard_address(config: ServerConfig, shard: int = 0) -> str:

@@ -44,7 +44,7 @@ def test_it_says_where_it_listens_and_ends_in_order_on_a_signal(number: int, tmp
     assert shard["ready"] == "shard"
     assert shard["listen"][0].startswith("tcp://127.0.0.1:")
     assert shard["listen"][1].startswith("ipc://")
-    assert set(sender["pids"]) == {"shard-0", "sender-0"}
+    assert set(sender["pids"]) == {"shard-0", "sender-0-0"}
     with Client(shard["listen"][1]) as client:
         assert client.connect().shards == [shard["listen"][0]]
     process.send_signal(number)

@@ -108,7 +108,7 @@ class Campaign:
         self._orphaned: list[int] = []  # groups whose supervisor was killed
         self._log = folder / "load.jsonl"
         self._undecided = Undecided(self._log)
-        self._senders = [f"sender-{number}" for number in range(senders)]
+        self._senders = [f"sender-0-{number}" for number in range(senders)]
         self._sink: Sink = start_sink()
         email = EmailSettings(
             host="127.0.0.1",

@@ -115,7 +115,8 @@ class Served:
         self._process.stdin.flush()
         if wait:
             try:
-                self.wait_ready("shard-0")
+                for shard in range(self.config.shards):
+                    self.wait_ready(f"shard-{shard}")
             except BaseException:
                 self.kill_group()
                 raise
@@ -221,7 +222,7 @@ class Served:
                 self._take(msgspec.json.decode(line, type=Ready))
 
     def _take(self, ready: Ready) -> None:
-        name = "shard-0" if ready.store_id else ready.ready
+        name = ready.ready
         self.pids[name] = ready.pids[name]
         if ready.store_id:
             self.listen, self.store_id = ready.listen, ready.store_id

@@ -401,7 +401,7 @@ def serve(*arguments: str) -> tuple[int, str]:
 def test_a_second_server_on_the_folder_names_the_process_that_has_it(place: Place) -> None:
     status, said = serve("--data", place.served.config.data, "--listen", "tcp://127.0.0.1:*")
     assert status == 1
-    assert f"process {place.served.pids['shard-0']}" in said
+    assert f"process {place.served.pid};" in said
     assert "Traceback" not in said
     with place.served.client() as client:
         assert client.statistics()["now_ms"] > 0, "the first one still has its address"

@@ -26,6 +26,7 @@ pipelines:
           - {id: twin, action: {do: create_from, pipeline: leads, title: "After {{ item.key }}"}}
 """
 ADA = Client("Ada", [Address("ada@example.com")])
+SENDER = "sender-0-0"
 
 
 def spooled(served: Served) -> int:
@@ -36,7 +37,7 @@ def spooled(served: Served) -> int:
 def test_a_shard_and_a_sender_that_were_killed_are_started_again_and_go_on(tmp_path: Path) -> None:
     with Served(tmp_path, clock_rate=20.0) as served, served.client() as client:
         client.put_ruleset("restarts", {"rules.yaml": RULES})
-        served.wait_ready("sender-0", other_than=served.wait_ready("sender-0") and served.kill("sender-0"))
+        served.wait_ready(SENDER, other_than=served.wait_ready(SENDER) and served.kill(SENDER))
         client.submit([CreateItem(f"lead:{n}", pipeline="leads", client=ADA) for n in range(20)])
         before_ms = client.statistics()["now_ms"]
         served.wait_ready("shard-0", other_than=served.kill("shard-0"))
@@ -57,7 +58,7 @@ def test_the_children_of_a_killed_supervisor_end_and_another_one_takes_the_folde
     with Served(tmp_path) as served, served.client() as client:
         client.put_ruleset("restarts", {"rules.yaml": RULES})
         client.submit([CreateItem("lead:1", pipeline="leads", client=ADA)])
-        served.wait_ready("sender-0")
+        served.wait_ready(SENDER)
         assert len(group_members(served.pid)) == 3
         served.kill()
         served.wait_group_ended()

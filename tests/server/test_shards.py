@@ -1,0 +1,55 @@
+"""A server of several shards as processes: each has its own store, address and senders, and dies alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stagewheel.client.blocking import Client
+from stagewheel.server.config import ServerConfig, shard_address
+from stagewheel.server.store.layout import read
+from stagewheel.server.supervisor import addresses
+from tests.server.harness import Served, group_members
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("shards"), shards=2) as two:
+        yield two
+
+
+def test_a_killed_shard_is_started_again_alone_and_the_others_do_not_notice(served: Served) -> None:
+    for name in ("sender-0-0", "sender-1-0"):
+        served.wait_ready(name)
+    before = dict(served.pids)
+    assert set(before) == {"shard-0", "shard-1", "sender-0-0", "sender-1-0"}
+    with Client(served.address) as first, Client(shard_address(served.config, 1)) as second:
+        told = first.connect()
+        assert len(set(told.shards)) == 2
+        assert second.connect().shards == told.shards
+        life_ms = first.statistics()["tally"]["started_ms"]
+        begun_ms = second.statistics()["tally"]["started_ms"]
+        served.wait_ready("shard-1", other_than=served.kill("shard-1"))
+        assert first.statistics()["tally"]["started_ms"] == life_ms
+        assert second.statistics()["tally"]["started_ms"] > begun_ms, "the same client goes on"
+        assert second.connect().shards == told.shards, "a free port stays the same in its next life"
+    after = {**before, "shard-1": served.pids["shard-1"]}
+    assert served.pids == after != before
+    assert {*after.values()} < {*group_members(served.pid)}
+
+
+def test_each_shard_has_its_own_store_and_all_have_one_name(served: Served) -> None:
+    data = Path(served.config.data)
+    layout = read(data)
+    assert layout is not None
+    assert (layout.lanes, layout.next_lane, layout.store_id) == ((0, 1), 2, served.store_id)
+    assert all((data / f"shard-{shard}" / "data.mdb").is_file() for shard in (0, 1))
+
+
+def test_a_shard_listens_a_port_behind_the_one_before_it() -> None:
+    config = ServerConfig(listen=("tcp://127.0.0.1:7411", "ipc:///run/stage"), shards=3)
+    assert addresses(config) == (
+        ("tcp://127.0.0.1:7411", "ipc:///run/stage"),
+        ("tcp://127.0.0.1:7412", "ipc:///run/stage.1"),
+        ("tcp://127.0.0.1:7413", "ipc:///run/stage.2"),
+    )
