@@ -5,8 +5,8 @@ import pytest
 from bench import flame, report
 
 STACKS = """\
-run (trio/_core/_run.py);step (stagewheel/server/ingress/router.py);decide (stagewheel/server/core/decide.py) 6
-run (trio/_core/_run.py);step (stagewheel/server/ingress/router.py);commit (stagewheel/server/store/lmdb_store.py) 3
+run (trio/_core/_run.py);step (server/ingress/router.py);decide (stagewheel/server/core/decide.py) 6
+run (trio/_core/_run.py);step (server/ingress/router.py);commit (server/store/lmdb_store.py) 3
 main (stagewheel/cli/main.py) 1
 """
 
