@@ -2,9 +2,9 @@
 
 A benchmark is a module of this folder with `NAME`, `add_arguments(parser)` and `run(args) -> dict`. Only the
 one that was asked for is imported. Each gets `args.seconds` (None where not given) and decides what it means
-by default. `all` runs every one with its defaults and keeps each result under `bench/results/`. `compare A B`
-shows two kept results side by side, `report` writes one page with pictures of all that are kept, and their
-figures into README and docs.
+by default. `all` runs every one, and larger variants, and keeps each result under `bench/results/`.
+`compare A B` shows two kept results side by side, `report` writes one page with pictures of all that are
+kept, and their figures into README and docs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import importlib
 import re
 import sys
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from bench import machine, report
 
@@ -59,16 +59,26 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
     return benchmark, parser.parse_args(argv[1:])
 
 
+VARIANTS: Final = {
+    "hot_path_million": ["hot_path", "--items", "1000000", "--senders", "0"],
+    "growth": ["growth", "--counts", "10000,100000,1000000,10000000"],
+    "timers": ["timers", "--pending", "10000000"],
+}
+"""Results that are kept under a name of their own, or with other settings than the defaults."""
+
+
 def run_all() -> int:
-    """Every benchmark with its defaults; how many had no figure."""
+    """Every benchmark, as large as its budget says; how many had no figure."""
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    failed = 0
+    failed, wanted = 0, dict[str, list[str]]()
     for name, module in benchmarks().items():
         if hasattr(importlib.import_module(f"bench.{module}"), "NEEDS"):
             continue  # it measures what only a user can name
+        wanted[name] = [name]
+    for name, arguments in {**wanted, **VARIANTS}.items():
         print(f"{name} …", file=sys.stderr)
-        failed += main([name, "--json", str(results / f"{name}.json")])
+        failed += main([*arguments, "--json", str(results / f"{name}.json")])
     return failed
 
 

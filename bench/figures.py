@@ -30,9 +30,8 @@ MARKED: Final = re.compile(
 
 
 def kept(folder: Path = RESULTS) -> dict[str, Any]:
-    """Every kept result, by the name of its benchmark."""
-    results = [msgspec.json.decode(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
-    return {result["benchmark"]: result for result in results}
+    """Every kept result, by the name of its file: a benchmark's, or one of its variants'."""
+    return {path.stem: msgspec.json.decode(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
 
 
 def pages(root: Path = ROOT) -> Iterator[Path]:
@@ -47,15 +46,14 @@ def filled(text: str, results: Mapping[str, Any]) -> str:
 
 
 def _written(found: re.Match[str], results: Mapping[str, Any]) -> str:
-    value = _value(found["path"], results)
+    told = value(found["path"], results)
     if found["times"]:
-        value *= float(found["times"])
-    if found["format"]:
-        return format(value, found["format"])
-    return f"{value:,}"
+        told *= float(found["times"])
+    return format(told, found["format"] or ",")
 
 
-def _value(path: str, results: Mapping[str, Any]) -> Any:
+def value(path: str, results: Mapping[str, Any]) -> Any:
+    """The number at `result.key.…` (a list by its index). Raises `Failed` where there is none."""
     found: Any = results
     for part in path.split("."):
         if isinstance(found, list) and part.isdecimal() and int(part) < len(found):

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         null = case["ceiling_us_per_event"] - first["ceiling_us_per_event"]
         case["more_us"], case["ceiling_more_us"] = round(own, 2), round(null, 2)
         case["growth_ratio"] = round(own / null, 2) if null > 0 else None
-    return {"cases": cases}
+    ratios = [case["growth_ratio"] for case in cases[1:] if case["growth_ratio"] is not None]
+    return {"cases": cases, "growth_ratio_at_most": max(ratios, default=None)}
 
 
 def _case(folder: Path, count: int, seconds: float, pairs: int) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from bench import compare
+from bench import budgets, compare, figures
 
 RESULTS: Final = Path(__file__).parent / "results"
 SIZE: Final = (8.0, 4.5)
@@ -21,20 +19,48 @@ DPI: Final = 110
 
 def write(folder: Path = RESULTS) -> Path:
     """Draw and write all of it; the page."""
-    results = {}
-    for path in sorted(folder.glob("*.json")):
-        result = msgspec.json.decode(path.read_bytes())
-        results[result["benchmark"]] = result
     page = folder / "REPORT.md"
-    text = ["# What was measured", ""]
+    results = figures.kept(folder)
+    text = ["# What was measured", "", *_budgets(results), ""]
     for name, result in results.items():
         text += [f"## {name}", ""]
         picture = _picture(name, result, folder)
         if picture is not None:
             text += [f"![{name}]({picture.name})", ""]
-        text += [*_table(result), "", _made_on(result.get("machine", {})), ""]
+        table = TABLES.get(result["benchmark"], _table)
+        text += [*table(result), "", _made_on(result.get("machine", {})), ""]
     page.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     return page
+
+
+def _budgets(results: Mapping[str, Any]) -> Iterator[str]:
+    """What was promised, what was measured, and whether it is held."""
+    yield "## Budgets"
+    yield ""
+    yield "| what | wanted | measured | held |"
+    yield "|---|---:|---:|---|"
+    for budget, value in budgets.held_against(results):
+        measured = "not measured" if value is None else budgets.shown(value)
+        yield f"| {budget.what} | {budget.wanted()} | {measured} | {budget.verdict(value)} |"
+
+
+def _peers(result: Mapping[str, Any]) -> Iterator[str]:
+    """The same work, done by each; our own row first."""
+    yield "| peer | version | how it is durable | events/s | timers/s | we, by events | we, by timers |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    for row in result["peers"].values():
+        by = [
+            f"{row[key]:g}×" if key in row else "" for key in ("stagewheel_by_events", "stagewheel_by_timers")
+        ]
+        yield (
+            f"| {row['name']} | {row['version']} | {row['durability']} | {row['events_per_s']:,} | "
+            f"{row['timers_per_s']:,} | {by[0]} | {by[1]} |"
+        )
+    yield ""
+    for name, row in result["peers"].items():
+        yield f"- `{name}`: {row['how']}."
+    for name, why in result["not_run"].items():
+        yield f"- `{name}` was not run: {why}."
 
 
 def _table(result: Mapping[str, Any]) -> Iterator[str]:
@@ -56,7 +82,7 @@ def _made_on(told: Mapping[str, Any]) -> str:
 
 
 def _picture(name: str, result: Mapping[str, Any], folder: Path) -> Path | None:
-    draw = PICTURES.get(name)
+    draw = PICTURES.get(result["benchmark"])
     if draw is None:
         return None
     import matplotlib as mpl
@@ -122,6 +148,8 @@ def _client(axes: Any, result: Mapping[str, Any]) -> None:
     axes.grid(True, alpha=0.3)
     axes.legend()
 
+
+TABLES: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {"peers": _peers}
 
 PICTURES: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], None]]] = {
     "latency": _latency,
