@@ -1,12 +1,14 @@
 """The report holds kept results against what was promised."""
 
+from collections.abc import Mapping
+
 from bench import budgets, pages
 from bench.budgets import Budget
 
 RESULTS = {"hot_path": {"ratio": 0.61}, "latency": {"at_events_per_s": {"100": {"p99": 3.2}}}, "timers": {}}
 
 
-def verdicts(results: dict[str, object]) -> dict[str, str]:
+def verdicts(results: Mapping[str, object]) -> dict[str, str]:
     return {budget.path: budget.verdict(value) for budget, value in budgets.held_against(results)}
 
 
