@@ -115,7 +115,7 @@ def test_a_plain_folder_without_git_yields_the_files_that_git_tracks() -> None:
         ("stagewheel/server/ingress/router.py", "from zmq import Context"),
         ("stagewheel/protocol/session.py", "import zmq"),
         ("stagewheel/server/actors/turn.py", "import lmdb"),
-        ("stagewheel/server/channels/pool.py", "import aiosmtplib"),
+        ("stagewheel/server/channels/pool.py", "import dkim"),
         ("stagewheel/server/core/decide.py", "import trio"),
         ("stagewheel/server/core/decide.py", "from stagewheel.server.store import lmdb_store"),
         ("stagewheel/server/core/decide.py", "from ..store import tables"),
@@ -140,7 +140,7 @@ def test_a_forbidden_import_is_noticed(path: str, line: str) -> None:
     [
         ("stagewheel/protocol/socket.py", "import zmq"),
         ("stagewheel/server/store/environment.py", "import lmdb"),
-        ("stagewheel/server/channels/smtp.py", "import aiosmtplib"),
+        ("stagewheel/server/channels/signature.py", "import dkim"),
         ("stagewheel/server/core/decide.py", "from stagewheel.protocol import journal, messages"),
         ("stagewheel/server/core/decide.py", "import msgspec\nfrom dataclasses import dataclass"),
         ("stagewheel/server/core/decide.py", "from . import item\nfrom .effects import StartTimer"),
@@ -280,7 +280,7 @@ def test_client_and_protocol_import_on_a_bare_install() -> None:
     ]
     shell_of_trio = "stagewheel.client.trio"  # the one shell that asks its user to have trio
     bare = [module for module in modules if not module.startswith(shell_of_trio)]
-    refusal = _import_without("trio lmdb aiosmtplib jinja2 ruamel click rich httpx sortedcontainers", bare)
+    refusal = _import_without("trio lmdb dkim jinja2 ruamel click rich httpx sortedcontainers", bare)
     assert not refusal, refusal
     assert "refused: trio" in _import_without("trio", ["trio"]), "the canary"
 

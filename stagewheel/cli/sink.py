@@ -43,6 +43,9 @@ class Options(Struct, frozen=True, kw_only=True):
     tls: Literal["none", "starttls", "implicit"] = "none"
     certificate: str = ""  # files in PEM form, for both kinds of TLS
     key: str = ""
+    pipelining: bool = (
+        True  # offer it, as mail servers do: commands may come before earlier ones are answered
+    )
     keep_content: bool = False  # the whole mail, not only its headers
     mails_max: int = 1_000_000  # one more is answered 452
 

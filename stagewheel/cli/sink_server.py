@@ -121,6 +121,14 @@ class Handler:
     def __init__(self, state: State) -> None:
         self.state = state
 
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, name: str, answers: list[str]
+    ) -> list[str]:
+        session.host_name = name
+        if self.state.options.pipelining:
+            answers.insert(1, "250-PIPELINING")
+        return answers
+
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, parameters: list[str]
     ) -> str:

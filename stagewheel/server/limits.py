@@ -41,13 +41,23 @@ assert CREDIT_BYTES >= 2 * FRAME_BYTES_MAX, "a client fills the next frame while
 assert CREDIT_COMMANDS >= 2 * TURN_COMMANDS_MAX, "one client alone can keep the server busy"
 assert UNACKNOWLEDGED_COMMANDS_MAX >= 4 * CREDIT_COMMANDS, "the window is bounded by credit, not by answers"
 
+# ---- what waits for other shards ----
+
+RELAY_ROWS_MAX: Final = 1_000_000  # beyond, clients get `busy`
+RELAY_FRAME_COMMANDS_MAX: Final = FRAME_COMMANDS_MAX
+RELAY_UNDER_WAY_MAX: Final = 8  # frames sent to one shard and not answered
+RELAY_ANSWERS_TURN_MAX: Final = 64  # answers of other shards that one turn takes
+
 # ---- mailboxes and sources of a turn ----
 
 BACKLOG_ITEMS_MAX: Final = (
     100_000  # items with a non-empty mailbox; beyond, their producers get `mailbox_full`
 )
 MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
-TURN_TIMERS_MAX: Final = 1024  # the timers' share of a turn
+TURN_TIMERS_MAX: Final = 2048  # the timers' share of a turn …
+TURN_TIMERS_US: Final = 60_000  # … and how long it may take,
+TURN_TIMERS_BUSY_US: Final = 20_000  # and where commands wait
+TIMER_BATCH_ROWS: Final = 256  # fired before the time is looked at
 WITHDRAW_RECORDS_MAX: Final = 10_000  # of a timeline that are looked through when its item is deleted
 TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
 TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
@@ -59,8 +69,13 @@ TURN_DECIDE_US: Final = 100_000  # then what was not admitted waits for the next
 TIMER_ROWS_IN_MEMORY_MAX: Final = 200_000  # of the timer table; all others are on disk alone
 TIMER_WINDOW_MS: Final = 3600 * 1000  # memory reaches so far ahead, if that many rows suffice for it
 TIMER_SLICE_ROWS: Final = 4096  # read from the table at a time
+TIMER_MOVE_ROWS_MIN: Final = 512  # of a far bucket, moved in a turn where there is time …
+TIMER_MOVE_ROWS_MAX: Final = 8192  # … and where it is late
+TIMER_SWEEP_ROWS_MIN: Final = 100_000  # ended ones, for which a far bucket is swept if they are half of it
+TIMER_SWEEP_SLICE_ROWS: Final = 2048  # in a turn
+TIMER_SAMPLE_CHUNKS: Final = 8  # of a bucket, to see how many of its rows have ended
 
-assert TURN_TIMERS_MAX <= TIMER_SLICE_ROWS, "one slice is enough for a turn's share"
+assert TIMER_BATCH_ROWS <= TIMER_SLICE_ROWS, "one slice is enough for a batch"
 assert TIMER_SLICE_ROWS <= TIMER_ROWS_IN_MEMORY_MAX // 2, "refills stop at half, the rest is for new timers"
 
 # ---- outbox and senders ----
@@ -121,6 +136,7 @@ REPORTS_FRAME_MAX: Final = 256  # reports in one message
 REPORTS_UNDER_WAY_MAX: Final = 4  # messages of reports that are not committed yet
 REPORTS_UNTAKEN_MAX: Final = 4_096  # reports that are not committed yet; above it no more jobs are asked for
 POOL_SIZE_MAX: Final = 256  # senders of a channel in one process
+SMTP_REPLY_BYTES_MAX: Final = 64 * KIB  # of what a mail server says to one command
 POOL_LOOK_MAX: Final = 512  # waiting jobs looked at in one assignment
 SPOOL_BATCH_MAX: Final = 256  # mails flushed together
 SPOOL_THREADS_MAX: Final = 16  # that flush files at the same time

@@ -1,55 +1,28 @@
-"""E-mail over SMTP: the one place of aiosmtplib, and the one island of asyncio in a trio process.
+"""E-mail over SMTP: a kept-open connection for each sender of the pool.
 
-    trio: SmtpChannel.deliver ── _Call ──▶ deque ──▶ asyncio thread: _Connection.send ── outcome ──▶ deque
-    ──▶ trio
+    deliver ── compose ─▶ Mail ─▶ send (smtp_talk.py) over Line (smtp_lines.py) ─▶ outcome
 
-Laws:
-- One sender of the pool is one connection; it is kept open, and the pool gives it one mail at a time.
-- What came before the mail's last line was sent is `Retry`; what came after it, without an answer, is
-  `Unknown`.
-- A 4xx is this mail's `Retry`, a 5xx refuses it for good; but what goes wrong before the first MAIL
-  (connection, TLS, login) or says 421 or 530 is the provider's failure and touches no mail: these open the
-  circuit breaker.
-- A connection that the server closed between two mails is opened again for the same attempt.
-
-Why an island: aiosmtplib knows asyncio only, and trio-asyncio does not import on every Python we support.
-The two loops meet in two deques (their append and popleft are atomic) with one wake-up for whatever lies in
-them, so a burst costs one. Why not `SMTP.sendmail`: it parses addresses and the whole message again for
-each mail and hides on which side of DATA it failed, which is the difference between `Retry` and `Unknown`.
+Laws: one sender of the pool is one connection; it is kept open, and the pool gives it one mail at a time. One
+that the server closed between two mails is opened again for the same attempt. What a lost connection means
+for the mail is said in `smtp_talk.py`.
 """
 
-import asyncio
 import socket
 import ssl
-import threading
-from collections import deque
 from typing import Any
 
 import trio
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels import mime
-from stagewheel.server.channels.base import Delivered, Delivery, Outcome, RefusedForGood, Retry, Unknown
+from stagewheel.server.channels.base import Delivered, Delivery, Outcome, Retry, Unknown
 from stagewheel.server.channels.compose import Composer
 from stagewheel.server.channels.email import EmailSettings
+from stagewheel.server.channels.smtp_lines import Board, Line, Lost
+from stagewheel.server.channels.smtp_talk import Begun, Offered, Refusal, greet, quit_politely, send
 from stagewheel.server.limits import REASON_LENGTH_MAX
 
-LAST_ROUNDS = 8
-REFUSED_NAMED_MAX = 5  # of a mail that others got; a report is a row of the journal
-
-
-class _Call:
-    """One mail on its way to the island and back."""
-
-    __slots__ = ("cancelled", "mail", "outcome", "sender", "task")
-
-    def __init__(self, sender: int, mail: mime.Mail | None, task: trio.lowlevel.Task) -> None:
-        self.sender = sender
-        self.mail = mail  # None: close the connection
-        self.task = task
-        self.outcome: Outcome = Unknown("the sender process was stopped")
-        self.cancelled = False
+GOODBYE_S = 1.0
 
 
 class SmtpChannel:
@@ -57,7 +30,13 @@ class SmtpChannel:
 
     def __init__(self, settings: EmailSettings, port: int, password: str, composer: Composer) -> None:
         self._composer = composer
-        self._island = _Island(settings, port, password)
+        self._settings = settings
+        self._port = port
+        self._password = password
+        self._where = f"{settings.host}:{port}"
+        self._context = _tls_context(settings)
+        self._board = Board(settings.timeout_s)
+        self._connections: dict[int, _Connection] = {}  # by the pool's sender
 
     def group(self, content: Any) -> str:
         """The domain of the first recipient."""
@@ -68,291 +47,110 @@ class SmtpChannel:
         mail = await self._composer.compose(content, delivery)
         if not isinstance(mail, mime.Mail):
             return mail
-        return await self._island.call(delivery.sender, mail)
+        connection = self._connections.get(delivery.sender)
+        while True:
+            fresh = connection is None or not connection.line.open
+            if fresh:
+                try:
+                    connection = self._connections[delivery.sender] = await self._connect()
+                except (Refusal, Lost, OSError) as error:
+                    return self._failed(str(error) or type(error).__name__)
+            assert connection is not None
+            try:
+                outcome = await self._send(connection, mail)
+            except (Lost, Refusal) as error:
+                connection.line.close()
+                if fresh:
+                    return self._failed(str(error))
+            else:
+                if isinstance(outcome, Retry) and outcome.provider:
+                    connection.line.close()
+                return outcome
 
     async def close_sender(self, sender: int) -> None:
         """Say QUIT and close."""
-        await self._island.call(sender, None)
+        connection = self._connections.pop(sender, None)
+        if connection is not None:
+            await _say_goodbye(connection.line)
 
     async def aclose(self) -> None:
-        """Close all connections and end the island's thread."""
+        """Close all connections."""
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._island.stop)
+            async with trio.open_nursery() as nursery:
+                for connection in self._connections.values():
+                    nursery.start_soon(_say_goodbye, connection.line)
+            self._connections.clear()
+            self._board.close()
 
+    # ---------------------------------------------------------------- a connection
 
-class _Island:
-    """A thread with an asyncio loop and the connections on it. Methods say on which side they run."""
-
-    def __init__(self, settings: EmailSettings, port: int, password: str) -> None:
-        self._settings = settings
-        self._port = port
-        self._password = password
-        self._context = _tls_context(settings)
-        self._connections: dict[int, _Connection] = {}
-        self._under_way: dict[_Call, asyncio.Task[None]] = {}
-        self._to_island: deque[_Call] = deque()
-        self._to_trio: deque[_Call] = deque()
-        self._island_woken = False
-        self._trio_woken = False
-        self._trio: trio.lowlevel.TrioToken | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    async def call(self, sender: int, mail: mime.Mail | None) -> Outcome:
-        """Trio: hand a mail (or None: close) to a connection and wait for its outcome."""
-        loop = self._loop or self._start()
-        call = _Call(sender, mail, trio.lowlevel.current_task())
-        self._to_island.append(call)
-        if not self._island_woken:
-            self._island_woken = True
-            loop.call_soon_threadsafe(self._take)
-
-        def abort(_: Any) -> trio.lowlevel.Abort:
-            call.cancelled = True
-            loop.call_soon_threadsafe(self._cancel, call)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        return call.outcome
-
-    def _start(self) -> asyncio.AbstractEventLoop:
-        """Trio: start the thread."""
-        self._trio = trio.lowlevel.current_trio_token()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="smtp", daemon=True)
-        self._thread.start()
-        return self._loop
-
-    def stop(self) -> None:
-        """Any thread: close all connections, end the loop, and wait for the thread."""
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Island: the life of the thread."""
-        loop.run_forever()
-        loop.run_until_complete(self._wind_down())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-    async def _wind_down(self) -> None:
-        """Island: leave nothing open."""
-        for task in self._under_way.values():
-            task.cancel()
-        goodbyes = [connection.close() for connection in self._connections.values()]
-        await asyncio.gather(*self._under_way.values(), *goodbyes, return_exceptions=True)
-        for _ in range(LAST_ROUNDS):  # a closed transport lets go of its socket some rounds later
-            await asyncio.sleep(0)
-
-    def _take(self) -> None:
-        """Island: begin all that trio handed over."""
-        assert self._loop is not None
-        self._island_woken = False  # before looking: what comes from here on wakes us again
-        while self._to_island:
-            call = self._to_island.popleft()
-            if not call.cancelled:
-                self._under_way[call] = self._loop.create_task(self._serve(call))
-
-    def _cancel(self, call: _Call) -> None:
-        """Island: trio gave up on a call, so its connection is in the middle of something and is of no more
-        use.
-        """
-        if call in self._under_way:
-            self._under_way[call].cancel()
-
-    async def _serve(self, call: _Call) -> None:
-        """Island: one mail, or one goodbye."""
-        connection = self._connections.get(call.sender)
+    async def _connect(self) -> "_Connection":
+        """A new one, which has been greeted. Raises `Refusal`, `Lost` and OSError: never the mail's fault."""
+        settings = self._settings
         try:
-            if call.mail is None:
-                if connection is not None:
-                    await self._connections.pop(call.sender).close()
-                call.outcome = Delivered()
-            else:
-                if connection is None:
-                    connection = _Connection(self._settings, self._port, self._password, self._context)
-                    self._connections[call.sender] = connection
-                call.outcome = await connection.send(call.mail)
-        except asyncio.CancelledError:
-            if connection is not None:
-                connection.abandon()
-        except Exception as error:  # a bug, here or in the library, must harm only this mail
-            call.outcome = Unknown(f"sending failed in an unforeseen way: {type(error).__name__}: {error}")
-            if connection is not None:
-                connection.abandon()
-        del self._under_way[call]
-        self._to_trio.append(call)
-        if not self._trio_woken:
-            self._trio_woken = True
-            self._loop_call_trio()
+            with trio.fail_after(settings.timeout_s):
+                stream = await trio.open_tcp_stream(settings.host, self._port)
+        except trio.TooSlowError:
+            raise Lost(f"no connection within {settings.timeout_s:g} s") from None
+        except OSError as error:
+            raise Lost(_why(error)) from None
+        line = Line(self._board, socket.socket(fileno=stream.socket.detach()), self._context, settings.host)
+        greeting = greet(
+            settings.hello_name or _hello_name(),
+            settings.tls == "starttls",
+            settings.username,
+            self._password,
+            settings.tls == "tls",
+        )
+        return _Connection(line, await line.run(greeting))
 
-    def _loop_call_trio(self) -> None:
-        """Island: wake trio once for whatever is done when it comes."""
-        assert self._trio is not None
+    async def _send(self, connection: "_Connection", mail: mime.Mail) -> Outcome:
+        """Raises `Lost` and `Refusal` while it is safe to begin again."""
+        begun = Begun()
+        used, connection.used = connection.used, True
         try:
-            self._trio.run_sync_soon(self._give_back)
-        except trio.RunFinishedError:
-            pass  # nobody waits for outcomes any more
+            outcome: Outcome = await connection.line.run(
+                send(mail, connection.offered, self._where, used, begun)
+            )
+        except (Lost, Refusal) as error:
+            if begun.text_sent:
+                return Unknown(f"{self._where}: after the text was sent: {error}"[:REASON_LENGTH_MAX])
+            raise
+        if isinstance(outcome, Delivered):
+            connection.used = False  # a mail that was taken leaves nothing to reset
+        return outcome
 
-    def _give_back(self) -> None:
-        """Trio: wake the tasks whose mails have an outcome."""
-        self._trio_woken = False
-        while self._to_trio:
-            call = self._to_trio.popleft()
-            if not call.cancelled:
-                trio.lowlevel.reschedule(call.task)
-
-
-class _Lost(Exception):
-    """The connection is gone, and nothing of the mail's text had been sent."""
+    def _failed(self, reason: str) -> Retry:
+        return Retry(f"{self._where}: {reason}"[:REASON_LENGTH_MAX], provider=True)
 
 
 class _Connection:
-    """One connection to the server; everything here runs on the island."""
+    """A connection that has been greeted."""
 
-    def __init__(
-        self, settings: EmailSettings, port: int, password: str, context: ssl.SSLContext | None
-    ) -> None:
-        self._where = f"{settings.host}:{port}"
-        self._smtp = SMTP(
-            hostname=settings.host,
-            port=port,
-            username=settings.username or None,
-            password=password if settings.username else None,
-            local_hostname=settings.hello_name or _hello_name(),
-            timeout=settings.timeout_s,
-            use_tls=settings.tls == "tls",
-            start_tls=settings.tls == "starttls",
-            tls_context=context,
-        )
-        self._timeout_s = settings.timeout_s
-        self._used = False  # whether a mail has begun since the last RSET or the connection's begin
+    __slots__ = ("line", "offered", "used")
 
-    async def send(self, mail: mime.Mail) -> Outcome:
-        """Send one mail, over a new connection where the old one has gone."""
-        for fresh in (False, True):
-            if fresh or not self._smtp.is_connected:
-                self.abandon()
-                if (failed := await self._connect()) is not None:
-                    return failed
-                fresh = True
-            try:
-                return await self._converse(mail)
-            except _Lost as lost:
-                self.abandon()
-                if fresh:
-                    return Retry(f"{self._where}: {lost}", provider=True)
-        raise AssertionError("the second round returns")
+    def __init__(self, line: Line, offered: Offered) -> None:
+        self.line = line
+        self.offered = offered
+        self.used = False  # whether a mail has begun since the last RSET or the connection's begin
 
-    async def _connect(self) -> Outcome | None:
-        """None when the connection stands; else why not, which is never the mail's fault."""
+
+async def _say_goodbye(line: Line) -> None:
+    """QUIT, if anybody listens, and close."""
+    if line.open:
         try:
-            await self._smtp.connect()
-            if self._smtp.is_ehlo_or_helo_needed:
-                await self._smtp.ehlo()
-        except SMTPResponseException as error:
-            reason = _answer(error.code, error.message)
-        except (SMTPException, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-        else:
-            self._used = False
-            return None
-        self.abandon()
-        return Retry(f"{self._where}: {reason}"[:REASON_LENGTH_MAX], provider=True)
-
-    async def _converse(self, mail: mime.Mail) -> Outcome:
-        """MAIL, RCPT for each recipient, DATA. Raises `_Lost` while it is safe to begin again."""
-        options = []
-        if mail.utf8:
-            if not self._smtp.supports_extension("smtputf8"):
-                return RefusedForGood(
-                    f"{self._where} does not offer SMTPUTF8, which an address beyond ASCII needs"
-                )
-            options = [b"SMTPUTF8"]
-        if self._used:
-            await self._command(b"RSET")
-        self._used = True
-        refused: list[tuple[int, str, str]] = []
-        code, text = await self._command(b"MAIL", b"FROM:<" + mail.sender.encode() + b">", *options)
-        if code != 250:
-            return self._refused(code, text, f"sender {mail.sender}")
-        for recipient in mail.recipients:
-            code, text = await self._command(b"RCPT", b"TO:<" + recipient.encode() + b">")
-            if code not in (250, 251):
-                refused.append((code, text, recipient))
-        if len(refused) == len(mail.recipients):
-            code, text, recipient = min(refused)  # any 4xx among them: later may be better
-            return self._refused(code, text, f"recipient {recipient}")
-        code, text = await self._command(b"DATA")
-        if code != 354:
-            return self._refused(code, text, "DATA")
-        return await self._text(mail, [address for _, _, address in refused])
-
-    async def _text(self, mail: mime.Mail, refused: list[str]) -> Outcome:
-        """After 354: send the text. From its last line on a lost connection leaves the outcome unknown."""
-        protocol = self._smtp.protocol
-        if protocol is None or not protocol.is_connected:
-            raise _Lost("the connection was lost before the text was sent")
-        data = mail.data.replace(b"\r\n.", b"\r\n..") if b"\r\n." in mail.data else mail.data
-        protocol.write(data + b".\r\n")
-        try:
-            code, text = await protocol.read_response(timeout=self._timeout_s)
-        except (SMTPException, OSError) as error:
-            self.abandon()
-            return Unknown(f"{self._where}: after the text was sent: {error}"[:REASON_LENGTH_MAX])
-        if code != 250:
-            return self._refused(code, text, "text")
-        self._used = False  # a mail that was taken leaves nothing to reset
-        detail: dict[str, Any] = {
-            "message_id": mail.message_id,
-            "address": mail.recipients[0],
-            "status": text[:REASON_LENGTH_MAX],
-        }
-        if refused:
-            detail["refused"] = refused[:REFUSED_NAMED_MAX]
-        return Delivered(detail)
-
-    async def _command(self, *words: bytes) -> tuple[int, str]:
-        try:
-            code, text = await self._smtp.execute_command(*words)
-        except (SMTPException, OSError) as error:
-            raise _Lost(str(error)) from None
-        if code == 421 and words[0] in (b"RSET", b"MAIL"):
-            raise _Lost(_answer(code, text))  # the server ends an old connection; it may take a new one
-        return code, text
-
-    def _refused(self, code: int, text: str, what: str) -> Outcome:
-        reason = f"{self._where}: {what}: {_answer(code, text)}"[:REASON_LENGTH_MAX]
-        if code in (421, 530):  # going away; login needed: says nothing about this mail
-            self.abandon()
-            return Retry(reason, provider=True)
-        return RefusedForGood(reason) if 500 <= code < 600 else Retry(reason)
-
-    def abandon(self) -> None:
-        """Close without a word, nor one of TLS, which would wait for an answer."""
-        _abort(self._smtp.transport)
-        self._smtp.close()
-
-    async def close(self) -> None:
-        """Say QUIT, if anybody listens, and close."""
-        transport = self._smtp.transport
-        if self._smtp.is_connected:
-            try:
-                await self._smtp.quit(timeout=1.0)
-            except (SMTPException, OSError):
-                pass
-        _abort(transport)
-        self._smtp.close()
+            with trio.move_on_after(GOODBYE_S):
+                await line.run(quit_politely())
+        except (Lost, Refusal):
+            pass
+    line.close()
 
 
-def _abort(transport: asyncio.BaseTransport | None) -> None:
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
-
-
-def _answer(code: int, text: str) -> str:
-    return f"{code} {' '.join(text.split())}"
+def _why(error: OSError) -> str:
+    """What was wrong with each address that was tried."""
+    cause = error.__cause__
+    causes = cause.exceptions if isinstance(cause, BaseExceptionGroup) else [cause or error]
+    return "; ".join(str(one) for one in causes)
 
 
 def _hello_name() -> str:
