@@ -171,6 +171,14 @@ class Shard:
 
     # ---------------------------------------------------------------- asking
 
+    def timers(self) -> int:
+        """Timers in the store, near and far."""
+        snapshot = self.store.snapshot()
+        try:
+            return self.engine.timers.stored(snapshot)
+        finally:
+            snapshot.close()
+
     def publish(self, rules: str) -> Result:
         return self.admin.submit(PutRuleset("", files={"rules.yaml": rules}))[0]
 

@@ -70,6 +70,7 @@ def test_what_a_turn_has_no_time_for_comes_back_and_is_applied_in_order() -> Non
 
 
 def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(shard: Shard, peer: Peer) -> None:
+    shard.engine.timers.share_us = shard.engine.timers.busy_share_us = 3_600_000_000
     count = 2 * TURN_TIMERS_MAX + 100
     for n in range(count):
         shard.clock.moment_ms += 1

@@ -93,9 +93,9 @@ class DropsATimer(Engine):
 
     def reload(self) -> None:
         super().reload()
-        first = self.timers.peek()
+        first = self.timers.near.peek()
         if first is not None:
-            self.timers.due(first[0], 1)
+            self.timers.near.due(first[0], 1)
 
 
 class TakesTwice(Engine):

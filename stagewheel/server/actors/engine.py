@@ -40,6 +40,7 @@ from stagewheel.server.actors.pools import Told
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
+from stagewheel.server.actors.timing import Timers
 from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
 from stagewheel.server.actors.workers import Workers
 from stagewheel.server.core.decide import decide
@@ -58,15 +59,15 @@ from stagewheel.server.ingress.sessions import Sessions
 from stagewheel.server.limits import (
     FREE_BYTES_MIN,
     OUTBOX_ROWS_MAX,
+    TIMER_BATCH_ROWS,
     TURN_DECIDE_US,
     TURN_MAILBOX_MAX,
-    TURN_TIMERS_MAX,
 )
 from stagewheel.server.stats import Tally
 from stagewheel.server.store.base import Reads, Store
 from stagewheel.server.store.keys import answer_key
 from stagewheel.server.store.tables import Table
-from stagewheel.server.timers.near import NearWindow
+from stagewheel.server.timers.far import LEVELS
 
 Frame = tuple[bytes, bytes, bytes]
 
@@ -131,7 +132,7 @@ class Engine:
         self.tally = Tally()
         self.told = Told()
         self.special = SPECIAL
-        self.timers = NearWindow()
+        self.timers = Timers(() if clock.exact else LEVELS)  # virtual time jumps: nothing is far from it
         self.any_suppressed = False  # is there any suppressed address (8.8)?
         self.any_alias = False  # is anything named by another name than its key (7.5)?
         self.counters = counters_row.Counters()
@@ -156,9 +157,7 @@ class Engine:
             self.any_suppressed = any_in(snapshot)
             self.any_alias = aliases.any_in(snapshot)
             self.files.load(snapshot)
-            self.timers.reset(
-                lambda start, end, limit: snapshot.range(Table.TIMERS, start, end, limit), self.now_ms()
-            )
+            self.timers.reset(snapshot, self.now_ms())
         finally:
             snapshot.close()
 
@@ -177,7 +176,10 @@ class Engine:
         """When there is something to do without anybody asking; None: nothing is planned."""
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
-        due_ms, later_ms = self.timers.next_due_ms(), self.background.due_ms(self.clock.now_ms())
+        due_ms, later_ms = (
+            self.timers.next_ms(exact=self.clock.exact),
+            self.background.due_ms(self.clock.now_ms()),
+        )
         if (lost_ms := self.workers.next_ms()) is not None:
             due_ms = lost_ms if due_ms is None else min(due_ms, lost_ms)
         if self.awaited.owners:
@@ -235,7 +237,6 @@ class Engine:
         """Every source has its share; what is left of the Submits when time is up comes back."""
         for route, hello in inbound.hellos:
             self._hello(turn, route, hello)
-        due = self.next_timers(turn, turn.now_ms) if not self.clock.exact else []
         waiting = self.backlog.take(turn.transaction, TURN_MAILBOX_MAX) if self.backlog.has_work() else []
         turn.load({key for key, _, _ in waiting})
         if inbound.reports:
@@ -247,7 +248,9 @@ class Engine:
                 turn.frames.append((route, *encode_frame(self.workers.register(turn, route, register))))
         if self.awaited.owners:
             taking.end_awaited(turn)
-        turn.timers(due)
+        if not self.clock.exact:
+            self.timers.slice(turn)
+            self.timers.fire(turn, others_wait=bool(inbound.submits))
         turn.mailboxes(waiting)
         if self.clock.exact:
             turn.advance(turn.now_ms)
@@ -289,15 +292,8 @@ class Engine:
         return frames
 
     def next_timers(self, turn: Turn, until_ms: int) -> list[tuple[int, bytes, bytes]]:
-        """The timers that are due, within their share. Virtual time takes one moment's at a time."""
-        now_ms = until_ms
-        self.timers.refill(now_ms, turn.timer_rows)
-        if self.clock.exact:
-            first = self.timers.peek()
-            if first is None or first[0] > until_ms:
-                return []
-            now_ms = max(first[0], turn.now_ms)
-        due = self.timers.due(now_ms, TURN_TIMERS_MAX)
+        """The timers that are due, some at a time. Virtual time takes one moment's at a time."""
+        due = self.timers.due(turn, until_ms, TIMER_BATCH_ROWS)
         turn.load({row_key[8:-4] for _, row_key, _ in due if row_key[8]})
         return due
 

@@ -130,7 +130,6 @@ class Holds:
             timer = row_key[len(prefix) :]
             turn.batch.delete(Table.KEPT_STEPS, row_key)
             turn.put_timer((timer, b""))
-            turn.add_timer(read_u64(timer), timer, b"")
         if len(kept) < HOLD_SLICE_ROWS:
             self._put(turn.batch, key, _replace(row, releasing=False))
 

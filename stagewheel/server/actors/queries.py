@@ -245,7 +245,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "tally": engine.tally.snapshot(),
             "told": engine.told.snapshot(time.monotonic()),
             "timers": msgspec.to_builtins(engine.timers.statistics()),
-            "timers_stored": reads.count(Table.TIMERS),
+            "timers_stored": engine.timers.stored(reads),
             "items_stored": reads.count(Table.ITEMS),
             "journal_stored": reads.count(Table.JOURNAL),
             "outbox_stored": outbox_rows(reads),

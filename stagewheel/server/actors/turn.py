@@ -100,7 +100,8 @@ class Turn:
         self.facts.desk = self.desk = TurnDesk(transaction)
         self.now_ms = now_ms
         self.backlog = engine.backlog.counts
-        self.add_timer = engine.timers.add
+        self.new_timers: list[tuple[bytes, bytes]] = []  # rows that were set and are not placed yet
+        self.put_timer = self.new_timers.append
         self._new_batch()
         self.items: dict[bytes, Row] = {}
         self.rows: dict[bytes, bytes] = {}  # item rows that changed
@@ -118,7 +119,6 @@ class Turn:
         """Begin to collect; what every decision appends to is named once."""
         self.batch = Batch()
         self.append_journal = self.batch.appends[Table.JOURNAL].append
-        self.put_timer = self.batch.puts[TIMERS].append
         self.put_stage = self.batch.puts[Table.STAGES].append
 
     # ---------------------------------------------------------------- loading
@@ -225,10 +225,7 @@ class Turn:
                 self.put_stage((stage_prefix(item.pipeline, item.stage) + number, key))
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
-                due_ms = effect.due_ms
-                row_key = u64(due_ms) + key + u32(effect.step)  # timer_key, without the call
-                self.put_timer((row_key, b""))
-                self.add_timer(due_ms, row_key, b"")
+                self.put_timer((u64(effect.due_ms) + key + u32(effect.step), b""))  # as timer_key
             elif isinstance(effect, DispatchAction):
                 out, lane = effect.number, effect.channel
                 counters.outbox = out + 1
@@ -319,10 +316,11 @@ class Turn:
             if row.producer:
                 self.complete((row.producer, row.seq, row.index), result)
 
-    def timer_rows(self, start: bytes, end: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
-        """Rows of the timer table, those of this turn included."""
-        self.flush()
-        return self.transaction.range(Table.TIMERS, start, end, limit)
+    def write_timers(self) -> None:
+        """Place what was set so far, so that it can fall due."""
+        if self.new_timers:
+            self.engine.timers.write(self.batch, self.new_timers, self.now_ms)
+            self.new_timers.clear()
 
     def advance(self, until_ms: int) -> None:
         """Virtual time: everything due until then happens at its own moment, in order."""
@@ -384,6 +382,8 @@ class Turn:
         if self.rows:
             batch.puts[Table.ITEMS] = list(self.rows.items())
             self.rows = {}
+        self.write_timers()
+        self.engine.timers.save(batch)
         if self.desk.unwritten:
             self.desk.write(batch)
         if self.answers:

@@ -17,7 +17,7 @@ class Table(enum.IntEnum):
     META = 0  # name (ascii) ‖ one small value: format version, lane, counters, the last recorded now
     ITEMS = 1  # item key ‖ the item, encoded
     MAILBOX = 2  # u16 length, item key, u64 number ‖ one message that waits for its item
-    TIMERS = 3  # u64 due_ms, item key, u32 step number ‖ what to check and do when it is due
+    TIMERS = 3  # u64 due_ms, item key, u32 step number ‖ what to check and do when it is due: the next ones
     JOURNAL = 4  # u64 position ‖ one decision's record (appended, trimmed from the front)
     ANSWERS = 5  # 16 bytes producer, u64 sequence ‖ the encoded answer of that Submit
     PRODUCERS = 6  # 16 bytes producer ‖ epoch, next sequence, owner, last seen
@@ -54,6 +54,8 @@ class Table(enum.IntEnum):
     OUTBOX_PROVIDERS = 41  # lane, NUL, u64 number ‖ as OUTBOX_EMAIL, for a provider that its rule names
     FILES = 39  # 0 and file id ‖ a stored file; 1 and u64 upload ‖ an upload that is not at its end
     ACTIONS = 45  # name ‖ a registered application action
+    TIMERS_FAR = 55  # u8 level, u64 start_ms, u64 number ‖ some rows of TIMERS that are due later (far.py)
+    TIMER_BUCKETS = 56  # u8 level, u64 start_ms ‖ how many rows a far bucket has, and its next number
     PENDING = 44  # u64 outbox number of its dispatch ‖ an action whose end is waited for, and until when
     CHATS = 42  # u16 length, provider, id of a chat ‖ the items it was bound to, the last one first
     INVITATIONS = 43  # u64 outbox number of its dispatch ‖ the item that the client was invited to, and when
