@@ -11,12 +11,13 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from stagewheel.client import files, questions
 from stagewheel.client.activity_verbs import ActivityVerbs
+from stagewheel.client.asking import Asking
 from stagewheel.client.async_streams import Rows, Subscription
-from stagewheel.client.core import ClientCore
+from stagewheel.client.core import ClientCore, Opening
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
-from stagewheel.client.outstanding import Feed
+from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
-from stagewheel.client.wire import Wire
+from stagewheel.client.wires import Wires
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
 from stagewheel.protocol.files import Downloading, view_of
@@ -54,13 +55,13 @@ class AsyncTicket:
 
 
 class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
-    """A client of one server; made by `open_client` of the two shells."""
+    """A client of one server, of one shard or several; made by `open_client` of the two shells."""
 
     def __init__(
         self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
     ) -> None:
-        self._core = ClientCore(name, role)
-        self._wire = Wire(address, self._core)
+        self._core = ClientCore(address, name, role)
+        self._wire = Wires(self._core)
         self._timeout_s = timeout_s
 
     @abstractmethod
@@ -258,11 +259,11 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
 
     def ask(self, question: Question[T]) -> AsyncIterator[T]:
         """Ask any question; rows come page by page. Raises `QueryRefused`, `TimedOut`."""
-        return Rows(question, self._page)
+        return Rows(self._core, question, self._page)
 
-    def subscribe(self, cursor: int = 0, item: str = "", pipeline: str = "") -> Subscription:
-        """Follow the journal after position `cursor`: (position, record), at least once, in order per item,
-        over reconnects.
+    def subscribe(self, cursor: Cursor = 0, item: str = "", pipeline: str = "") -> Subscription:
+        """Follow the journal after position `cursor` (or one position a lane): (position, record), at least
+        once, in order per item, over reconnects.
         """
         feed = self._core.subscribe(cursor, item, pipeline)
         self._wake()
@@ -272,28 +273,47 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
 
     @property
     def next_seq(self) -> int:
-        """The number that this client's next command gets: how many its name has sent, over all restarts;
-        known once `connect` returned.
+        """The number that this client's next command gets: how many its name has sent, over all restarts (and
+        to all shards); known once `connect` returned.
         """
-        return self._core.session.next_seq
+        return self._core.next_seq
 
     async def connect(self) -> m.Welcome:
-        """Wait until the session stands; other methods do so by themselves. Raises `TimedOut`."""
-        opening = self._core.opening()
+        """Wait until the session stands, with every shard; other methods wait by themselves, for the shards
+        that they need. Raises `TimedOut`.
+        """
+        return await self._open(self._core.opening())
+
+    async def reach(self) -> m.Welcome:
+        """Wait until the shard at our address answers. Raises `TimedOut`."""
+        return await self._open(self._core.opening(every=False))
+
+    def sent_before(self) -> Callable[[m.AnyCommand], bool]:
+        """For a feeder that gives the same commands in the same order again, under one name, after `connect`:
+        asked of each in turn, did an earlier client of the name send it?
+        """
+        return self._core.sent_before()
+
+    async def _open(self, opening: Opening) -> m.Welcome:
         await self.settle(opening, lambda: "nothing was sent")
         return opening.welcome()
 
     async def _first(self, question: Question[T]) -> T | None:
-        rows = question.rows(await self._page(question.query))
+        asking = self._core.asking(question)
+        rows: list[T] = []
+        while not asking.over and not rows:
+            await self._page(asking)
+            rows = asking.take()
         return rows[0] if rows else None
 
-    async def _page(self, query: m.AnyQuery) -> m.Reply:
-        pending = self._core.ask(query)
+    async def _page(self, asking: Asking[T]) -> None:
+        """Wait for the next rows."""
+        asking.ask()
         try:
-            await self.settle(pending, pending.fate)
-        finally:
-            self._core.give_up(pending)
-        return pending.outcome()
+            await self.settle(asking, asking.fate)
+        except BaseException:
+            asking.give_up()
+            raise
 
     async def _records(self, feed: Feed) -> None:
         self._wake()  # credit may have to go out

@@ -7,31 +7,35 @@ closed by hand under trio; these hold nothing that needs an event loop to be let
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, Self, TypeVar
 
+from stagewheel.client.asking import Asking
 from stagewheel.client.core import ClientCore
 from stagewheel.client.outstanding import Feed
 from stagewheel.client.questions import Question
-from stagewheel.protocol import messages as m
 from stagewheel.protocol.journal import Record
 
 T = TypeVar("T")
 
 
 class Rows(AsyncIterator[T], Generic[T]):
-    """Rows of a question, page by page; `fetch` asks for one page."""
+    """Rows of a question, page by page; `fetch` waits for the next ones."""
 
-    def __init__(self, question: Question[T], fetch: Callable[[m.AnyQuery], Awaitable[m.Reply]]) -> None:
-        self._question, self._fetch = question, fetch
-        self._query: m.AnyQuery | None = question.query
+    def __init__(
+        self, core: ClientCore, question: Question[T], fetch: Callable[[Asking[T]], Awaitable[None]]
+    ) -> None:
+        self._core, self._question, self._fetch = core, question, fetch
+        self._asking: Asking[T] | None = None
         self._rows: list[T] = []
         self._next = 0
 
     async def __anext__(self) -> T:
+        asking = self._asking
+        if asking is None:
+            asking = self._asking = self._core.asking(self._question)
         while self._next == len(self._rows):
-            if self._query is None:
+            if asking.over:
                 raise StopAsyncIteration
-            reply = await self._fetch(self._query)
-            self._rows, self._next = self._question.rows(reply), 0
-            self._query = self._question.after(self._rows, reply)
+            await self._fetch(asking)
+            self._rows, self._next = asking.take(), 0
         self._next += 1
         return self._rows[self._next - 1]
 
@@ -49,6 +53,13 @@ class Subscription(AsyncIterator[tuple[int, Record]]):
         if not self._feed.settled:
             await self._wait(self._feed)
         return self._feed.take()
+
+    @property
+    def cursor(self) -> tuple[int, ...]:
+        """Where to go on behind what was taken: keep it, and give it to `subscribe`. A position a lane, so
+        one where the server has one shard.
+        """
+        return self._feed.cursors()
 
     def close(self) -> None:
         """The server sends nothing more of it."""

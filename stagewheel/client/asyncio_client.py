@@ -22,19 +22,24 @@ class AsyncioClient(AsyncClient):
         """The one task that owns the wire; `open_client` starts it."""
         loop = asyncio.get_running_loop()
         event = self._event = asyncio.Event()
-        fd = self._wire.fd
-        loop.add_reader(fd, event.set)
+        fd = -1
         try:
             while True:
                 event.clear()
                 if self._wire.pump():
                     await asyncio.sleep(0)
                     continue
+                if fd != self._wire.fd:
+                    if fd >= 0:
+                        loop.remove_reader(fd)
+                    fd = self._wire.fd
+                    loop.add_reader(fd, event.set)
                 alarm = loop.call_later(self._wire.sleep_s(), event.set)
                 await event.wait()
                 alarm.cancel()
         finally:
-            loop.remove_reader(fd)
+            if fd >= 0:
+                loop.remove_reader(fd)
 
     def _wake(self) -> None:
         if self._event is not None:

@@ -18,10 +18,11 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 from stagewheel.client import files, questions
 from stagewheel.client.activity_verbs import ActivityVerbs
-from stagewheel.client.core import ClientCore
+from stagewheel.client.core import ClientCore, Opening
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
+from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
-from stagewheel.client.wire import Wire
+from stagewheel.client.wires import Wires
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
 from stagewheel.protocol.files import Downloading, view_of
@@ -48,16 +49,42 @@ class Ticket:
         return self._ticket.outcome()
 
 
+class Subscription(Iterator[tuple[int, Record]]):
+    """(position, record), one after the other. `close`, or letting go of it, ends it."""
+
+    def __init__(self, client: "Client", feed: Feed, idle_s: float | None) -> None:
+        self._client, self._feed, self._idle_s = client, feed, idle_s
+
+    def __next__(self) -> tuple[int, Record]:
+        if not self._client.followed(self._feed, self._idle_s):
+            raise StopIteration
+        return self._feed.take()
+
+    @property
+    def cursor(self) -> tuple[int, ...]:
+        """Where to go on behind what was taken: keep it, and give it to `subscribe`. A position a lane, so
+        one where the server has one shard.
+        """
+        return self._feed.cursors()
+
+    def close(self) -> None:
+        """The server sends nothing more of it."""
+        self._client.unfollow(self._feed)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Client(ActivityVerbs[m.Result]):
-    """A client of one server. `name` makes it exactly-once over restarts of its own; `timeout_s` bounds
-    each wait.
+    """A client of one server, of one shard or several. `name` makes it exactly-once over restarts of its own;
+    `timeout_s` bounds each wait.
     """
 
     def __init__(
         self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
     ) -> None:
-        self._core = ClientCore(name, role)
-        self._wire = Wire(address, self._core)
+        self._core = ClientCore(address, name, role)
+        self._wire = Wires(self._core)
         self._timeout_s = timeout_s
 
     # ---- commands ----
@@ -70,8 +97,9 @@ class Client(ActivityVerbs[m.Result]):
 
     def send(self, commands: Sequence[m.AnyCommand], wait_applied: bool = False) -> Ticket:
         """Send a batch without waiting for results; waits only while too much is outstanding."""
-        count = len(commands)
-        self.wait(lambda: self._core.has_room(count), lambda: f"{count} commands were not sent")
+        has_room = self._core.room_for(commands)
+        if not has_room():
+            self.wait(has_room, lambda: f"{len(commands)} commands were not sent")
         ticket = Ticket(self, self._core.submit(commands, wait_applied))
         self._wire.pump()
         return ticket
@@ -231,44 +259,58 @@ class Client(ActivityVerbs[m.Result]):
 
     def ask(self, question: Question[T]) -> Iterator[T]:
         """Ask any question; rows come page by page. Raises `QueryRefused`, `TimedOut`."""
-        query: m.AnyQuery | None = question.query
-        while query is not None:
-            pending = self._core.ask(query)
-            try:
-                self.wait(lambda one=pending: one.settled, pending.fate)  # type: ignore[misc]
-            finally:
-                self._core.give_up(pending)
-            reply = pending.outcome()
-            rows = question.rows(reply)
-            yield from rows
-            query = question.after(rows, reply)
+        asking = self._core.asking(question)
+        try:
+            while not asking.over:
+                asking.ask()
+                self.wait(lambda: asking.settled, asking.fate)
+                yield from asking.take()
+        finally:
+            asking.give_up()
 
     def subscribe(
-        self, cursor: int = 0, item: str = "", pipeline: str = "", idle_s: float | None = None
-    ) -> Iterator[tuple[int, Record]]:
-        """Follow the journal after position `cursor`: (position, record), at least once, in order per
-        item, over reconnects. Ends when nothing came for `idle_s` seconds; None: never.
+        self, cursor: Cursor = 0, item: str = "", pipeline: str = "", idle_s: float | None = None
+    ) -> "Subscription":
+        """Follow the journal after position `cursor` (or one position a lane): (position, record), at least
+        once, in order per item, over reconnects. Ends when nothing came for `idle_s` seconds; None: never.
         """
-        feed = self._core.subscribe(cursor, item, pipeline)
-        try:
-            while self._run(lambda: feed.settled, idle_s):
-                yield feed.take()
-        finally:
-            self._core.unsubscribe(feed)
+        return Subscription(self, self._core.subscribe(cursor, item, pipeline), idle_s)
+
+    def followed(self, feed: Feed, idle_s: float | None) -> bool:
+        """Move the line until the subscription has something to take, or nothing came for so long."""
+        return self._run(lambda: feed.settled, idle_s)
+
+    def unfollow(self, feed: Feed) -> None:
+        """Nothing more of this subscription is wanted."""
+        if self._core.unsubscribe(feed) and self._core.error is None:
             self._wire.pump()
 
     # ---- the line ----
 
     @property
     def next_seq(self) -> int:
-        """The number that this client's next command gets: how many its name has sent, over all restarts.
-        Known once `connect` returned.
+        """The number that this client's next command gets: how many its name has sent, over all restarts (and
+        to all shards). Known once `connect` returned.
         """
-        return self._core.session.next_seq
+        return self._core.next_seq
 
     def connect(self) -> m.Welcome:
-        """Wait until the session stands; other methods do so by themselves. Raises `TimedOut`."""
-        opening = self._core.opening()
+        """Wait until the session stands, with every shard; other methods wait by themselves, for the shards
+        that they need. Raises `TimedOut`.
+        """
+        return self._open(self._core.opening())
+
+    def reach(self) -> m.Welcome:
+        """Wait until the shard at our address answers. Raises `TimedOut`."""
+        return self._open(self._core.opening(every=False))
+
+    def sent_before(self) -> Callable[[m.AnyCommand], bool]:
+        """For a feeder that gives the same commands in the same order again, under one name, after `connect`:
+        asked of each in turn, did an earlier client of the name send it?
+        """
+        return self._core.sent_before()
+
+    def _open(self, opening: Opening) -> m.Welcome:
         self.wait(lambda: opening.settled, lambda: "nothing was sent")
         return opening.welcome()
 
@@ -293,12 +335,14 @@ class Client(ActivityVerbs[m.Result]):
     def _run(self, done: Callable[[], bool], limit_s: float | None) -> bool:
         """Move the line until `done` or the limit; which of them is the result."""
         deadline = None if limit_s is None else time.monotonic() + limit_s
-        poller = select.poll()
-        poller.register(self._wire.fd, select.POLLIN)
+        poller, watched = select.poll(), -1
         while not done():
             more = self._wire.pump()
             if done():
                 break
+            if (fd := self._wire.fd) != watched:
+                poller, watched = select.poll(), fd
+                poller.register(fd, select.POLLIN)
             sleep_s = 0.0 if more else self._wire.sleep_s()
             if deadline is not None:
                 left_s = deadline - time.monotonic()

@@ -1,53 +1,60 @@
-"""What the three shells share, without IO: commands, questions and subscriptions over one session.
+"""What the three shells share, without IO: commands, questions and subscriptions over a line to each shard.
 
-Laws: a shell feeds what arrives and sends what `messages_to_send` says; users wait on things that settle
-(`SubmitTicket`, `Pending`, `Feed`), each of which calls its `on_settled` when something is there to be taken.
-Questions and subscriptions survive a lost connection: after a Welcome they are sent again, a subscription
-from the last cursor it saw. Both are bounded; a question beyond the bound is refused.
+Laws:
+- A client knows one address. The Welcome there tells how many shards the server has; until then commands
+  wait on the first line, questions and subscriptions with us. With one shard the first line stays the only
+  one, and a batch goes on it as it was given.
+- With several each has a line of its own: a session with its own numbers, credit and reconnects. A batch is
+  divided by the owners of its items (`dividing.py`), a question is asked where its answer is (`asking.py`), a
+  subscription follows every shard. A shard that is full or away holds up only what is for it.
+- A line that is over for good (fenced, a server that breaks the protocol) ends the client, as the only one
+  would.
+- The first line's Welcome counts. When it tells of other lanes the data was divided anew: what was under way
+  on the old ones ends with an error that says so, subscriptions go on.
+
+A shell moves the `lines`, each over a wire of its own; it looks for new ones after every move.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from msgspec import Raw
 
 from stagewheel import __version__
-from stagewheel.client.outstanding import FEED_CREDIT, Feed, Opening, Pending, producer_of
+from stagewheel.client.asking import Asking
+from stagewheel.client.dividing import Part, Share, Whole, divide
+from stagewheel.client.line import Line, call, saying
+from stagewheel.client.outstanding import Cursor, Feed, producer_of
+from stagewheel.client.questions import Question
+from stagewheel.client.shards import NOT_HERE, ShardMap, map_of
 from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol import messages as m
-from stagewheel.protocol.codec import Message, encode_payload
-from stagewheel.protocol.errors import QueryRefused, TooMuchOutstanding
-from stagewheel.protocol.session import (
-    BACK_OFF_MS,
-    ClientSession,
-    Event,
-    MessageArrived,
-    SessionEnded,
-    SessionOpened,
-    State,
-    TicketSettled,
-)
+from stagewheel.protocol.codec import decode_command, encode_payload
+from stagewheel.protocol.errors import Expired, ProtocolBroken, QueryRefused, TooMuchOutstanding
+from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX, SubmitTicket
 
-QUERIES_MAX: Final = 1_000
 FEEDS_MAX: Final = 64
-QUERY_WAIT_MS: Final = 2_000  # then a question is asked again
-KEEP_ALIVE_MS: Final = 5_000  # a quiet subscriber says so; a server that was restarted answers `hello_first`
+T = TypeVar("T")
 
 
 class ClientCore:
     """One client object, whichever shell it wears."""
 
-    def __init__(self, name: str | None = None, role: str = "feed") -> None:
-        software = f"stagewheel {__version__}"
-        self.session = ClientSession(producer_of(name), os.urandom(16), role, software)
-        self._ids = 0
-        self._pending: dict[int, Pending] = {}
-        self._feeds: dict[int, Feed] = {}
-        self._ended: list[Message] = []  # Unsubscribes to send
-        self._alive_due_ms = 0
+    def __init__(self, address: str, name: str | None = None, role: str = "feed") -> None:
+        self._producer, self._instance, self._role = producer_of(name), os.urandom(16), role
+        self.known = False  # how many shards there are
+        self.shards: ShardMap | None = None  # None: one
+        self.error: StagewheelError | None = None  # why the client is over
+        self._first = self._line(address)
+        self.lines: list[Line] = [self._first]  # replaced, never changed
+        self._by_shard: dict[int, Line] = {0: self._first}
         self._openings: list[Opening] = []
+        self._askings: list[Asking[Any]] = []  # that wait until it is known
+        self._feeds: list[Feed] = []
 
     # ---- what the user gives ----
 
@@ -59,163 +66,295 @@ class ClientCore:
             encoded = [Raw(encode_payload(command)) for command in commands]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise CallerError(f"a command holds a value that cannot be sent: {error}") from None
-        return self.session.submit(encoded, wait_applied)
+        if self.shards is not None:
+            return self._divided(Whole(len(encoded), wait_applied), commands, encoded)
+        session = self._first.session
+        if session.state is State.OPEN:
+            return session.submit(encoded, wait_applied)
+        return session.submit(encoded, wait_applied, Whole(len(encoded), wait_applied))
 
-    def ask(self, query: m.AnyQuery) -> Pending:
-        """Ask a question."""
-        self._raise_if_ended()
-        if len(self._pending) >= QUERIES_MAX:
-            raise TooMuchOutstanding(f"{QUERIES_MAX} questions are under way; wait for their replies")
-        self._ids += 1
-        pending = self._pending[self._ids] = Pending(self._ids, query)
-        return pending
+    def asking(self, question: Question[T]) -> Asking[T]:
+        """The rows of a question, to be asked for."""
+        return Asking(self, question)
 
-    def subscribe(self, cursor: int = 0, item: str = "", pipeline: str = "") -> Feed:
-        """Follow the journal from a position (exclusive)."""
+    def subscribe(self, cursor: Cursor = 0, item: str = "", pipeline: str = "") -> Feed:
+        """Follow the journal from a position (exclusive), or from one a lane."""
         self._raise_if_ended()
         if len(self._feeds) >= FEEDS_MAX:
             raise TooMuchOutstanding(f"{FEEDS_MAX} subscriptions are open; end one")
-        self._ids += 1
-        feed = Feed(self._ids, m.Subscribe(self._ids, cursor, FEED_CREDIT, item, pipeline))
-        self._feeds[feed.id] = feed
+        feed = Feed(cursor, item, pipeline)
+        self._feeds.append(feed)
+        if self.known:
+            self._follow(feed)
         return feed
 
-    def opening(self) -> Opening:
-        """Settles when the session stands."""
-        opening = Opening(self.session)
+    def unsubscribe(self, feed: Feed) -> bool:
+        """The user takes no more of this subscription; was it open?"""
+        if feed not in self._feeds:
+            return False
+        self._feeds.remove(feed)
+        for shard, source in feed.sources.items():
+            self._by_shard[shard].unfollow(source)
+        return True
+
+    def opening(self, every: bool = True) -> "Opening":
+        """Settles when the sessions stand: with every shard, or the first one."""
+        opening = Opening(self, every)
         self._openings.append(opening)
         return opening
 
-    def unsubscribe(self, feed: Feed) -> None:
-        """The user takes no more of this subscription."""
-        if self._feeds.pop(feed.id, None) is not None and feed.subscribed:
-            self._ended.append(m.Unsubscribe(feed.id))
+    def room_for(self, commands: Sequence[m.AnyCommand]) -> Callable[[], bool]:
+        """Asks whether commands can be taken. (More than a client ever keeps raise in `submit` instead.)"""
+        shards = self.shards
+        if shards is None:
+            return partial(self._first.has_room, len(commands))
+        counts = Counter(self._by_shard[shards.of_command(command)[0]] for command in commands)
+        return lambda: all(line.has_room(count) for line, count in counts.items())
 
-    def give_up(self, pending: Pending) -> None:
-        """Nobody waits for this reply any more."""
-        self._pending.pop(pending.id, None)
+    def sent_before(self) -> Callable[[m.AnyCommand], bool]:
+        """For whoever gives the same commands in the same order under one name: asked of each of them in
+        turn, was it sent by a client of this name before? Known once `opening` has settled.
+        """
+        left = {line: line.session.next_seq for line in self.lines}
+
+        def sent(command: m.AnyCommand) -> bool:
+            at = self.shards.of_command(command)[0] if self.shards is not None else None
+            line = self._first if at is None else self._by_shard[at]
+            left[line] -= 1
+            return left[line] >= 0
+
+        return sent
+
+    @property
+    def next_seq(self) -> int:
+        """How many commands of this name were numbered so far, over all its client objects and all shards."""
+        return sum(line.session.next_seq for line in self.lines)
 
     def close(self) -> None:
         """End everything that is open with `Closed`."""
-        self._take(self.session.close())
+        for line in self.lines:
+            line.close()
 
-    def has_room(self, count: int) -> bool:
-        """Can so many commands be taken? (More than a client ever keeps raise in `submit` instead.)"""
-        return count > COMMANDS_KEPT_MAX or self.session.kept + count <= COMMANDS_KEPT_MAX
+    # ---- for questions ----
 
-    # ---- for the shell ----
+    def line_of(self, shard: int) -> Line:
+        """The way to a shard."""
+        return self._by_shard[shard]
 
-    def messages_to_send(self, now_ms: int) -> list[Message]:
-        """What to send now, in order."""
-        messages, events = self.session.messages_to_send(now_ms)
-        self._take(events)
-        if self.session.state is not State.OPEN:
-            return messages
-        keep_alive = now_ms >= self._alive_due_ms
-        if keep_alive:
-            self._alive_due_ms = now_ms + KEEP_ALIVE_MS
-        for feed in self._feeds.values():
-            if (message := feed.message(keep_alive)) is not None:
-                messages.append(message)
-        for pending in self._pending.values():
-            if now_ms >= pending.due_ms:
-                pending.due_ms = now_ms + QUERY_WAIT_MS
-                messages.append(m.Query(pending.id, pending.query))
-        messages += self._ended
-        self._ended.clear()
-        return messages
+    def when_known(self, asking: Asking[Any]) -> None:
+        """Let it `ask` when it is known how many shards there are."""
+        if asking not in self._askings:
+            self._askings.append(asking)
 
-    def next_wake_ms(self) -> int | None:
-        """When to look again at the latest."""
-        due = [wake for wake in [self.session.next_wake_ms()] if wake is not None]
-        if self.session.state is State.OPEN:
-            due += [pending.due_ms for pending in self._pending.values()]
-            if self._feeds:
-                due.append(self._alive_due_ms)
-        return min(due) if due else None
+    # ---- what lines tell ----
 
-    def tick(self, now_ms: int) -> None:
-        """Time has passed."""
-        self.session.tick(now_ms)
+    def opened(self, line: Line, welcome: m.Welcome) -> None:
+        """A session stands. The first one's Welcome says what there is."""
+        try:
+            told = map_of(welcome)
+        except ProtocolBroken as error:
+            line.peer_erred(str(error))
+            return
+        if line is not self._first:
+            if told != self.shards or welcome.shard != line.shard:
+                self._first.session.begin_again()  # its word counts
+        elif not self.known or told != self.shards or self._by_shard.get(welcome.shard) is not line:
+            self._adopt(told, welcome.shard)
+        self._call_openings()
 
-    def peer_erred(self, why: str) -> None:
-        """The other end sent what is no message of ours."""
-        self._take(self.session.peer_erred(why))
+    def ended(self, line: Line, error: StagewheelError) -> None:
+        """One line is over for good, and so is the client."""
+        if self.error is not None:
+            return
+        self.error = error
+        for other in self.lines:
+            if other is not line:
+                other.fail(error, saying(error))
+        for feed in self._feeds:
+            feed.fail(error)
+        askings, self._askings = self._askings, []
+        for asking in askings:
+            asking.fail(error)
+        self._call_openings()
 
-    def connection_lost(self) -> None:
-        """The connection is gone."""
-        self.session.connection_lost()
+    # ---- shards ----
 
-    def receive(self, message: Message, now_ms: int) -> None:
-        """One message of the server."""
-        self._take(self.session.receive(message, now_ms), now_ms)
+    def _line(self, address: str) -> Line:
+        software = f"stagewheel {__version__}"
+        return Line(address, ClientSession(self._producer, self._instance, self._role, software), self)
+
+    def _adopt(self, shards: ShardMap | None, first: int) -> None:
+        """There are these shards from now on; what the first line has to say is `first`."""
+        waiting = self._first.session.recall() if shards is not None or self.shards is not None else []
+        old = [line for line in self.lines if line is not self._first]
+        for feed in self._feeds:
+            for shard, source in feed.sources.items():
+                self._by_shard[shard].unfollow(source)
+        self.known, self.shards = True, shards
+        self._first.shard = first if shards is not None else 0
+        addresses = shards.addresses if shards is not None else (self._first.address,)
+        self._by_shard = {
+            shard: self._first if shard == self._first.shard else self._line(address)
+            for shard, address in enumerate(addresses)
+        }
+        for shard, line in self._by_shard.items():
+            line.shard = shard
+        self.lines = [self._first, *(line for line in self._by_shard.values() if line is not self._first)]
+        for line in old:
+            line.fail(QueryRefused("wrong_shard", f"{DIVIDED_ANEW}; ask again"), _expired)
+        for ticket, encoded in waiting:
+            self._route_again(ticket, encoded)
+        for feed in self._feeds:
+            self._follow(feed)
+        askings, self._askings = self._askings, []
+        for asking in askings:
+            asking.ask()
+
+    def _route_again(self, ticket: SubmitTicket, encoded: list[Raw]) -> None:
+        """What was given before the session stood, and may belong elsewhere."""
+        if not isinstance(ticket, Whole):
+            ticket.error = _expired(ticket.fate())
+            call(ticket.on_settled)
+        elif self.shards is None:
+            self._first.session.submit(encoded, ticket.wait_applied, ticket)
+        else:
+            self._give_all(divide(ticket, [decode_command(one) for one in encoded], encoded, self.shards))
+
+    def _follow(self, feed: Feed) -> None:
+        shards = self.shards
+        if shards is None:
+            welcome = self._first.session.welcome
+            lanes = tuple(welcome.lanes) if welcome is not None and welcome.lanes else (0,)
+            sources = feed.begin((0,), lanes)
+        else:
+            of_item = (shards.of_key(feed.item),) if feed.item else range(shards.count)
+            sources = feed.begin(of_item, shards.lanes)
+        for shard, source in sources.items():
+            self._by_shard[shard].follow(source)
+
+    # ---- batches of several shards ----
+
+    def _divided(
+        self, whole: Whole, commands: Sequence[m.AnyCommand], encoded: Sequence[Raw]
+    ) -> SubmitTicket:
+        assert self.shards is not None
+        self._first.session.raise_if_silent()
+        shares = divide(whole, commands, encoded, self.shards)
+        counts: Counter[Line] = Counter()
+        for share in shares:
+            counts[self._by_shard[share.shard]] += len(share.commands)
+        for line, count in counts.items():
+            if line.kept + count > COMMANDS_KEPT_MAX:
+                raise TooMuchOutstanding(
+                    f"{line.kept} commands for shard {line.shard} wait for their end, {COMMANDS_KEPT_MAX} is "
+                    f"the most a client keeps for one; wait for results before giving {count} more"
+                )
+        self._give_all(shares)
+        return whole
+
+    def _give_all(self, shares: list[Share]) -> None:
+        for share in shares:
+            share.part.on_settled.append(partial(self._settled, share))
+        for share in shares:
+            self._give(share)
+
+    def _give(self, share: Share) -> None:
+        """To its line, or behind what waits there."""
+        line = self._by_shard[share.shard]
+        if line.held or (share.behind is not None and not share.behind.settled):
+            line.held.append(share)
+        else:
+            self._send(line, share)
+
+    def _send(self, line: Line, share: Share) -> None:
+        try:
+            line.session.submit(share.commands, share.part.wait_applied, share.part)
+        except StagewheelError as error:  # the line is over, or full of what is asked for at every shard
+            share.part.error = error
+            call(share.part.on_settled)
+
+    def _settled(self, share: Share) -> None:
+        if share.others and share.part.error is None and _is_elsewhere(share.part):
+            self._try_next(share)
+            return
+        whole = share.part.whole
+        if whole.took(share.part):
+            if whole.error is not None:
+                self._withdraw(whole)
+            call(whole.on_settled)
+        self._release()
+
+    def _try_next(self, share: Share) -> None:
+        """The number is not known there: the next one is asked."""
+        whole, old = share.part.whole, share.part
+        part = Part(whole, old.places, old.wait_applied)
+        part.results, part.open, part.unsent = [None], 1, 1
+        whole.parts[whole.parts.index(old)] = part
+        again = Share(share.others[0], part, share.commands, None, share.others[1:])
+        part.on_settled.append(partial(self._settled, again))
+        self._give(again)
+
+    def _withdraw(self, whole: Whole) -> None:
+        """Its other parts: what was not sent never is."""
+        error = whole.error
+        assert error is not None
+        for line in self.lines:
+            kept = [share for share in line.held if share.part.whole is not whole]
+            line.held.clear()
+            line.held.extend(kept)
+            for part in whole.parts:
+                line.session.withdraw(part, lambda _: error)
+
+    def _release(self) -> None:
+        """Give what waited for others to know."""
+        for line in self.lines:
+            while line.held and self.error is None:
+                behind = line.held[0].behind
+                if behind is not None and not behind.settled:
+                    break
+                self._send(line, line.held.popleft())
 
     # ---- inside ----
 
     def _raise_if_ended(self) -> None:
-        if self.session.error is not None:
-            raise self.session.error
-
-    def _take(self, events: list[Event], now_ms: int = 0) -> None:
-        for event in events:
-            if isinstance(event, TicketSettled):
-                _call(event.ticket.on_settled)
-            elif isinstance(event, MessageArrived):
-                self._arrived(event.message, now_ms)
-            elif isinstance(event, SessionOpened):
-                self._ask_all_again()
-                self._call_openings()
-            elif isinstance(event, SessionEnded):
-                self._fail_all(event.error)
-                self._call_openings()
-
-    def _arrived(self, message: Message, now_ms: int) -> None:
-        if isinstance(message, m.Reply):
-            pending = self._pending.pop(message.id, None)
-            if pending is not None:
-                pending.reply = message
-                _call(pending.on_settled)
-        elif isinstance(message, m.Journal):
-            feed = self._feeds.get(message.id)
-            if feed is not None:
-                feed.arrived(message)
-                _call(feed.on_settled)
-        elif isinstance(message, m.Refused):
-            self._refused(message, now_ms)
-
-    def _refused(self, refused: m.Refused, now_ms: int) -> None:
-        waits: Pending | Feed | None = self._pending.get(refused.query) or self._feeds.get(refused.query)
-        if isinstance(waits, Pending) and refused.code in BACK_OFF_MS:
-            waits.due_ms = now_ms + BACK_OFF_MS[refused.code][1] // 2
-        elif isinstance(waits, Feed) and refused.code == "unknown_subscription":
-            waits.subscribed = False  # the server could not send, and let go of it: again, from our cursor
-        elif waits is not None:
-            self._pending.pop(refused.query, None)
-            self._feeds.pop(refused.query, None)
-            waits.error = QueryRefused(refused.code, refused.message)
-            _call(waits.on_settled)
-
-    def _ask_all_again(self) -> None:
-        for pending in self._pending.values():
-            pending.due_ms = 0
-        for feed in self._feeds.values():
-            feed.subscribed = False
-        self._ended.clear()  # a new session has no subscriptions to end
+        if self.error is not None:
+            raise self.error
 
     def _call_openings(self) -> None:
-        openings, self._openings = self._openings, []
-        for opening in openings:
-            _call(opening.on_settled)
-
-    def _fail_all(self, error: StagewheelError) -> None:
-        waiting: list[Pending | Feed] = [*self._pending.values(), *self._feeds.values()]
-        self._pending.clear()
-        self._feeds.clear()
-        for one in waiting:
-            one.error = error
-            _call(one.on_settled)
+        settled = [opening for opening in self._openings if opening.settled]
+        self._openings = [opening for opening in self._openings if opening not in settled]
+        for opening in settled:
+            call(opening.on_settled)
 
 
-def _call(on_settled: list[Callable[[], None]]) -> None:
-    for call in on_settled:
-        call()
+class Opening:
+    """Somebody waits for the sessions to stand."""
+
+    def __init__(self, core: ClientCore, every: bool) -> None:
+        self._core, self._every = core, every
+        self.on_settled: list[Callable[[], None]] = []
+
+    @property
+    def settled(self) -> bool:
+        """They stand, or never will."""
+        core = self._core
+        if core.error is not None or not core.known:
+            return core.error is not None
+        lines: Iterable[Line] = core.lines if self._every else core.lines[:1]
+        return all(line.session.state is State.OPEN for line in lines)
+
+    def welcome(self) -> m.Welcome:
+        """What the server said at the address that we know; raises why there is no session."""
+        self._core._raise_if_ended()
+        welcome = self._core.lines[0].session.welcome
+        assert welcome is not None, "ask only when settled"
+        return welcome
+
+
+def _is_elsewhere(part: Part) -> bool:
+    result = part.results[0]
+    return isinstance(result, m.Failed) and result.code in NOT_HERE
+
+
+def _expired(fate: str) -> StagewheelError:
+    return Expired(f"{DIVIDED_ANEW}; {fate}")

@@ -13,6 +13,8 @@ Laws:
   refusal that leaves responses to come is about an earlier one. Otherwise one `busy` in front of a full
   window, with a `gap` for each frame behind it, would be answered with a storm of resends.
 - What is neither session nor Submit (replies, journal, their refusals) passes through as `MessageArrived`.
+- Numbers belong to the store that gave them. When another lane answers (the server's data was divided anew),
+  what was outstanding is `Expired`, and numbering begins again.
 
 The queue and its numbers are in `window.py`; here is only when things are said.
 """
@@ -54,6 +56,7 @@ BACK_OFF_MS: Final[Mapping[str, tuple[int, int]]] = {
     "too_many": (500, 10_000),
 }
 FINAL_FOR_SESSION: Final = frozenset({"version", "malformed", "unknown_kind", "oversize", "forbidden"})
+DIVIDED_ANEW: Final = "the server's data was divided anew, so it can't tell what of this it took before"
 SUBMITTING_ROLES: Final = frozenset({"feed", "admin"})
 FINAL_FOR_SUBMIT: Final = frozenset({"malformed", "oversize", "forbidden"})
 
@@ -112,6 +115,7 @@ class ClientSession:
         self._producer, self._instance, self._role, self._software = producer, instance, role, software
         self._window = Window(commands_kept_max)
         self._epoch = 0  # of the last Welcome; 0: nothing was numbered yet
+        self._lane = 0  # whose numbers these are
         self._hello_wait_ms, self._hello_due_ms = HELLO_WAIT_MS, 0
         self._answer_wait_ms, self._heard_ms = ANSWER_WAIT_MS, 0
         self._hold_until_ms, self._back_offs = 0, 0
@@ -119,13 +123,31 @@ class ClientSession:
 
     # ---- what the user gives ----
 
-    def submit(self, commands: list[Raw], wait_applied: bool = False) -> SubmitTicket:
+    def submit(
+        self, commands: list[Raw], wait_applied: bool = False, ticket: SubmitTicket | None = None
+    ) -> SubmitTicket:
         """Take encoded commands, in order. Raises `TooMuchOutstanding`, or why the session is over."""
+        self.raise_if_silent()
+        return self._window.give(commands, wait_applied, ticket)
+
+    def raise_if_silent(self) -> None:
+        """Raises why no command can be given any more, or ever."""
         if self.error is not None:
             raise self.error
         if self._role not in SUBMITTING_ROLES:
             raise NotTaken("forbidden", f"the role {self._role} sends no commands; none was sent")
-        return self._window.give(commands, wait_applied)
+
+    def withdraw(self, ticket: SubmitTicket, error: MakeError) -> None:
+        """End one ticket; what of it was not sent never is. Calls nobody."""
+        self._window.withdraw(ticket, error)
+
+    def recall(self) -> list[tuple[SubmitTicket, list[Raw]]]:
+        """Let go of what waits, if nothing was sent: it may belong elsewhere."""
+        return self._window.recall()
+
+    def fail(self, error: MakeError) -> list[Event]:
+        """The session is over, for a reason that lies elsewhere."""
+        return self._end(State.CLOSED, error) if self.error is None else []
 
     def close(self) -> list[Event]:
         """The user is done; whatever is outstanding ends with `Closed`."""
@@ -229,9 +251,11 @@ class ClientSession:
         )
 
     def _welcomed(self, welcome: Welcome, now_ms: int) -> list[Event]:
-        if self.state is State.CONNECTING or welcome.epoch < self._epoch:
+        if self.state is State.CONNECTING:
             return []  # of a connection that is gone
-        window = self._window
+        window, events = self._window, self._moved(welcome)
+        if welcome.epoch < self._epoch:
+            return []  # so is this one
         if self._epoch == 0:
             # A predecessor of our name may have gone on; its numbers are not ours to use again.
             window.begin_at(welcome.next_seq)
@@ -246,14 +270,23 @@ class ClientSession:
         window.restart()
         self._heard(now_ms)
         self._hello_wait_ms = HELLO_WAIT_MS
-        return [SessionOpened(welcome)]
+        return [*events, SessionOpened(welcome)]
+
+    def _moved(self, welcome: Welcome) -> list[Event]:
+        """Another store answers than the one that knows our numbers."""
+        lane = welcome.lanes[welcome.shard] if 0 <= welcome.shard < len(welcome.lanes) else 0
+        known, self._lane = self._lane, lane
+        if self._epoch == 0 or lane == known:
+            return []
+        self._epoch = 0
+        return _settled(self._window.fail_all(lambda fate: Expired(f"{DIVIDED_ANEW}; {fate}")))
 
     def _refused(self, refused: Refused, now_ms: int) -> list[Event]:
         code, seq = refused.code, refused.seq
         if code == "fenced":
             return self._end(State.FENCED, lambda fate: Fenced(f"{refused.message}; {fate}"))
         if code == "hello_first":
-            self._begin_again()
+            self.begin_again()
             return []
         if code == "expired":
             if self._epoch == 0:
@@ -269,7 +302,7 @@ class ClientSession:
             if seq < 0:
                 self.connection_lost()  # it was the Hello that was refused
             elif code == "wrong_shard":
-                self._begin_again()
+                self.begin_again()
             return []
         return self._refused_for_good(refused)
 
@@ -277,7 +310,7 @@ class ClientSession:
         code, seq = refused.code, refused.seq
         if code == "gap" and seq >= 0:
             if refused.expected < self._window.taken:
-                self._begin_again()  # it forgot what it answered, or we err: its Welcome will tell
+                self.begin_again()  # it forgot what it answered, or we err: its Welcome will tell
             else:
                 self._window.rewind(refused.expected)
             return []
@@ -289,7 +322,8 @@ class ClientSession:
             return self.peer_erred(f"it refused with {code}: {refused.message}")
         return [MessageArrived(refused)]
 
-    def _begin_again(self) -> None:
+    def begin_again(self) -> None:
+        """Say Hello once more."""
         if self.state is State.OPEN:  # else a Hello is on its way already
             self.state = State.CONNECTING
 

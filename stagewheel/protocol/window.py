@@ -153,14 +153,17 @@ class Window:
 
     # ---- in and out ----
 
-    def give(self, commands: list[Raw], wait_applied: bool) -> SubmitTicket:
-        """Take commands; raises `TooMuchOutstanding`, and takes none then."""
+    def give(
+        self, commands: list[Raw], wait_applied: bool, ticket: SubmitTicket | None = None
+    ) -> SubmitTicket:
+        """Take commands; raises `TooMuchOutstanding`, and takes none then. `ticket`: one of the caller's."""
         if self.kept + len(commands) > self._kept_max:
             raise TooMuchOutstanding(
                 f"{self.kept} commands wait for their end, {self._kept_max} is the most a client keeps; "
                 f"wait for results before giving {len(commands)} more"
             )
-        ticket = SubmitTicket(len(commands), wait_applied)
+        if ticket is None:
+            ticket = SubmitTicket(len(commands), wait_applied)
         if commands:
             self._waiting.append(_Batch(ticket, commands))
             self._waiting_count += len(commands)
@@ -266,6 +269,19 @@ class Window:
         self._queue = deque(f for f in self._queue if f.seq < seq)
         self.next_seq = seq
         return self._fail([t for t, *_ in rejected.spans], error)
+
+    def withdraw(self, ticket: SubmitTicket, error: MakeError) -> None:
+        """End one ticket: what of it waits for a number is never sent."""
+        self._fail([ticket], error)
+
+    def recall(self) -> list[tuple[SubmitTicket, list[Raw]]]:
+        """Let go of everything that waits, unless something is numbered."""
+        if self._frames:
+            return []
+        waiting = [(batch.ticket, batch.commands) for batch in self._waiting]
+        self._waiting.clear()
+        self._waiting_count = 0
+        return waiting
 
     def fail_all(self, error: MakeError) -> list[SubmitTicket]:
         """Every ticket that is not settled ends with this error; the window is empty."""

@@ -6,23 +6,51 @@ import pytest
 from msgspec import Raw
 
 from stagewheel.client import questions
-from stagewheel.client.core import FEEDS_MAX, KEEP_ALIVE_MS, QUERIES_MAX, QUERY_WAIT_MS, ClientCore
-from stagewheel.client.outstanding import FEED_CREDIT, producer_of
+from stagewheel.client.core import FEEDS_MAX, ClientCore, Opening
+from stagewheel.client.line import KEEP_ALIVE_MS, QUERIES_MAX, QUERY_WAIT_MS
+from stagewheel.client.outstanding import FEED_CREDIT, Feed, Pending, producer_of
 from stagewheel.errors import CallerError
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.codec import Message, encode_record
 from stagewheel.protocol.errors import Closed, ProtocolBroken, QueryRefused, TooMuchOutstanding
 from stagewheel.protocol.journal import ItemDeleted, Record
+from stagewheel.protocol.window import SubmitTicket
+
+
+class Alone:
+    """A client of one shard: the core with its only line."""
+
+    def __init__(self) -> None:
+        self.core = ClientCore("ipc:///nowhere")
+        (self.line,) = self.core.lines
+        self.messages_to_send, self.receive = self.line.messages_to_send, self.line.receive
+        self.next_wake_ms, self.connection_lost = self.line.next_wake_ms, self.line.connection_lost
+
+    def ask(self, query: m.AnyQuery) -> Pending:
+        return self.line.ask(query)
+
+    def subscribe(self, cursor: int = 0) -> Feed:
+        return self.core.subscribe(cursor)
+
+    def submit(self, commands: list[m.AnyCommand]) -> SubmitTicket:
+        return self.core.submit(commands)
+
+    def opening(self) -> Opening:
+        return self.core.opening()
+
+
+def number_of(feed: Feed) -> int:
+    return feed.sources[0].id
 
 
 @pytest.fixture
-def core() -> ClientCore:
-    core = ClientCore()
+def core() -> Alone:
+    core = Alone()
     open_session(core)
     return core
 
 
-def open_session(core: ClientCore, now_ms: int = 0) -> None:
+def open_session(core: Alone, now_ms: int = 0) -> None:
     [hello] = core.messages_to_send(now_ms)
     assert isinstance(hello, m.Hello)
     core.receive(m.Welcome(1, 1, hello.epoch + 1, 0, 8192, 1 << 20, 256, 1 << 20, []), now_ms)
@@ -36,7 +64,7 @@ def journal(id_: int, *positions: int) -> m.Journal:
 # ---- questions ----
 
 
-def test_a_question_is_asked_once_and_again_after_silence(core: ClientCore) -> None:
+def test_a_question_is_asked_once_and_again_after_silence(core: Alone) -> None:
     pending = core.ask(m.StatisticsQuery())
     assert core.messages_to_send(0) == [m.Query(pending.id, m.StatisticsQuery())]
     assert core.messages_to_send(QUERY_WAIT_MS - 1) == []
@@ -47,7 +75,7 @@ def test_a_question_is_asked_once_and_again_after_silence(core: ClientCore) -> N
     assert core.messages_to_send(10 * QUERY_WAIT_MS) == []
 
 
-def test_a_question_is_asked_again_in_a_new_session(core: ClientCore) -> None:
+def test_a_question_is_asked_again_in_a_new_session(core: Alone) -> None:
     core.ask(m.StatisticsQuery())
     core.messages_to_send(0)
     core.connection_lost()
@@ -55,7 +83,7 @@ def test_a_question_is_asked_again_in_a_new_session(core: ClientCore) -> None:
     assert [type(message) for message in core.messages_to_send(1)] == [m.Query]
 
 
-def test_a_restarted_server_says_hello_first_to_a_question_too(core: ClientCore) -> None:
+def test_a_restarted_server_says_hello_first_to_a_question_too(core: Alone) -> None:
     pending = core.ask(m.StatisticsQuery())
     core.messages_to_send(0)
     core.receive(m.Refused("hello_first", query=pending.id), 0)
@@ -63,7 +91,7 @@ def test_a_restarted_server_says_hello_first_to_a_question_too(core: ClientCore)
     assert [type(message) for message in core.messages_to_send(0)] == [m.Query]
 
 
-def test_a_busy_server_is_asked_again_later_and_a_refusal_is_an_error(core: ClientCore) -> None:
+def test_a_busy_server_is_asked_again_later_and_a_refusal_is_an_error(core: Alone) -> None:
     pending = core.ask(m.StatisticsQuery())
     core.messages_to_send(0)
     core.receive(m.Refused("busy", query=pending.id), 0)
@@ -75,7 +103,7 @@ def test_a_busy_server_is_asked_again_later_and_a_refusal_is_an_error(core: Clie
         pending.outcome()
 
 
-def test_questions_and_subscriptions_are_bounded(core: ClientCore) -> None:
+def test_questions_and_subscriptions_are_bounded(core: Alone) -> None:
     for _ in range(QUERIES_MAX):
         core.ask(m.StatisticsQuery())
     with pytest.raises(TooMuchOutstanding, match="questions"):
@@ -125,54 +153,54 @@ def test_the_next_page_begins_where_the_last_one_ended(
 # ---- subscriptions ----
 
 
-def test_a_subscription_gives_credit_for_what_was_taken(core: ClientCore) -> None:
+def test_a_subscription_gives_credit_for_what_was_taken(core: Alone) -> None:
     feed = core.subscribe(cursor=10)
-    assert core.messages_to_send(0) == [m.Subscribe(feed.id, 10, FEED_CREDIT)]
-    core.receive(journal(feed.id, *range(11, 11 + FEED_CREDIT)), 0)
+    assert core.messages_to_send(0) == [m.Subscribe(number_of(feed), 10, FEED_CREDIT)]
+    core.receive(journal(number_of(feed), *range(11, 11 + FEED_CREDIT)), 0)
     for _ in range(FEED_CREDIT // 2):
         feed.take()
-    assert core.messages_to_send(1) == [m.Credit(feed.id, FEED_CREDIT // 2)]
+    assert core.messages_to_send(1) == [m.Credit(number_of(feed), FEED_CREDIT // 2)]
     assert core.messages_to_send(1) == []
 
 
-def test_after_a_reconnect_records_go_on_behind_the_last_one_and_none_comes_twice(core: ClientCore) -> None:
+def test_after_a_reconnect_records_go_on_behind_the_last_one_and_none_comes_twice(core: Alone) -> None:
     feed = core.subscribe()
     core.messages_to_send(0)
-    core.receive(journal(feed.id, 1, 2, 3), 0)
+    core.receive(journal(number_of(feed), 1, 2, 3), 0)
     feed.take()
     core.connection_lost()
     open_session(core, 1)
-    assert core.messages_to_send(1) == [m.Subscribe(feed.id, 3, FEED_CREDIT - 2)]
-    core.receive(journal(feed.id, 3, 4), 1)
+    assert core.messages_to_send(1) == [m.Subscribe(number_of(feed), 3, FEED_CREDIT - 2)]
+    core.receive(journal(number_of(feed), 3, 4), 1)
     assert [feed.take()[0] for _ in range(3)] == [2, 3, 4]
     assert not feed.settled
 
 
-def test_a_quiet_subscriber_says_so_and_hears_when_it_was_lost(core: ClientCore) -> None:
+def test_a_quiet_subscriber_says_so_and_hears_when_it_was_lost(core: Alone) -> None:
     feed = core.subscribe(cursor=5)
     core.messages_to_send(0)
     assert core.next_wake_ms() == KEEP_ALIVE_MS
-    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Credit(feed.id, 0)]
-    core.receive(m.Refused("unknown_subscription", query=feed.id), KEEP_ALIVE_MS)
-    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Subscribe(feed.id, 5, FEED_CREDIT)]
+    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Credit(number_of(feed), 0)]
+    core.receive(m.Refused("unknown_subscription", query=number_of(feed)), KEEP_ALIVE_MS)
+    assert core.messages_to_send(KEEP_ALIVE_MS) == [m.Subscribe(number_of(feed), 5, FEED_CREDIT)]
 
 
-def test_an_ended_subscription_is_ended_at_the_server_once(core: ClientCore) -> None:
+def test_an_ended_subscription_is_ended_at_the_server_once(core: Alone) -> None:
     feed = core.subscribe()
     core.messages_to_send(0)
-    core.unsubscribe(feed)
-    core.unsubscribe(feed)
-    assert core.messages_to_send(0) == [m.Unsubscribe(feed.id)]
+    core.core.unsubscribe(feed)
+    core.core.unsubscribe(feed)
+    assert core.messages_to_send(0) == [m.Unsubscribe(number_of(feed))]
     assert core.messages_to_send(0) == []
-    core.receive(journal(feed.id, 1), 0)
+    core.receive(journal(number_of(feed), 1), 0)
     assert not feed.settled
 
 
-def test_a_refused_subscription_gives_what_had_come_and_then_its_error(core: ClientCore) -> None:
+def test_a_refused_subscription_gives_what_had_come_and_then_its_error(core: Alone) -> None:
     feed = core.subscribe()
     core.messages_to_send(0)
-    core.receive(journal(feed.id, 1), 0)
-    core.receive(m.Refused("forbidden", "not you", query=feed.id), 0)
+    core.receive(journal(number_of(feed), 1), 0)
+    core.receive(m.Refused("forbidden", "not you", query=number_of(feed)), 0)
     assert feed.take()[0] == 1
     with pytest.raises(QueryRefused, match="not you"):
         feed.take()
@@ -181,7 +209,7 @@ def test_a_refused_subscription_gives_what_had_come_and_then_its_error(core: Cli
 # ---- the end ----
 
 
-def test_closing_settles_everything_that_somebody_waits_for(core: ClientCore) -> None:
+def test_closing_settles_everything_that_somebody_waits_for(core: Alone) -> None:
     settled: list[str] = []
 
     def note(what: str) -> Callable[[], None]:
@@ -192,7 +220,7 @@ def test_closing_settles_everything_that_somebody_waits_for(core: ClientCore) ->
     ticket.on_settled.append(note("ticket"))
     pending.on_settled.append(note("pending"))
     feed.on_settled.append(note("feed"))
-    core.close()
+    core.core.close()
     assert settled == ["ticket", "pending", "feed"]
     for ask in (lambda: core.ask(m.StatisticsQuery()), core.subscribe, pending.outcome, ticket.outcome):
         with pytest.raises(Closed):
@@ -200,14 +228,14 @@ def test_closing_settles_everything_that_somebody_waits_for(core: ClientCore) ->
     assert core.opening().settled
 
 
-def test_a_peer_that_speaks_no_language_of_ours_ends_the_session(core: ClientCore) -> None:
-    core.peer_erred("the payload is no Answer")
+def test_a_peer_that_speaks_no_language_of_ours_ends_the_session(core: Alone) -> None:
+    core.line.peer_erred("the payload is no Answer")
     with pytest.raises(ProtocolBroken, match="the payload is no Answer"):
         core.opening().welcome()
-    core.peer_erred("again")
+    core.line.peer_erred("again")
 
 
-def test_messages_that_nobody_waits_for_are_harmless(core: ClientCore) -> None:
+def test_messages_that_nobody_waits_for_are_harmless(core: Alone) -> None:
     strays: list[Message] = [m.Reply(77, []), journal(77, 1), m.Refused("busy", query=77)]
     for stray in strays:
         core.receive(stray, 0)
