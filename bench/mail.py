@@ -60,9 +60,7 @@ def measure(folder: Path, connections: int, senders: int, rounds: int, seconds: 
     """Both in turns, against one sink."""
     own, bare = [], []
     with start_sink(Options(keep_content=True)) as sink:
-        settings = SETTINGS.replace("PORT", str(sink.port)).replace(
-            "CONNECTIONS", str(max(1, connections // senders))
-        )
+        settings = SETTINGS.replace("PORT", str(sink.port)).replace("CONNECTIONS", str(connections))
         with Served(folder, senders=senders, settings=settings) as served:
             with served.client() as client:
                 client.put_ruleset(deals.RULESET, deals.ruleset(rules=False))

@@ -24,6 +24,7 @@ from stagewheel.server.inbound.config import (
 )
 from stagewheel.server.limits import FREE_BYTES_MIN
 from stagewheel.server.senders.config import ChannelsConfig, check as check_channels
+from stagewheel.server.senders.shares import share_of
 from stagewheel.server.store.layout import SHARDS_MAX, folder_of
 
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107
@@ -106,12 +107,15 @@ def _check(config: ServerConfig) -> None:
 
 
 def channels_of(config: ServerConfig) -> ChannelsConfig:
-    """The channels as a sender process opens them: mails go out with the addresses of `[inbound]`."""
-    email = config.channels.email
+    """The channels as a sender process opens them: its share of what the whole server may, and mails go out
+    with the addresses of `[inbound]`.
+    """
+    channels = share_of(config.channels, config.shards * config.senders)
+    email = channels.email
     if config.inbound is None or email.returns != ReturnSettings():
-        return config.channels
+        return channels
     email = msgspec.structs.replace(email, returns=return_settings(config.inbound))
-    return msgspec.structs.replace(config.channels, email=email)
+    return msgspec.structs.replace(channels, email=email)
 
 
 def check_address(address: str) -> None:
