@@ -26,7 +26,7 @@ THIRD_PARTY_PLACES: dict[str, tuple[str, ...]] = {
     "httpx": ("stagewheel/server/channels/",),
     "jinja2": ("stagewheel/server/", "stagewheel/cli/"),
     "markupsafe": ("stagewheel/server/rules/",),
-    "ruamel": ("stagewheel/server/rules/", "stagewheel/cli/"),
+    "yaml": ("stagewheel/server/rules/yaml.py",),
     "sortedcontainers": ("stagewheel/server/",),
     "holidays": ("stagewheel/server/rules/",),
     "icalendar": ("stagewheel/server/rules/",),

@@ -280,7 +280,7 @@ def test_client_and_protocol_import_on_a_bare_install() -> None:
     ]
     shell_of_trio = "stagewheel.client.trio"  # the one shell that asks its user to have trio
     bare = [module for module in modules if not module.startswith(shell_of_trio)]
-    refusal = _import_without("trio lmdb dkim jinja2 ruamel click rich httpx sortedcontainers", bare)
+    refusal = _import_without("trio lmdb dkim jinja2 yaml click rich httpx sortedcontainers", bare)
     assert not refusal, refusal
     assert "refused: trio" in _import_without("trio", ["trio"]), "the canary"
 

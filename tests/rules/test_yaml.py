@@ -96,6 +96,7 @@ def test_positions_are_those_of_keys_and_of_list_items() -> None:
         ("a: [1, 2", "x.yaml:1:9: not valid YAML"),
         ("a: b: c", "x.yaml:1:5: not valid YAML"),
         ("a:\n\t- 1", "not valid YAML"),
+        ("%YAML 9.9\n---\na: 1", "x.yaml:1:1: not valid YAML: found incompatible"),
         ("a: !!python/object/apply:os.system [x]", "x.yaml:1:4: tags such as"),
         ("a: !mine 5", "tags such as !mine"),
         ("a: *b", "x.yaml:1:4: '*b' names an anchor"),
