@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from stagewheel.protocol.messages import Job, Pull, Report, Reports
 from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
-from stagewheel.server.senders.ledger import RESEND_MS, Ledger
+from stagewheel.server.senders.ledger import REPORT_GAP_MS, RESEND_MS, Ledger
 
 
 def job(number: int, channel: str = "email") -> Job:
@@ -56,8 +56,8 @@ def test_reports_are_repeated_in_a_new_session_before_anything_is_asked_for() ->
     for number in range(3):
         ledger.take(job(number))
         ledger.report(report(number))
-        ledger.due(0)
-    said = ledger.begin_session(1)
+        ledger.due(number * REPORT_GAP_MS)
+    said = ledger.begin_session(3 * REPORT_GAP_MS)
     assert reports_in(said) == [[0], [1], [2]]
     assert isinstance(said[-1], Pull)
 
@@ -76,16 +76,33 @@ def test_reports_without_an_answer_are_repeated_in_time_under_the_same_id() -> N
     assert ledger.untaken == 0
 
 
+def test_reports_within_the_gap_leave_together_at_its_end_and_a_full_message_at_once() -> None:
+    ledger = Ledger({"email": 1_000})
+    ledger.begin_session(0)
+    for number in range(4):
+        ledger.take(job(number))
+        ledger.report(report(number))
+        said = reports_in(ledger.due(number))
+        assert said == ([[0]] if number == 0 else [])
+    assert ledger.wait_ms(4) == REPORT_GAP_MS - 4
+    assert reports_in(ledger.due(REPORT_GAP_MS)) == [[1, 2, 3]]
+    for number in range(4, 4 + REPORTS_FRAME_MAX):
+        ledger.take(job(number))
+        ledger.report(report(number))
+    assert ledger.wait_ms(REPORT_GAP_MS) == 0
+    assert [len(numbers) for numbers in reports_in(ledger.due(REPORT_GAP_MS))] == [REPORTS_FRAME_MAX]
+
+
 def test_while_the_shard_is_busy_messages_grow_fuller_and_not_more() -> None:
     ledger = Ledger({"email": 1_000})
     ledger.begin_session(0)
     for number in range(600):
         ledger.take(job(number))
         ledger.report(report(number))
-        ledger.due(0)
+        ledger.due(min(number, 10) * REPORT_GAP_MS)
     ledger.taken(1)
     ledger.taken(2)
-    sizes = [len(numbers) for numbers in reports_in(ledger.due(0))]
+    sizes = [len(numbers) for numbers in reports_in(ledger.due(11 * REPORT_GAP_MS))]
     assert sizes == [REPORTS_FRAME_MAX, REPORTS_FRAME_MAX]
     assert len(sizes) <= REPORTS_UNDER_WAY_MAX
 

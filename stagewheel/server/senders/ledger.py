@@ -8,6 +8,8 @@ Laws:
   shard hands out again what it has no report for, and the report is on its way.
 - A report stays until `ReportsTaken` names it; it goes out again in the next session, or when no answer came
   for `RESEND_MS`. Reports for a row that is gone are dropped by the shard, so repeating is harmless.
+- A report leaves at once if none left within `REPORT_GAP_MS`, else with the others at its end: a commit for a
+  single report costs the shard three times what it costs among sixteen.
 - At most `REPORTS_UNDER_WAY_MAX` Reports messages are under way: while the shard is busy, the next ones
   grow fuller instead of more.
 """
@@ -21,6 +23,7 @@ from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
 
 RESEND_MS = 5_000
+REPORT_GAP_MS = 10
 
 JobKey = tuple[str, int]
 
@@ -47,6 +50,7 @@ class Ledger:
         self._unsent: list[Report] = []
         self._sent: OrderedDict[int, _Sent] = OrderedDict()  # by id, oldest first
         self._untaken = 0
+        self._reported_ms = -REPORT_GAP_MS  # when reports left last
         self._next_id = 1
         self._asking = True
 
@@ -114,6 +118,12 @@ class Ledger:
             again.append(sent.message)
         return [*again, *self.due(now_ms)]
 
+    def wait_ms(self, now_ms: int) -> int:
+        """How long reports that wait have to wait on; 0 where they are due."""
+        if len(self._unsent) >= REPORTS_FRAME_MAX:
+            return 0
+        return max(0, self._reported_ms + REPORT_GAP_MS - now_ms)
+
     def due(self, now_ms: int) -> list[Reports | Pull]:
         """What to say now."""
         out: list[Reports | Pull] = []
@@ -121,7 +131,9 @@ class Ledger:
             if now_ms - sent.sent_ms >= RESEND_MS:
                 sent.sent_ms = now_ms
                 out.append(sent.message)
-        while self._unsent and len(self._sent) < REPORTS_UNDER_WAY_MAX:
+        is_time = self.wait_ms(now_ms) == 0
+        while self._unsent and is_time and len(self._sent) < REPORTS_UNDER_WAY_MAX:
+            self._reported_ms = now_ms
             message = Reports(self._next_id, self._unsent[:REPORTS_FRAME_MAX])
             del self._unsent[:REPORTS_FRAME_MAX]
             self._sent[self._next_id] = _Sent(message, now_ms)

@@ -71,6 +71,7 @@ class Link:
         self._hello_s = float("-inf")  # when Hello was said last
         self._heard_s = 0.0
         self._nudged = False
+        self._alarm_s = float("inf")  # when it looks again at the latest
         self._sleep: trio.CancelScope | None = None
 
     def nudge(self) -> None:
@@ -79,6 +80,17 @@ class Link:
             self._nudged = True
             if self._sleep is not None:
                 self._sleep.cancel()
+
+    def nudge_after(self, delay_ms: int) -> None:
+        """There will be something to say."""
+        if not delay_ms:
+            self.nudge()
+            return
+        due_s = trio.current_time() + delay_ms / 1000
+        if due_s < self._alarm_s:
+            self._alarm_s = due_s
+            if self._sleep is not None and due_s < self._sleep.deadline:
+                self._sleep.deadline = due_s
 
     def send(self, message: Message) -> bool:
         """Send, only from `welcomed`, `received` and `speak`. False: the connection is gone; the session
@@ -94,7 +106,8 @@ class Link:
                 if self._nudged or self._socket.readable():
                     await trio.lowlevel.checkpoint()
                     continue
-                with trio.move_on_after(WATCHDOG_S) as self._sleep:
+                until_s = min(self._alarm_s, trio.current_time() + WATCHDOG_S)
+                with trio.move_on_at(until_s) as self._sleep:
                     await trio.lowlevel.wait_readable(self._socket.fd)
                 self._sleep = None
         finally:
@@ -110,6 +123,8 @@ class Link:
                 continue  # not for us to answer; what it was is asked for again
             await self._handle(message)
         now_s = trio.current_time()
+        if now_s >= self._alarm_s:
+            self._alarm_s = float("inf")
         if not self._socket.connected():
             self._end_session()
         elif self._session is None:

@@ -319,7 +319,7 @@ class SenderProcess:
                 report.delay_ms = self._draw(channel, attempt)
         report.reason = report.reason[:REASON_LENGTH_MAX]
         self._ledger.report(report)
-        self._link.nudge()
+        self._link.nudge_after(self._ledger.wait_ms(_now_ms()))
 
     def _draw(self, channel: str, attempt: int) -> int:
         of_pool = self._lanes.get(channel) or self._lanes[channel_of(channel)]
