@@ -287,6 +287,15 @@ class CompleteDelivery(Command, tag=50):
     detail: dict[str, Any] = {}
 
 
+class Relayed(Command, tag=61):
+    """What a shard has for another one. No client sends it. `reference`: how much reference data its sender
+    knew of.
+    """
+
+    message: bytes = b""
+    reference: int = 0
+
+
 AnyCommand = (
     CreateItem
     | UpdateItem
@@ -325,4 +334,5 @@ AnyCommand = (
     | TryRule
     | AliasItem
     | EraseClient
+    | Relayed
 )

@@ -66,6 +66,7 @@ from stagewheel.protocol.commands import (
     PutFileChunk as PutFileChunk,
     PutRuleset as PutRuleset,
     RaiseEvent as RaiseEvent,
+    Relayed as Relayed,
     ReplyStream as ReplyStream,
     RetryDeadLetter as RetryDeadLetter,
     SettlePoison as SettlePoison,

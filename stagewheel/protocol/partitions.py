@@ -16,6 +16,9 @@ LANES_MAX: Final = 1 << 13  # numbers stay below 2**53, which every JSON reader 
 DIRECTORY: Final = 0
 """The shard that decides about reference data, and tells the others."""
 
+SHARD_PRODUCER: Final = b"stagewheel-shard-"
+"""What the name of a shard's lane begins with, where it is a producer to another shard."""
+
 
 def partition_of(key: bytes | str) -> int:
     """The partition of a key; a str is meant in utf-8."""

@@ -104,6 +104,7 @@ COMMANDS: Final[Mapping[str, m.AnyCommand]] = {
     "erase_item": m.DeleteItem("lead:1", by=7, erase=True),
     "erase_client": m.EraseClient("contact:17", by=7),
     "alias_item": m.AliasItem("lead:1", alias="crm-17"),
+    "relayed": m.Relayed("", message=b"\x93\x03\xa1k\x01", reference=4),
     "tell_counts": m.TellCounts("", process="inbound", counts={"events": 3}),
     "suppress": m.Suppress(
         "lead:1", channel="email", address="ada@example.com", kind="bounced", reason="550"

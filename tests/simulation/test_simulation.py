@@ -14,8 +14,9 @@ from stagewheel.clock import VirtualClock
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.journal import CapCounted, Dispatched, Entered, StepEnded
 from stagewheel.protocol.messages import Submit
+from stagewheel.server.actors.answers import producer_bytes
 from stagewheel.server.actors.engine import Engine, Inbound, Outbound
-from stagewheel.server.actors.turn import Turn, producer_bytes
+from stagewheel.server.actors.turn import Turn
 from stagewheel.server.ingress.admission import ProducerState, decode_producer, encode_producer
 from stagewheel.server.store.memory import MemoryStore
 from stagewheel.server.store.tables import Table

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from stagewheel.protocol.messages import AnyCommand, AnyQuery, Client, CreateItem, PutClient, UpdateItem
+from stagewheel.protocol.partitions import DIRECTORY
+from stagewheel.server.actors.relay_shapes import AliasTold
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.effects import BindAlias
 from stagewheel.server.core.item import Item, decode_row
@@ -45,8 +47,9 @@ def meant(turn: "Turn", command: AnyCommand, key: bytes) -> bytes:
     elif isinstance(command, PutClient) and command.company:
         command.company = _named(turn, command.company.encode()).decode()
     found = _named(turn, key) if key else key
-    if found == key:
-        return key
+    if found == key or _is_elsewhere(turn, found):
+        command.item = found.decode()
+        return found
     if isinstance(command, CreateItem | PutClient) and not _is_there(turn, found):
         _forget(turn, key, found)
         return key
@@ -66,6 +69,12 @@ def _is_there(turn: "Turn", key: bytes) -> bool:
     return isinstance(turn.items.get(key), Item | ClientRow) or key in turn.backlog
 
 
+def _is_elsewhere(turn: "Turn", key: bytes) -> bool:
+    """Does what the key names live on another shard? It alone knows whether it is there still."""
+    relay = turn.engine.relay
+    return relay is not None and not relay.is_own(key)
+
+
 def _named(turn: "Turn", key: bytes) -> bytes:
     if _is_there(turn, key):
         return key
@@ -76,13 +85,41 @@ def owner(turn: "Turn", alias: str) -> str:
     """The key that an alias names, or is; "": it is free."""
     key = alias.encode()
     found = _named(turn, key) if key else key
+    if found and found != key and _is_elsewhere(turn, found):
+        return found.decode()
     return found.decode() if found and _is_there(turn, found) else ""
 
 
 def bind_alias(turn: "Turn", key: bytes, effect: BindAlias) -> None:
-    """From the next command on the alias names the key."""
+    """From the next command on the alias names the key; other shards hear of it from the directory, so all
+    end with the same one of two that were bound at a time.
+    """
+    _bind(turn, effect.alias.encode(), key)
+    _spread(turn, AliasTold(effect.alias, key.decode()))
+
+
+def alias_told(turn: "Turn", told: AliasTold, shard: int) -> None:
+    """Another shard bound an alias, or let it go."""
+    alias, key = told.alias.encode(), told.key.encode()
     turn.flush()
-    alias = effect.alias.encode()
+    if key:
+        _bind(turn, alias, key)
+    elif (before := turn.transaction.get(Table.ALIASES, ALIAS + alias)) is not None:
+        _forget(turn, alias, before)
+    if turn.engine.relay is not None and turn.engine.relay.is_directory:
+        _spread(turn, told)
+
+
+def _spread(turn: "Turn", told: AliasTold) -> None:
+    relay = turn.engine.relay
+    if relay is not None and relay.is_directory:
+        relay.tell_others(turn, told)
+    elif relay is not None:
+        relay.tell(turn, DIRECTORY, told)
+
+
+def _bind(turn: "Turn", alias: bytes, key: bytes) -> None:
+    turn.flush()
     before = turn.transaction.get(Table.ALIASES, ALIAS + alias)
     if before is not None:
         _forget(turn, alias, before)
@@ -105,7 +142,9 @@ def forget_aliases(turn: "Turn", key: bytes) -> int:
     count = 0
     while rows := turn.transaction.range(Table.ALIASES, prefix, prefix_end(prefix), ALIASES_SHOWN_MAX):
         for row_key, _ in rows:
-            _forget(turn, row_key[len(prefix) :], key)
+            alias = row_key[len(prefix) :]
+            _forget(turn, alias, key)
+            _spread(turn, AliasTold(alias.decode(), ""))
         count += len(rows)
     return count
 

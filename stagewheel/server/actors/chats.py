@@ -9,14 +9,15 @@ which no source makes an item, is told `unknown_chat`.
 """
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from stagewheel.protocol.messages import Failed, Forwarded, RaiseEvent, ReceiveChat, Result
+from stagewheel.protocol.messages import Accepted, Failed, Forwarded, RaiseEvent, ReceiveChat, Result
+from stagewheel.protocol.partitions import DIRECTORY
 from stagewheel.server.actors.aliases import owner
+from stagewheel.server.actors.relay_shapes import ChatOffered, ChatTold, InvitationTold
 from stagewheel.server.core.chat import CHAT_MESSAGE, Said, wrong
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.effects import BindChat, KeepInvitation, UnbindChat
@@ -31,6 +32,7 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Owed, Turn
 
+ACCEPTED: Final = Accepted()
 UNKNOWN: Final = Failed("unknown_chat", "no item has this chat, and no source of a ruleset makes one for it")
 
 PHONE: Final = re.compile(r"\+[1-9][0-9]{4,14}")
@@ -64,6 +66,10 @@ def items_of(reads: Reads, channel: str, chat: str) -> list[str]:
 
 def bind_chat(turn: "Turn", key: bytes, effect: BindChat) -> None:
     """The item comes to the front; or behind the others, where it is not among them."""
+    relay = turn.engine.relay
+    if relay is not None and not relay.is_directory:
+        relay.tell(turn, DIRECTORY, ChatTold(effect.item, effect.channel, effect.chat, effect.behind))
+        return
     turn.flush()
     items = items_of(turn.transaction, effect.channel, effect.chat)
     others = [one for one in items if one != effect.item]
@@ -75,6 +81,10 @@ def bind_chat(turn: "Turn", key: bytes, effect: BindChat) -> None:
 
 def unbind_chat(turn: "Turn", key: bytes, effect: UnbindChat) -> None:
     """The item is gone."""
+    relay = turn.engine.relay
+    if relay is not None and not relay.is_directory:
+        relay.tell(turn, DIRECTORY, ChatTold(effect.item, effect.channel, effect.chat, gone=True))
+        return
     turn.flush()
     others = [one for one in items_of(turn.transaction, effect.channel, effect.chat) if one != effect.item]
     if others:
@@ -89,13 +99,30 @@ def _put(turn: "Turn", channel: str, chat: str, items: list[str]) -> None:
 
 def keep_invitation(turn: "Turn", key: bytes, effect: KeepInvitation) -> None:
     """Remember whom an invitation is of; forget a few that are too old."""
+    relay = turn.engine.relay
+    if relay is not None and not relay.is_directory:
+        relay.tell(turn, DIRECTORY, InvitationTold(key.decode(), effect.number))
+        return
     row = _encode_items(Invitation(key.decode(), turn.now_ms))
-    turn.batch.append(Table.INVITATIONS, u64(effect.number), row)
+    turn.batch.put(Table.INVITATIONS, u64(effect.number), row)
     before_ms = turn.now_ms - INVITATION_KEPT_MS
     for row_key, old in turn.transaction.range(Table.INVITATIONS, b"", None, INVITATIONS_TRIMMED_MAX):
         if _decode_invitation(old).at_ms >= before_ms:
             break
         turn.batch.delete(Table.INVITATIONS, row_key)
+
+
+def chat_told(turn: "Turn", told: ChatTold, shard: int) -> None:
+    """Of an item that lives on another shard."""
+    if told.gone:
+        unbind_chat(turn, b"", UnbindChat(told.item, told.channel, told.chat))
+    else:
+        bind_chat(turn, b"", BindChat(told.item, told.channel, told.chat, told.behind))
+
+
+def invitation_told(turn: "Turn", told: InvitationTold, shard: int) -> None:
+    """Likewise."""
+    keep_invitation(turn, told.item.encode(), KeepInvitation(told.number))
 
 
 # ---------------------------------------------------------------- a message comes in
@@ -111,19 +138,80 @@ def receive_chat(turn: "Turn", command: ReceiveChat, owed: "Owed") -> Result:
     if why:
         return Failed("bad_value", why)
     turn.flush()
-    invited = _invited(turn, m.invitation)
-    if invited:
-        return _deliver(turn, m, msgspec.structs.replace(told, invited=True), invited, owed)
-    keys = [one.encode() for one in items_of(turn.transaction, m.channel, m.chat)]
-    turn.load(set(keys))
-    for key in keys:
+    items = items_of(turn.transaction, m.channel, m.chat)
+    return _offer(turn, ChatOffered(m, _invited(turn, m.invitation), items, [], "", "", *owed))
+
+
+def chat_offered(turn: "Turn", told: ChatOffered, shard: int) -> None:
+    """Another shard has looked at its items, and goes on here."""
+    relay = turn.engine.relay
+    assert relay is not None, "only a shard among others is told anything"
+    result = _offer(turn, told)
+    if not isinstance(result, Accepted):
+        relay.finish(turn, (told.producer, told.seq, told.index), result)
+
+
+def _offer(turn: "Turn", o: ChatOffered) -> Result:
+    """One after the other: the item of the invitation, the items of the chat, its client, a closed item. Each
+    is looked at by the shard where it lives.
+    """
+    m, owed = o.chat, (o.producer, o.seq, o.index)
+    told = Said(m.channel, m.chat, m.text, m.name, m.message, m.files)
+    if o.invited:
+        if _elsewhere(turn, o.invited):
+            return _go_on_at(turn, o, o.invited)
+        if _is_item(turn, o.invited):
+            return _deliver(turn, m, msgspec.structs.replace(told, invited=True), o.invited, owed)
+        o.invited = ""
+    while o.items:
+        item = o.items[0]
+        if _elsewhere(turn, item):
+            return _go_on_at(turn, o, item)
+        is_item, key = _is_item(turn, item), item.encode()
         if _is_open(turn, key):
-            return _deliver(turn, m, told, key.decode(), owed)
-    there = [key for key in keys if isinstance(turn.items.get(key), Item)]
-    result = _to_client(turn, m, told, there, owed)
-    if result is not None:
-        return result
-    return _deliver(turn, m, told, there[0].decode(), owed) if there else UNKNOWN
+            return _deliver(turn, m, told, item, owed)
+        if is_item:
+            o.there.append(item)
+            client = getattr(turn.items[key], "client", None)
+            o.client = o.client or (client.key if client is not None else "")
+        o.items = o.items[1:]
+    if not o.last:
+        if not o.client:
+            o.client = f"contact:{m.phone or f'{m.channel}-{m.chat}'}"
+            if turn.engine.any_alias:
+                o.client = owner(turn, o.client) or o.client
+        if _elsewhere(turn, o.client):
+            return _go_on_at(turn, o, o.client)
+        result = _to_client(turn, o, told, owed)
+        if result is not None:
+            return result
+        if not o.there:
+            return UNKNOWN
+        o.last = o.there[0]
+    if _elsewhere(turn, o.last):
+        return _go_on_at(turn, o, o.last)
+    return _deliver(turn, m, told, o.last, owed)
+
+
+def _elsewhere(turn: "Turn", key: str) -> bool:
+    relay = turn.engine.relay
+    return relay is not None and not relay.is_own(key.encode())
+
+
+def _go_on_at(turn: "Turn", o: ChatOffered, key: str) -> Result:
+    """The shard of a key goes on; the end comes back to the directory, whose client waits."""
+    relay = turn.engine.relay
+    assert relay is not None, "only a shard among others knows another one"
+    owed = (o.producer, o.seq, o.index)
+    o.producer = relay.owed_there(relay.shard, owed)[0]
+    relay.tell(turn, relay.owner(key.encode()), o)
+    return ACCEPTED
+
+
+def _is_item(turn: "Turn", item: str) -> bool:
+    key = item.encode()
+    turn.load({key})
+    return isinstance(turn.items.get(key), Item)
 
 
 def _is_open(turn: "Turn", key: bytes) -> bool:
@@ -137,31 +225,17 @@ def _is_open(turn: "Turn", key: bytes) -> bool:
 
 
 def _invited(turn: "Turn", number: int) -> str:
-    """The item of an invitation that is still there, or ""."""
+    """The item of an invitation, or ""."""
     row = turn.transaction.get(Table.INVITATIONS, u64(number)) if number > 0 else None
-    if row is None:
-        return ""
-    item = _decode_invitation(row).item
-    key = item.encode()
-    turn.load({key})
-    return item if isinstance(turn.items.get(key), Item) else ""
+    return _decode_invitation(row).item if row is not None else ""
 
 
-def _to_client(
-    turn: "Turn", m: ReceiveChat, told: Said, items: Sequence[bytes], owed: "Owed"
-) -> Result | None:
+def _to_client(turn: "Turn", o: ChatOffered, told: Said, owed: "Owed") -> Result | None:
     """As an event of the client; None where that reaches and makes nothing."""
-    client = f"contact:{m.phone or f'{m.channel}-{m.chat}'}"
-    if turn.engine.any_alias:
-        client = owner(turn, client) or client
-    for key in items:
-        item = turn.items[key]
-        if isinstance(item, Item) and item.client is not None and item.client.key:
-            client = item.client.key
-            break
+    m = o.chat
     payload = {**told.payload(), "client": {"name": m.name, **({"phones": [m.phone]} if m.phone else {})}}
-    event = RaiseEvent(client, m.by, m.at_ms, type=CHAT_MESSAGE, code=m.channel, payload=payload)
-    source, key = source_of(turn.facts, event), client.encode()
+    event = RaiseEvent(o.client, m.by, m.at_ms, type=CHAT_MESSAGE, code=m.channel, payload=payload)
+    source, key = source_of(turn.facts, event), o.client.encode()
     turn.load({key})
     if not isinstance(turn.items.get(key), ClientRow) and (source is None or not source.create):
         return None

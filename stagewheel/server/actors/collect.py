@@ -84,8 +84,11 @@ def _remove_dead_letter(turn: "Turn", key: bytes, effect: RemoveDeadLetter) -> N
     turn.batch.delete(Table.DEAD, u64(effect.number))
 
 
-def _send_to_item(turn: "Turn", key: bytes, effect: SendToItem) -> None:
-    counters = turn.engine.counters
+def send_to_item(turn: "Turn", key: bytes, effect: SendToItem) -> None:
+    """A message to another item: into its mailbox, or to the shard where it lives."""
+    counters, relay = turn.engine.counters, turn.engine.relay
+    if relay is not None and relay.send(turn, effect):
+        return
     if type(effect.message) is ErasedWithClient and _is_paused(turn, effect.item.encode()):
         turn.at_once.append((effect.item.encode(), effect.message))  # as a deletion, it waits for nobody
         return
@@ -121,7 +124,7 @@ COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {
     ExpireDelivery: _expire_delivery,
     KeepDeadLetter: _keep_dead_letter,
     RemoveDeadLetter: _remove_dead_letter,
-    SendToItem: _send_to_item,
+    SendToItem: send_to_item,
     CountGuard: _count_guard,
     KeepStep: keep_step,
     PutLink: put_link,

@@ -10,38 +10,35 @@ nothing.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from msgspec import Struct
-
 from stagewheel.clock import Clock, ReplayClock, VirtualClock
 from stagewheel.errors import StorageError, StoreFull
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS, encode as encode_frame
-from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     AnyCommand,
     Hello,
     Refused,
-    Register,
-    Report,
     Result,
-    StoreFile,
     Submit,
 )
 from stagewheel.server.actors import aliases, counters as counters_row, registered, taking
+from stagewheel.server.actors.answers import producer_bytes
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.careful import Care, Uncollected
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.files import Files, store_files
 from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
+from stagewheel.server.actors.inbound import Frame, Inbound as Inbound, Outbound as Outbound
 from stagewheel.server.actors.mailbox import Backlog
 from stagewheel.server.actors.outboxes import outbox_rows
 from stagewheel.server.actors.pools import Told
 from stagewheel.server.actors.reference import Compile, Reference
+from stagewheel.server.actors.relay import ALONE, Place, Relay
 from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.timing import Timers
-from stagewheel.server.actors.turn import Admitted, Owed, Turn, producer_bytes
+from stagewheel.server.actors.turn import Admitted, Owed, Turn
 from stagewheel.server.actors.workers import Workers
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision
@@ -69,31 +66,6 @@ from stagewheel.server.store.keys import answer_key
 from stagewheel.server.store.tables import Table
 from stagewheel.server.timers.far import LEVELS
 
-Frame = tuple[bytes, bytes, bytes]
-
-
-class Inbound(Struct, gc=False):
-    """What came in since the last turn."""
-
-    hellos: list[tuple[bytes, Hello]] = []
-    submits: list[tuple[bytes, Submit, int]] = []  # route, message, bytes of its payload
-    reports: list[Report] = []
-    registers: list[tuple[bytes, Register]] = []
-    files: list[tuple[bytes, StoreFile]] = []  # route, what a sender process stores
-
-    def is_empty(self) -> bool:
-        """Did nothing come in?"""
-        return not (self.hellos or self.submits or self.reports or self.registers or self.files)
-
-
-class Outbound(Struct, gc=False):
-    """What a committed turn has for the outside: frames in order, and the journal's new records."""
-
-    frames: list[Frame]
-    records: list[tuple[int, bytes, Record]]
-    committed: bool = True
-    left: list[tuple[bytes, Submit, int]] = []  # Submits that the turn had no time for: come again with them
-
 
 class Engine:
     """A shard without its sockets. Build it on a store, call `turn`."""
@@ -109,12 +81,15 @@ class Engine:
         free_bytes_min: int = FREE_BYTES_MIN,
         compile_new: Compile | None = None,
         served: Mapping[str, Sequence[str]] | None = None,
+        place: Place = ALONE,
     ) -> None:
         self.store = store
         self.clock = clock
         self.clock_name = clock_name
         self.followed = True  # whether anybody wants the records of a turn
         self.shards = shards or []
+        self.place = place
+        self.relay = Relay(place) if len(place.lanes) > 1 else None
         self.free_bytes_min = free_bytes_min
         self.outbox_rows_max = OUTBOX_ROWS_MAX
         self.turn_decide_us = TURN_DECIDE_US
@@ -147,7 +122,9 @@ class Engine:
         """Read everything from the store again: at start, and after a turn that failed."""
         snapshot = self.store.snapshot()
         try:
-            self.counters = counters_row.load(snapshot)
+            self.counters = counters_row.load(snapshot, self.place.lane)
+            if self.relay is not None:
+                self.relay.load(snapshot)
             self.reference.load(snapshot)
             self.reference.facts.record_next = self.counters.record
             self.reference.facts.app_actions = registered.load(snapshot)
@@ -156,7 +133,7 @@ class Engine:
             self.background.load(snapshot)
             self.any_suppressed = any_in(snapshot)
             self.any_alias = aliases.any_in(snapshot)
-            self.files.load(snapshot)
+            self.files.load(snapshot, self.place.lane)
             self.timers.reset(snapshot, self.now_ms())
         finally:
             snapshot.close()
@@ -237,6 +214,9 @@ class Engine:
         """Every source has its share; what is left of the Submits when time is up comes back."""
         for route, hello in inbound.hellos:
             self._hello(turn, route, hello)
+        for shard, answer in inbound.relayed:
+            assert self.relay is not None, "only a shard among others has links"
+            self.relay.answered(turn, shard, answer.seq, answer.results)
         waiting = self.backlog.take(turn.transaction, TURN_MAILBOX_MAX) if self.backlog.has_work() else []
         turn.load({key for key, _, _ in waiting})
         if inbound.reports:
@@ -266,6 +246,8 @@ class Engine:
     def _write(self, turn: Turn) -> bool:
         """Hand what was collected to the transaction; False if there is nothing."""
         self.counters.now_ms = turn.now_ms
+        if self.relay is not None:
+            self.relay.save(turn.batch)
         turn.flush()
         if not turn.wrote:
             return False
@@ -305,7 +287,7 @@ class Engine:
             return "storage_full"
         if outbox_rows(reads) > self.outbox_rows_max:
             return "busy"
-        return ""
+        return "busy" if self.relay is not None and self.relay.is_full(reads) else ""
 
     def _hello(self, turn: Turn, route: bytes, hello: Hello) -> None:
         key = producer_bytes(hello.producer)
@@ -313,7 +295,9 @@ class Engine:
         state = decode_producer(row) if row is not None else None
         if hello.role != "worker":
             self.handout.lose(route)
-        answer = self.sessions.hello(route, hello, state, turn.now_ms, self.shards, self.clock_name)
+        answer = self.sessions.hello(
+            route, hello, state, turn.now_ms, self.shards, self.clock_name, self.place.shard, self.place.lanes
+        )
         if isinstance(answer, Refused):
             turn.frames.append((route, *encode_frame(answer)))
             return
@@ -331,7 +315,7 @@ class Engine:
         self, turn: Turn, submits: Sequence[tuple[bytes, Submit, int]]
     ) -> list[tuple[bytes, Submit, int]]:
         """Judge and decide one Submit after the other, until time is up; the rest is not admitted."""
-        pressure = self.pressure(turn.transaction)
+        pressure, relay = self.pressure(turn.transaction), self.relay
         turn.decide_until_ns = time.perf_counter_ns() + self.turn_decide_us * 1000
         states: dict[bytes, ProducerState | None] = {}
         left: list[tuple[bytes, Submit, int]] = []
@@ -345,8 +329,9 @@ class Engine:
             if key and key not in states:
                 row = turn.transaction.get(Table.PRODUCERS, key)
                 states[key] = decode_producer(row) if row is not None else None
+            refusal = pressure if relay is None else relay.pressure(session, submit, pressure)
             verdict = judge(
-                states.get(key), session, submit, size_bytes, turn.now_ms, self.admission, pressure
+                states.get(key), session, submit, size_bytes, turn.now_ms, self.admission, refusal
             )
             if isinstance(verdict, Admit):
                 states[key] = verdict.state

@@ -15,6 +15,7 @@ from stagewheel.server.actors.activities import activity_key, rows_of
 from stagewheel.server.actors.chats import items_of, unbind_chat
 from stagewheel.server.actors.outboxes import TABLES as OUTBOXES, place
 from stagewheel.server.actors.poison import decode_poison
+from stagewheel.server.actors.relay_shapes import AddressHidden
 from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.actors.tasks import forget_task, read_task
 from stagewheel.server.core.activity_row import decode_activity
@@ -203,3 +204,5 @@ def hide_addresses(turn: "Turn", one: "Erasure") -> None:
     for address in one.addresses:
         for channel in CHANNELS:
             hide(turn, channel, address)
+            if turn.engine.relay is not None:
+                turn.engine.relay.tell_others(turn, AddressHidden(channel, address))

@@ -31,6 +31,7 @@ from stagewheel.protocol.files import (
 )
 from stagewheel.protocol.frames import encode
 from stagewheel.protocol.messages import Applied, Failed, FileProgress, Refused, Reply, Result, StoreFile
+from stagewheel.protocol.partitions import first_of
 from stagewheel.server import limits
 from stagewheel.server.actors.version_queries import Page, page_rows
 from stagewheel.server.store.base import Reads
@@ -96,10 +97,10 @@ class Files:
         self.totals = Totals()
         self.hashes: dict[int, tuple[int, Any]] = {}  # upload -> (offset, SHA-256 of what lies before it)
 
-    def load(self, reads: Reads) -> None:
-        """As it was committed."""
+    def load(self, reads: Reads, lane: int = 0) -> None:
+        """As it was committed; uploads of a new store are numbered in its lane."""
         row = reads.get(Table.META, TOTALS_KEY)
-        self.totals = _decode_totals(row) if row is not None else Totals()
+        self.totals = _decode_totals(row) if row is not None else Totals(first_of(lane) + 1)
         self.hashes.clear()
 
     def save(self, turn: "Turn") -> None:
@@ -167,8 +168,8 @@ def store_files(turn: "Turn", asked: list[tuple[bytes, StoreFile]]) -> list[tupl
     return frames
 
 
-def begin_file(turn: "Turn", command: BeginFile, owed: "Owed") -> Result:
-    """Store a file, or go on with its upload; the result says where."""
+def begin_file(turn: "Turn", command: BeginFile, owed: "Owed", told: int = 0) -> Result:
+    """Store a file, or go on with its upload; the result says where. `told`: the directory's number of it."""
     if wrong := _wrong(command):
         return Failed("bad_file", wrong)
     turn.flush()
@@ -190,8 +191,9 @@ def begin_file(turn: "Turn", command: BeginFile, owed: "Owed") -> Result:
     totals = files.totals
     if totals.files >= limits.FILES_MAX or totals.bytes + command.size > limits.FILES_BYTES_MAX:
         return Failed("files_full", "too many files, or too many bytes of them, are stored; drop some")
-    number = totals.next
-    totals.next, totals.bytes = number + 1, totals.bytes + command.size
+    number = told or totals.next
+    totals.next += not told
+    totals.bytes += command.size
     files.save(turn)
     size, sha256 = command.size, command.sha256
     upload = UploadRow(command.file, command.name, command.type, size, sha256, turn.now_ms, command.by)

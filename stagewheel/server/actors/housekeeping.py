@@ -8,7 +8,8 @@ a client that is still there.) Uploads of files that nobody went on with go too 
 
 from typing import TYPE_CHECKING
 
-from stagewheel.server.actors.turn import producer_bytes
+from stagewheel.server.actors.answers import producer_bytes
+from stagewheel.server.actors.relay import lane_name
 from stagewheel.server.ingress.admission import decode_producer
 from stagewheel.server.limits import PRODUCER_KEPT_MS
 from stagewheel.server.store.keys import prefix_end
@@ -35,7 +36,9 @@ class Housekeeping:
         rows = turn.transaction.range(Table.PRODUCERS, self._cursor, None, SLICE_ROWS)
         before_ms = turn.now_ms - PRODUCER_KEPT_MS
         unused = [key for key, value in rows if decode_producer(value).last_used_ms < before_ms]
-        here = {producer_bytes(one) for one in turn.engine.sessions.producers()} if unused else set()
+        # A shard may have nothing for this one for long, and goes on where it was.
+        kept = [*turn.engine.sessions.producers(), *map(lane_name, turn.engine.place.lanes)]
+        here = {producer_bytes(one) for one in kept} if unused else set()
         for key in unused:
             if key not in here:
                 turn.batch.delete(Table.PRODUCERS, key)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from stagewheel.protocol.messages import (
     AliasItem,
+    Client,
     CreateItem,
     DeleteItem,
     EraseClient,
@@ -22,6 +23,7 @@ from stagewheel.protocol.messages import (
     UpdateItem,
 )
 from stagewheel.server.actors.aliases import owner
+from stagewheel.server.actors.relay_shapes import ClientTold
 from stagewheel.server.actors.tasks import NAMES_A_TASK, prepare_task
 from stagewheel.server.core.between import ClientChanged, ItemLinked
 from stagewheel.server.core.client_row import OPEN_LINK, ClientRow, Known, Link, cursor_of
@@ -48,6 +50,7 @@ class LinkRow(Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LinkRow).decode
+_decode_known = msgspec.msgpack.Decoder(Known).decode
 NAMING = frozenset((AliasItem, CreateItem, UpdateItem, ClientChanged, *NAMES_A_TASK))  # what may name others
 
 
@@ -99,7 +102,7 @@ def prepare(turn: "Turn", key: bytes, row: Row, message: ItemMessage) -> None:
 
 def _known(turn: "Turn", keys: Iterable[str]) -> dict[str, Known]:
     """What this shard knows of clients, by key; one that is being deleted is known no more."""
-    known = {}
+    known, relay = {}, turn.engine.relay
     for key in keys:
         encoded = key.encode()
         if not key:
@@ -108,7 +111,28 @@ def _known(turn: "Turn", keys: Iterable[str]) -> dict[str, Known]:
         row = turn.items.get(encoded)
         if isinstance(row, ClientRow) and not row.going:
             known[key] = Known(row.client, row.company)
+        elif row is None and relay is not None and not relay.is_own(encoded):
+            told = turn.transaction.get(Table.KNOWN_CLIENTS, encoded)
+            if told is not None:
+                known[key] = _decode_known(told)
     return known
+
+
+def tell_shards(turn: "Turn", before: Row, row: Row) -> None:
+    """A row that is no item was written: what other shards know of clients follows."""
+    relay = turn.engine.relay
+    if relay is None:
+        return
+    was, now = _shown(before), _shown(row)
+    if was == now:
+        return
+    client = now if isinstance(row, ClientRow) and now is not None else None
+    key = row.key if isinstance(row, ClientRow) else before.key if isinstance(before, ClientRow) else ""
+    relay.tell_others(turn, ClientTold(key, *client) if client is not None else ClientTold(key, None))
+
+
+def _shown(row: Row) -> tuple[Client, str] | None:
+    return (row.client, row.company) if isinstance(row, ClientRow) and not row.going else None
 
 
 def _give_links(turn: "Turn", key: bytes, row: ClientRow, message: ItemMessage) -> None:

@@ -17,10 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
 
 from stagewheel.server.actors.outboxes import TABLES as OUTBOXES
 from stagewheel.server.actors.reference import Reference, decode_version
+from stagewheel.server.actors.relay_shapes import VersionsForgotten
 from stagewheel.server.core.effects import decode_dead_letter, decode_outbox_row
 from stagewheel.server.core.inbox import DeadLetterRetried, DeliveryReported, decode_mailbox_row
 from stagewheel.server.core.item import Item, decode_row
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
 
 SLICE_ROWS: Final = 128
+TOLD_KEY: Final = b"forgotten versions"  # a row of META: those that the directory has no more
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_numbers: Final = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class Counted(Struct, frozen=True):
@@ -126,14 +131,39 @@ class Retention:
         used, active = self._reference.used or set(), set(self._reference.active.values())
         for number in self._may_go:
             if not (self._items[number] or self._others[number] or number in used or number in active):
-                self._reference.forget(turn.batch, number)
+                self._forget(turn, number)
         named = {*self._items, *self._others} - {0}
         self.counts = {number: Counted(self._items[number], self._others[number]) for number in named}
         self._end()
 
+    def _forget(self, turn: "Turn", number: int) -> None:
+        """A version goes; the directory, which alone activates one again, tells the others that it may."""
+        relay = turn.engine.relay
+        if relay is not None and relay.is_directory:
+            relay.tell_others(turn, VersionsForgotten([number]))
+        elif relay is not None:
+            told = _told(turn.transaction)
+            if number not in told:
+                return
+            turn.batch.put(Table.META, TOLD_KEY, _encode(sorted(told - {number})))
+            turn.flush()
+        self._reference.forget(turn.batch, number)
+
     def _end(self) -> None:
         self._at, self._may_go = len(WALK), []
         self._reference.used = None
+
+
+def versions_forgotten(turn: "Turn", told: VersionsForgotten, shard: int) -> None:
+    """The directory has them no more: here the next walk that finds nobody who needs them lets them go."""
+    turn.flush()
+    known = _told(turn.transaction) | {*told.numbers}
+    turn.batch.put(Table.META, TOLD_KEY, _encode(sorted(known)))
+
+
+def _told(reads: Reads) -> set[int]:
+    row = reads.get(Table.META, TOLD_KEY)
+    return {*_decode_numbers(row)} if row is not None else set()
 
 
 def _spare(reads: Reads, reference: Reference) -> Iterator[int]:

@@ -26,6 +26,7 @@ from stagewheel.protocol.messages import (
     PutRuleset,
     ReceiveChat,
     RegisterAction,
+    Relayed,
     ReplyStream,
     Result,
     RetryDeadLetter,
@@ -43,6 +44,7 @@ from stagewheel.server.actors.poison import settle_poison
 from stagewheel.server.actors.publishing import activate, put_ruleset, stop_enrolment
 from stagewheel.server.actors.records import reply_stream
 from stagewheel.server.actors.registered import drop_action, register_action
+from stagewheel.server.actors.relayed import relayed
 from stagewheel.server.actors.suppressions import suppress, unsuppress
 from stagewheel.server.core.effects import decode_dead_letter
 from stagewheel.server.core.hours import differs
@@ -58,13 +60,17 @@ if TYPE_CHECKING:
 _encode = msgspec.msgpack.Encoder().encode
 _decode_result = msgspec.msgpack.Decoder(Result).decode
 TRIM_ROWS = 256
+ACCEPTED = Accepted()
 NO_LETTER = Failed("unknown_dead_letter", "no dead letter has this number; it was retried or dropped")
 
 
 def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
     """The result of a command that is not simply delivered to its item."""
+    relay = turn.engine.relay
     if not command.dedupe_key:
-        return SPECIAL[type(command)](turn, command, owed)
+        result = SPECIAL[type(command)](turn, command, owed)
+        told = relay is not None and relay.spread(turn, command, owed, result)
+        return ACCEPTED if told else result
     if len(command.dedupe_key.encode()) > DEDUPE_KEY_BYTES_MAX:
         return Failed("bad_value", f"a dedupe key has at most {DEDUPE_KEY_BYTES_MAX} bytes")
     key = hashlib.blake2b(command.dedupe_key.encode(), digest_size=16).digest()
@@ -73,21 +79,21 @@ def do_special(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
     if stored is not None and read_u64(stored) > turn.now_ms:
         known: Result = _decode_result(stored[8:])
         return known
-    special = SPECIAL.get(type(command))
-    result = (
-        special(turn, command, owed)
-        if special
-        else turn.deliver(command.item.encode(), cast("ItemCommand", command), owed)
-    )
+    result = SPECIAL.get(type(command), _deliver)(turn, command, owed)
     if isinstance(result, Failed) and result.code == "mailbox_full":
         return result  # nothing was taken, and it may be sent again
+    told = relay is not None and relay.spread(turn, command, owed, result)
     # An accepted command is not final yet: its duplicate is told `applied` without an entry.
     kept = Applied() if isinstance(result, Accepted) else result
     expires = u64(turn.now_ms + DEDUPE_KEPT_MS)
     turn.batch.put(Table.DEDUPE, key, expires + _encode(kept))
     turn.batch.put(Table.DEDUPE_EXPIRY, expires + key, b"")
     _trim(turn)
-    return result
+    return ACCEPTED if told else result
+
+
+def _deliver(turn: "Turn", command: AnyCommand, owed: "Owed") -> Result:
+    return turn.deliver(command.item.encode(), cast("ItemCommand", command), owed)
 
 
 def _trim(turn: "Turn") -> None:
@@ -166,4 +172,5 @@ SPECIAL: dict[type, Callable[["Turn", Any, "Owed"], Result]] = {
     DropAction: drop_action,
     ReceiveChat: receive_chat,
     TellCounts: _tell_counts,
+    Relayed: relayed,
 }

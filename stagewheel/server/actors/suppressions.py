@@ -149,6 +149,7 @@ def _find(turn: "Turn", m: Suppress | Unsuppress) -> tuple[bytes, AddressRow | N
 
 
 def _tell(turn: "Turn", m: Suppress | Unsuppress) -> None:
-    """The item where it was said, if there is one."""
-    if m.item:
+    """The item where it was said, if there is one, by the shard where it lives."""
+    relay = turn.engine.relay
+    if m.item and (relay is None or relay.is_own(m.item.encode())):
         turn.deliver(m.item.encode(), m)

@@ -9,15 +9,12 @@ whole turn is thrown away, with its sheet; the next try writes with care (`caref
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.frames import HEADERS
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     Accepted,
     Answer,
-    Completed,
     DeleteItem,
     Failed,
     HoldItem,
@@ -26,11 +23,12 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.aliases import meant
+from stagewheel.server.actors.answers import complete, producer_bytes
 from stagewheel.server.actors.awaiting import EXPIRES, TIMED_OUT, timed_out
 from stagewheel.server.actors.careful import Care
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import expire, unpark
-from stagewheel.server.actors.links import NAMING, forget, prepare
+from stagewheel.server.actors.links import NAMING, forget, prepare, tell_shards
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.poison import put_poison
 from stagewheel.server.actors.suppressions import lookup_in
@@ -56,7 +54,6 @@ from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
-    producer_key,
     split_timer_key,
     stage_prefix,
     u32,
@@ -67,7 +64,6 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
 ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
@@ -213,7 +209,11 @@ class Turn:
         counters, row, item, record = self.counters, decision.row, decision.item, decision.record
         if row is not None:
             self.rows[key] = row
-            self.items[key] = item if item is not None else decode_row(row)
+            if item is None:
+                tell_shards(self, self.items[key], decoded := decode_row(row))
+                self.items[key] = decoded
+            else:
+                self.items[key] = item
         if record is not None:
             position = counters.position
             number, encoded = u64(position), encode_payload(record)
@@ -264,6 +264,9 @@ class Turn:
                 self.advance(command.at_ms)
             if engine.any_alias:
                 keys[index] = meant(self, command, keys[index])
+                if engine.relay is not None and engine.relay.pass_on(self, command, (producer, seq, index)):
+                    results.append(ACCEPTED)
+                    continue
             if command.dedupe_key or type(command) in special:
                 results.append(engine.special_command(self, command, (producer, seq, index)))
                 continue
@@ -350,22 +353,7 @@ class Turn:
 
     def complete(self, owed: Owed, result: Result) -> None:
         """A command that was accepted before has its final result: into its answer, and to its producer."""
-        producer, seq, index = owed
-        key = answer_key(producer_bytes(producer), seq)
-        if key in self.admitted:
-            self.admitted[key].results[index] = result
-            return
-        answer = self.answers.get(key)
-        if answer is None:
-            row = self.transaction.get(Table.ANSWERS, key)
-            if row is None:
-                return
-            answer = self.answers[key] = _decode_answer(row)
-        answer.results[index] = result
-        route = self.engine.sessions.route_of(producer)
-        if route is not None:
-            payload = encode_payload(Completed(seq, index, result))
-            self.frames.append((route, HEADERS[Kind.COMPLETED], payload))
+        complete(self, owed, result)
 
     def answer(self) -> None:
         """Store and send the answer of every Submit that was admitted."""
@@ -393,8 +381,3 @@ class Turn:
             self.transaction.apply(batch)
             self._new_batch()
             self.wrote = True
-
-
-def producer_bytes(producer: bytes) -> bytes:
-    """16 bytes that stand for a producer in keys."""
-    return producer_key(producer if len(producer) == 16 else producer.decode("utf-8", "replace"))

@@ -25,13 +25,15 @@ from stagewheel.protocol.messages import (
     Refused,
     Submit,
 )
+from stagewheel.protocol.partitions import SHARD_PRODUCER
 from stagewheel.server import limits
 
 if TYPE_CHECKING:
     from stagewheel.server.ingress.sessions import Session
 
-ROLES: Final = frozenset({"feed", "read", "admin", "sender", "worker"})
-SUBMITTING_ROLES: Final = frozenset({"feed", "admin"})
+ROLES: Final = frozenset({"feed", "read", "admin", "sender", "worker", "shard"})
+SUBMITTING_ROLES: Final = frozenset({"feed", "admin", "shard"})
+RESERVED_NAMES: Final = (SHARD_PRODUCER, b"\xff" * 15)  # `actors/relay.py` knows both again
 
 
 class AdmissionLimits(Struct, frozen=True):
@@ -140,6 +142,8 @@ def refuse_hello(hello: Hello) -> Refused | None:
         )
     if not 1 <= len(hello.producer) <= limits.PRODUCER_NAME_BYTES_MAX:
         return Refused("malformed", f"a producer has 1 to {limits.PRODUCER_NAME_BYTES_MAX} bytes")
+    if (hello.role == "shard") != hello.producer.startswith(RESERVED_NAMES):
+        return Refused("forbidden", "names of shards are theirs alone")
     if hello.role not in ROLES:
         return Refused("forbidden", f"no such role; one of {', '.join(sorted(ROLES))}")
     return None

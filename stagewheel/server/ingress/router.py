@@ -39,6 +39,7 @@ from stagewheel.server.actors.outboxes import is_lane
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.subscriptions import Subscriptions
 from stagewheel.server.actors.taking import hand_out
+from stagewheel.server.ingress.relay import Links
 from stagewheel.server.limits import (
     FRAME_BYTES_MAX,
     JOBS_FRAME_MAX,
@@ -59,9 +60,11 @@ COLLECT_AFTER_TURNS = 500
 class Router:
     """One shard's door."""
 
-    def __init__(self, engine: Engine, socket: RouterSocket) -> None:
+    def __init__(self, engine: Engine, socket: RouterSocket, links: Links | None = None) -> None:
         self.engine = engine
         self.socket = socket
+        self.links = links  # to the other shards; None: there is one
+        self._nap = trio.CancelScope()
         self.subscriptions = Subscriptions()
         self.queries: deque[tuple[bytes, Query]] = deque()
         self.senders: dict[bytes, bytes] = {}  # name of a sender -> the route of its present session
@@ -91,6 +94,8 @@ class Router:
     def step(self) -> bool:
         """One round. True if there is more to do at once."""
         inbound = self._drain()
+        if self.links is not None:
+            inbound.relayed = self.links.take()
         due_ms = self.engine.next_due_ms()
         is_due = due_ms is not None and self.engine.clock.wall_seconds_until(due_ms) <= 0
         for frame in self._frames:
@@ -100,6 +105,10 @@ class Router:
             self._turn(inbound)
         self._hand_out()
         self._between_turns()
+        if self.links is not None:
+            self.links.give()
+            if self.links.readable():
+                return True
         return bool(self.queries or self._left) or is_due or self.socket.readable() or self._lagging()
 
     async def _sleep(self) -> None:
@@ -110,8 +119,14 @@ class Router:
         if self._turns_since_collect > COLLECT_AFTER_TURNS and wait_s > 0.05:
             self._turns_since_collect = 0
             gc.collect(1)
-        with trio.move_on_after(max(0.0, wait_s)):
+        if self.links is not None:
+            wait_s = min(wait_s, self.links.wait_s())
+        with trio.move_on_after(max(0.0, wait_s)) as self._nap:
             await trio.lowlevel.wait_readable(self.socket.fd)
+
+    def wake(self) -> None:
+        """Look at once; without effect where it is not asleep."""
+        self._nap.cancel()
 
     # ---------------------------------------------------------------- taking
 
@@ -240,6 +255,8 @@ class Router:
         self.engine.followed = len(self.subscriptions) > 0
         outbound = self.engine.turn(inbound)
         self._failed = not outbound.committed
+        if self._failed and self.links is not None:
+            self.links.turn_failed()
         self._left = outbound.left
         send = self.socket.send_nowait
         for route, header, payload in outbound.frames:

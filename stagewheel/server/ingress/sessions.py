@@ -7,14 +7,16 @@ back in the same turn, and sends the Welcome after the commit; if the commit fai
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from stagewheel.protocol.messages import Hello, Refused, Welcome
+from stagewheel.protocol.partitions import even_owners
 from stagewheel.server import limits
 from stagewheel.server.ingress.admission import AdmissionLimits, ProducerState, raise_epoch, refuse_hello
 
-PRODUCING_ROLES = frozenset({"feed", "admin"})  # these number commands, so they need a producer's row
+PRODUCING_ROLES = frozenset({"feed", "admin", "shard"})  # they number commands
 
 
 class Session(Struct):
@@ -92,6 +94,8 @@ class Sessions:
         now_ms: int,
         shards: list[str],
         clock: str = "system",
+        shard: int = 0,
+        lanes: Sequence[int] = (0,),
     ) -> tuple[Welcome, ProducerState | None] | Refused:
         """Open a session. The state that comes back is to be stored before the Welcome goes out; None when
         the role sends no commands and needs no row.
@@ -111,7 +115,11 @@ class Sessions:
             return refused
         epoch, next_seq = (state.epoch, state.next_seq) if state is not None else (0, 0)
         session = self._open(route, hello, epoch, now_ms)
-        return self._welcome(session, next_seq, now_ms, shards, clock), state
+        welcome = self._welcome(session, next_seq, now_ms, shards, clock)
+        if len(lanes) > 1 or lanes[0]:
+            welcome.shard, welcome.lanes = shard, list(lanes)
+            welcome.owners = even_owners(len(lanes)) if len(lanes) > 1 else b""
+        return welcome, state
 
     def drop(self, route: bytes) -> None:
         """Forget a session: its peer is gone, or its epoch could not be stored."""

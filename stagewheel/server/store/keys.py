@@ -67,6 +67,11 @@ def split_mailbox_key(key: bytes) -> tuple[bytes, int]:
     return key[2:-8], _unpack_u64(key, len(key) - 8)[0]
 
 
+def relay_key(shard: int, sequence: int) -> bytes:
+    """u16 shard ‖ u64 sequence: what waits for each shard, in order."""
+    return _pack_u16(shard) + _pack_u64(sequence)
+
+
 def answer_key(producer: bytes, sequence: int) -> bytes:
     """16 bytes producer ‖ u64 sequence of the Submit's first command."""
     return producer + _pack_u64(sequence)

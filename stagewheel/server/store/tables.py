@@ -30,7 +30,7 @@ class Table(enum.IntEnum):
     DEDUPE = 13  # dedupe key ‖ where its first answer stands
     DEDUPE_EXPIRY = 14  # u64 expires_ms, dedupe key ‖ empty
     BLOBS = 15  # u64 number of an upload, u32 chunk ‖ bytes of a file
-    RELAY = 16  # u64 sequence ‖ a message for another shard or another item
+    RELAY = 16  # u16 shard, u64 sequence of this lane there ‖ a command for that shard (actors/relay.py)
     OUTBOX_EMAIL = 17  # u64 number ‖ an action for the e-mail channel (appended, trimmed from the front)
     OUTBOX_WEBHOOK = 18  # as OUTBOX_EMAIL
     OUTBOX_SMS = 19  # as OUTBOX_EMAIL
@@ -65,6 +65,8 @@ class Table(enum.IntEnum):
     ACTIVITIES = 37  # "a", item, number ‖ an activity; "e" and "c": by responsible, and in calendars
     OUTBOX_DOCUMENT = 46  # as OUTBOX_EMAIL: documents that are to be made
     OUTBOX_QR = 47  # as OUTBOX_EMAIL: QR codes that are to be made
+    BROADCASTS = 51  # u64 number ‖ whom a result is owed to when all shards have answered
+    KNOWN_CLIENTS = 52  # client key ‖ a contact or company of another shard, as it was told last
     ROOMS = 38  # u16 length, room, u64 start_ms, u16 length, item, u64 number ‖ u64 end_ms: it is taken
 
 

@@ -1,0 +1,114 @@
+"""What comes from another shard, applied: one function a shape.
+
+Laws: the sender has decided already, so nothing here is refused for want of room; what is applied is final at
+once, and where a client of the other shard waits for an end that comes later, the end goes there as a message
+of its own. A message for an item goes into its mailbox, as one of an item that lives here does.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from stagewheel.protocol.messages import Accepted, Applied, Failed, Relayed, Result
+from stagewheel.protocol.partitions import SHARD_PRODUCER
+from stagewheel.server.actors.aliases import alias_told
+from stagewheel.server.actors.chats import chat_offered, chat_told, invitation_told
+from stagewheel.server.actors.collect import send_to_item
+from stagewheel.server.actors.files import begin_file
+from stagewheel.server.actors.relay_shapes import (
+    AddressHidden,
+    AliasTold,
+    ChatOffered,
+    ChatTold,
+    ClientTold,
+    FileBegun,
+    Finished,
+    InvitationTold,
+    ItemMessageSent,
+    PassedOn,
+    VersionsForgotten,
+    decode_told,
+)
+from stagewheel.server.actors.retention import versions_forgotten
+from stagewheel.server.actors.suppressions import hide
+from stagewheel.server.core.client_row import Known
+from stagewheel.server.core.effects import SendToItem
+from stagewheel.server.store.tables import Table
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.item_commands import ItemCommand
+    from stagewheel.server.actors.turn import Owed, Turn
+
+NOT_A_SHARD: Final = Failed("bad_value", "only a shard of this server sends this")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def relayed(turn: "Turn", command: Relayed, owed: "Owed") -> Result:
+    """The command `Relayed`."""
+    relay, name = turn.engine.relay, owed[0]
+    if relay is None or not name.startswith(SHARD_PRODUCER):
+        return NOT_A_SHARD
+    shard = relay.shard_of_lane[int(name[len(SHARD_PRODUCER) :])]
+    told = decode_told(command.message)
+    APPLY[type(told)](turn, told, shard)
+    return Applied()
+
+
+def _item_message(turn: "Turn", told: ItemMessageSent, shard: int) -> None:
+    send_to_item(turn, b"", SendToItem(told.item, told.message, told.lineage))
+
+
+def _passed_on(turn: "Turn", told: PassedOn, shard: int) -> None:
+    """Done as if its client were here; a result that comes later goes the same way."""
+    relay = turn.engine.relay
+    assert relay is not None, "only a shard among others is told anything"
+    owed = relay.owed_there(shard, (told.producer, told.seq, told.index))
+    command, engine = told.command, turn.engine
+    if command.dedupe_key or type(command) in engine.special:
+        result = engine.special_command(turn, command, owed)
+    else:
+        result = turn.deliver(command.item.encode(), cast("ItemCommand", command), owed)
+    if not isinstance(result, Accepted):
+        relay.finish(turn, owed, result)
+
+
+def _finished(turn: "Turn", told: Finished, shard: int) -> None:
+    turn.complete((told.producer, told.seq, told.index), told.result)
+
+
+def _client_told(turn: "Turn", told: ClientTold, shard: int) -> None:
+    key = told.key.encode()
+    turn.flush()
+    if told.client is None:
+        turn.batch.delete(Table.KNOWN_CLIENTS, key)
+    else:
+        turn.batch.put(Table.KNOWN_CLIENTS, key, _encode(Known(told.client, told.company)))
+    turn.flush()
+
+
+def _file_begun(turn: "Turn", told: FileBegun, shard: int) -> None:
+    result = begin_file(turn, told.command, (b"", 0, 0), told.number)
+    relay = turn.engine.relay
+    assert relay is not None, "only a shard among others is told anything"
+    relay.spread(turn, told.command, (b"", 0, 0), result)
+
+
+def _address_hidden(turn: "Turn", told: AddressHidden, shard: int) -> None:
+    turn.flush()
+    hide(turn, told.channel, told.address)
+
+
+APPLY: dict[type, Callable[["Turn", Any, int], None]] = {
+    ItemMessageSent: _item_message,
+    PassedOn: _passed_on,
+    Finished: _finished,
+    ClientTold: _client_told,
+    AliasTold: alias_told,
+    ChatTold: chat_told,
+    InvitationTold: invitation_told,
+    ChatOffered: chat_offered,
+    FileBegun: _file_begun,
+    AddressHidden: _address_hidden,
+    VersionsForgotten: versions_forgotten,
+}
