@@ -38,6 +38,7 @@ from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX, SubmitTicket
 
 FEEDS_MAX: Final = 64
+ASK_AGAIN: Final = QueryRefused("expired", "the server's data was divided anew; ask again")
 T = TypeVar("T")
 
 
@@ -187,6 +188,8 @@ class ClientCore:
         """There are these shards from now on; what the first line has to say is `first`."""
         waiting = self._first.session.recall() if shards is not None or self.shards is not None else []
         old = [line for line in self.lines if line is not self._first]
+        if self.known:
+            self._first.drop_questions(ASK_AGAIN)
         for feed in self._feeds:
             for shard, source in feed.sources.items():
                 self._by_shard[shard].unfollow(source)
@@ -201,7 +204,7 @@ class ClientCore:
             line.shard = shard
         self.lines = [self._first, *(line for line in self._by_shard.values() if line is not self._first)]
         for line in old:
-            line.fail(QueryRefused("wrong_shard", f"{DIVIDED_ANEW}; ask again"), _expired)
+            line.fail(ASK_AGAIN, _expired)
         for ticket, encoded in waiting:
             self._route_again(ticket, encoded)
         for feed in self._feeds:

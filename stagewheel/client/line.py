@@ -157,6 +157,13 @@ class Line:
                 call(event.ticket.on_settled)
         self._fail_all(error, make)
 
+    def drop_questions(self, error: StagewheelError) -> None:
+        """What was asked does not make sense any more."""
+        waiting = list(self._pending.values())
+        self._pending.clear()
+        for pending in waiting:
+            pending.fail(error)
+
     # ---- inside ----
 
     def _take(self, events: list[Event], now_ms: int = 0) -> None:
@@ -205,16 +212,16 @@ class Line:
         self._gone.clear()  # a new session has no subscriptions to end
 
     def _fail_all(self, error: StagewheelError, make: MakeError) -> None:
-        waiting: list[Pending | Source] = [*self._pending.values(), *self._sources.values()]
-        self._pending.clear()
+        followed = list(self._sources.values())
         self._sources.clear()
         while self.held:
             part = self.held.popleft().part
             if not part.settled:
                 part.error = make(part.fate())
                 call(part.on_settled)
-        for one in waiting:
-            one.fail(error)
+        self.drop_questions(error)
+        for source in followed:
+            source.fail(error)
 
 
 def saying(error: StagewheelError) -> MakeError:
