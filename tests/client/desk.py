@@ -1,6 +1,7 @@
 """A client of several shards without sockets: what it sends is looked at, what comes back is said."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec import Raw
