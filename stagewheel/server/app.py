@@ -5,6 +5,7 @@ supervisor (`server/supervisor.py`), which tells it who it is in one line of JSO
 no secret stands in a list of processes); that input then is its lifeline.
 """
 
+import contextlib
 import functools
 import secrets
 import sys
@@ -16,8 +17,10 @@ from stagewheel.clock import Clock, ReplayClock, ScaledClock, SystemClock
 from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors.relay import Place
 from stagewheel.server.child import run_child, say
 from stagewheel.server.config import ServerConfig, channels_of, shard_address, shard_folder
+from stagewheel.server.ingress.relay import Links
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.lifeline import wait_end
 from stagewheel.server.limits import FRAME_BYTES_MAX
@@ -99,12 +102,17 @@ def run_shard(role: Role) -> None:
             shards=[each[-1] for each in role.listen],
             clock_name=clock_name(config),
             free_bytes_min=config.free_bytes_min,
+            place=Place(role.shard, role.lanes),
         )
-        with RouterSocket(addresses, FRAME_BYTES_MAX) as socket:
+        others = {
+            other: shard_address(config, other) for other in range(len(role.lanes)) if other != role.shard
+        }
+        with contextlib.ExitStack() as open_, RouterSocket(addresses, FRAME_BYTES_MAX) as socket:
             engine.shards[role.shard] = socket.last_address  # of a free port only now is known which
             listen = [*role.listen[role.shard][:-1], socket.last_address]
             say({"ready": role.name, "listen": listen, "address": own, "store_id": name})
-            trio.run(_serve_shard, Router(engine, socket))
+            links = open_.enter_context(Links(engine, others)) if others else None
+            trio.run(_serve_shard, Router(engine, socket, links))
     finally:
         store.close()
 
@@ -112,6 +120,8 @@ def run_shard(role: Role) -> None:
 async def _serve_shard(router: Router) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(router.run)
+        if router.links is not None:
+            nursery.start_soon(router.links.watch, router.wake)
         await wait_end()
         nursery.cancel_scope.cancel()
 

@@ -8,7 +8,8 @@ nothing itself.
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import trio
 
@@ -102,8 +103,12 @@ class Links:
             for socket in self._sockets.values():
                 nursery.start_soon(_watch, socket, wake)
 
-    def close(self) -> None:
-        """Close the sockets."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for socket in self._sockets.values():
             socket.close()
 
