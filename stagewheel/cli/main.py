@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "suppressed": ("suppressed", "List, add or take back addresses that must not be written to."),
         "alias": ("alias", "Let an item be named by the CRM's own id as well."),
         "erase": ("erase", "Remove the personal data of items or clients from all that is stored."),
+        "repartition": ("repartition", "Divide a stopped server's data among another number of shards."),
         "compact": ("compact", "Rewrite a stopped server's store: no old page keeps what was erased."),
         "poison": ("poison", "List, show, retry or drop messages whose decision failed with a bug."),
         "hold": ("hold", "Pause or stop automation: of an item, a stage of it, a rule, a pipeline."),
