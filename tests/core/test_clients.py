@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from stagewheel.protocol.journal import ClientLinked, ClientPut, EventSeen, FieldsChanged
+from stagewheel.protocol.journal import ClientLinked, ClientPut, EventSeen, FieldsChanged, Record
 from stagewheel.protocol.messages import (
     Address,
     Applied,
@@ -318,7 +318,7 @@ def test_links_beyond_the_limit_are_refused_and_journalled() -> None:
     row = ClientRow(ONE, ADA, "", 0, 0, 0, links=LINKS_MAX)
     decision = decide_client(row, ItemLinked("deal:9", "deals", OPEN, 1, ADA), Facts({}, {}, {}), 1)
     assert decision is not None
-    assert decision.record is not None
+    assert isinstance(decision.record, Record)
     [fact] = decision.record.did
     assert isinstance(fact, ClientLinked)
     assert (fact.state, decision.effects) == ("refused", [])

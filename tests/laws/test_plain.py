@@ -7,15 +7,23 @@ from random import Random
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import force_setattr
 
+from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.deciding import Deciding
+from stagewheel.server.core.effects import Decision
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.item import Item
 from stagewheel.server.core.plain import Way
-from stagewheel.server.core.plan import RulePlan, Version
+from stagewheel.server.core.plain_text import Change, written
+from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.rules.mistakes import Mistake
 from stagewheel.server.scenarios.runner import Compiler
+from stagewheel.server.store.tables import Table
 from tests.laws.generate import history, ruleset
+from tests.laws.plain_rules import moves, plain_ruleset
 from tests.laws.world import World
 
 LENGTH = 25
+ENTRIES = 60  # commands of a history of moves
 EXAMPLES = 2 if settings().max_examples < 100 else settings().max_examples  # each plays two worlds
 MAIL = {"do": "send_email", "from": "desk@example.com", "subject": "{{ item.title }}", "body": "Hello"}
 CONDITIONS = ({"size": {"gt": 1}}, {"note": {"is": "x"}}, {"stage": {"is_not": "lost"}}, None)
@@ -23,7 +31,7 @@ DELAYS = ("0s", "90s", "5h", "1d", "2w", "1mo 2h")
 
 
 class Changing(Compiler):
-    """A compiler whose rules begin as `way` wants it."""
+    """A compiler whose rules begin as `way` wants it, and its stages as `entry` does."""
 
     def __call__(self, files: Mapping[str, str], number: int) -> tuple[Version, list[Mistake]]:
         version, mistakes = super().__call__(files, number)
@@ -31,7 +39,11 @@ class Changing(Compiler):
             for stage in pipeline.stages.values():
                 for rule in stage.rules:
                     force_setattr(rule, "plain", self.way(rule))
+                force_setattr(stage, "plain", self.entry(version, pipeline, stage))
         return version, mistakes
+
+    def entry(self, version: Version, pipeline: PipelinePlan, stage: StagePlan) -> Change | None:
+        return None
 
     def way(self, rule: RulePlan) -> Way | None:
         raise AssertionError("a compiler of its own says which way")
@@ -50,6 +62,20 @@ class Counting(Changing):
     def __init__(self) -> None:
         super().__init__()
         self.taken: dict[str, int] = {}
+
+    def entry(self, version: Version, pipeline: PipelinePlan, stage: StagePlan) -> Change | None:
+        change: Change | None = stage.plain
+        if change is None or change.__name__ == "counted":
+            return change
+        change = written(pipeline, stage, version.entities[pipeline.entity]).made()
+
+        def counted(item: Item, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
+            decision = change(item, message, facts, now_ms)
+            kind = "entry" if decision is not None else "no entry"
+            self.taken[kind] = self.taken.get(kind, 0) + 1
+            return decision
+
+        return counted
 
     def way(self, rule: RulePlan) -> Way | None:
         way: Way | None = rule.plain
@@ -80,24 +106,65 @@ def with_plain_rules(random: Random) -> dict[str, str]:
     return {"rules.json": json.dumps(document)}
 
 
-def journal(seed: int, compiler: Compiler) -> list[tuple[int, bytes]]:
+Everything = tuple[list[tuple[int, bytes]], dict[str, list[tuple[bytes, bytes]]]]
+
+
+def everything(world: World) -> Everything:
+    """The journal as it was published, and each table as it is stored."""
+    reads = world.engine.store.snapshot()
+    tables = {table.name: reads.range(table, b"", None, 1 << 20) for table in Table}
+    reads.close()
+    return [(position, raw) for position, raw, _ in world.journal], tables
+
+
+def played(seed: int, compiler: Compiler) -> Everything:
     random = Random(seed)
     world = World(with_plain_rules(random), compiler=compiler)
     world.play(history(random, LENGTH))
     world.end()
-    return [(position, raw) for position, raw, _ in world.journal]
+    return everything(world)
+
+
+def entered(seed: int, compiler: Compiler) -> Everything:
+    """Deals that are moved again and again, under rules that are all plain; every few moves in one frame."""
+    random = Random(seed)
+    world = World(plain_ruleset(random), compiler=compiler)
+    for one in moves(random, ENTRIES):
+        if isinstance(one, list):
+            world.submit_all(one)
+        else:
+            world.play([one])
+    before = everything(world)
+    world.end()
+    after = everything(world)
+    return before[0] + after[0], {**before[1], **{f"{name} after": rows for name, rows in after[1].items()}}
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=EXAMPLES)
 def test_what_goes_the_plain_way_is_what_the_walk_would_have_written(seed: int) -> None:
-    """The same history gives the same journal, byte for byte, with plain ways and without any."""
-    assert journal(seed, Counting()) == journal(seed, Walking())
+    """The same history gives the same journal and tables, byte for byte, with plain ways and without any."""
+    assert played(seed, Counting()) == played(seed, Walking())
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=2 * EXAMPLES)
+def test_a_plain_entry_is_the_entry_that_the_walk_would_have_begun(seed: int) -> None:
+    """Byte for byte, whatever the rules, the fields, the clients and the left stages are."""
+    assert entered(seed, Counting()) == entered(seed, Walking())
 
 
 def test_the_histories_take_every_plain_way() -> None:
     counting = Counting()
     for seed in range(4):
-        journal(seed, counting)
+        played(seed, counting)
     assert counting.taken["wait_fixed"] > 3
     assert counting.taken["send_at_once"] > 3
+
+
+def test_most_moves_are_plain_entries_and_some_are_left_to_the_walk() -> None:
+    counting = Counting()
+    for seed in range(3):
+        entered(seed, counting)
+    assert counting.taken["entry"] > ENTRIES / 2
+    assert counting.taken["no entry"] > 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stagewheel.protocol.journal import StepEnded, StepWaits
+from stagewheel.protocol.journal import Record, StepEnded, StepWaits
 from stagewheel.protocol.messages import EnrolItem, EnrolPreview, EnrolPreviewQuery
 from stagewheel.server.actors.activities import TurnDesk
 from stagewheel.server.actors.enrolment import message_for, refuse, rows_of, walk_of
@@ -102,7 +102,7 @@ class _Page:
 
     def _count(self, item: Item, decision: Decision) -> None:
         told = self.told
-        if decision.record is None:
+        if not isinstance(decision.record, Record):  # the bytes of one are what a change of stage comes to
             return
         told.concerned += 1
         if len(told.first) < FIRST_SHOWN:

@@ -9,7 +9,7 @@ whole turn is thrown away, with its sheet; the next try writes with care (`caref
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from stagewheel.protocol.codec import Kind, encode_payload
+from stagewheel.protocol.codec import Kind, decode_record, encode_payload
 from stagewheel.protocol.frames import HEADERS
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
@@ -209,38 +209,47 @@ class Turn:
         counters, row, item, record = self.counters, decision.row, decision.item, decision.record
         if row is not None:
             self.rows[key] = row
-            if item is None:
+            if item is not None:
+                self.items[key] = item
+            elif decision.place is not None:
+                self.items.pop(key, None)  # nobody has built it: who needs it in this turn reads its row
+            else:
                 tell_shards(self, self.items[key], decoded := decode_row(row))
                 self.items[key] = decoded
-            else:
-                self.items[key] = item
         if record is not None:
             position = counters.position
-            number, encoded = u64(position), encode_payload(record)
+            number, encoded = u64(position), record if isinstance(record, bytes) else encode_payload(record)
             counters.position = position + 1
             if self.engine.followed:
-                self.records.append((position, encoded, record))
+                self.records.append((position, encoded, decode_record(encoded)))
             self.append_journal((number, encoded))
-            if decision.entered and item is not None:
-                self.put_stage((stage_prefix(item.pipeline, item.stage) + number, key))
+            if decision.place is not None:
+                self.put_stage((stage_prefix(*decision.place) + number, key))
+        for due_ms, step in decision.timers:
+            self.put_timer((u64(due_ms) + key + u32(step), b""))  # as timer_key
+        for lane, out, sent in decision.sent:
+            self._send(lane, out, sent)
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
                 self.put_timer((u64(effect.due_ms) + key + u32(effect.step), b""))  # as timer_key
             elif isinstance(effect, DispatchAction):
-                out, lane = effect.number, effect.channel
-                counters.outbox = out + 1
-                table = OUTBOX_TABLES.get(lane)
-                if table is not None:
-                    self.batch.appends[table].append((u64(out), encode_payload(effect.row)))
-                else:
-                    put_row(self.batch, lane, out, encode_payload(effect.row))
-                    self.engine.handout.filled(lane)
+                self._send(effect.channel, effect.number, encode_payload(effect.row))
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
             self.engine.backlog.resume(key)
         if self.at_once:
             self._tell_at_once()
+
+    def _send(self, lane: str, number: int, row: bytes) -> None:
+        """A row for the outbox of a lane."""
+        self.counters.outbox = number + 1
+        table = OUTBOX_TABLES.get(lane)
+        if table is not None:
+            self.batch.appends[table].append((u64(number), row))
+        else:
+            put_row(self.batch, lane, number, row)
+            self.engine.handout.filled(lane)
 
     def _tell_at_once(self) -> None:
         """What this decision took back out of the outbox, say, is told to its item past any mailbox."""
@@ -306,7 +315,9 @@ class Turn:
         """Decide messages that waited; a paused item keeps its own."""
         backlog = self.engine.backlog
         for key, row_key, row in taken:
-            item = self.items.get(key)
+            if key not in self.items:
+                self.load({key})
+            item = self.items[key]
             if type(item) is Item and item.more is not None and item.more.hold == "paused":
                 backlog.pause(key)
                 continue

@@ -57,7 +57,7 @@ def bury(d: Deciding, result: Result, cause: str) -> Decision:
         stone.erased_ms = d.now_ms
     decision.row = encode_tombstone(stone)
     decision.item = None
-    decision.entered = False
+    decision.place = None
     return decision
 
 

@@ -264,7 +264,8 @@ class Deciding(Struct, gc=False):
             raw = Raw(row)
             for open_row in self.open_rows:
                 open_row.item = raw
-        return Decision(item, row, result, effects, record, self.entered, self.resumed)
+        place = (item.pipeline, item.stage) if self.entered else None
+        return Decision(item, row, result, effects, record, place, self.resumed)
 
 
 def begin(item: Item, facts: Facts, now_ms: int, lineage: Lineage | None) -> Deciding:

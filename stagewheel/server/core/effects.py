@@ -1,5 +1,6 @@
 """What a decision wants done, as data. Effects are named in the imperative; nothing here does anything."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -300,12 +301,18 @@ Effect = (
 
 
 class Decision(Struct, gc=False):
-    """What became of one message. `item` is the new item, None when it does not exist (any more)."""
+    """What became of one message. `item` is the new item, None when it does not exist (any more), or when
+    nobody but its row says what it is.
+
+    The plain way (`plain_entry.py`) hands over bytes, and its two kinds of effects without a Struct for each.
+    """
 
     item: Item | None
     row: bytes | None  # the items table's new row: the item's or a tombstone's bytes; None: nothing to write
     result: Result
     effects: list[Effect]
-    record: Record | None
-    entered: bool = False  # a new entry began: the stage's list gets a row
+    record: Record | bytes | None
+    place: tuple[str, str] | None = None  # pipeline and stage of a new entry: their list gets a row
     resumed: bool = False  # its mailbox may be decided again
+    timers: tuple[tuple[int, int], ...] = ()  # due_ms and step, as in StartTimer
+    sent: Sequence[tuple[str, int, bytes]] = ()  # lane, number and row, as in DispatchAction

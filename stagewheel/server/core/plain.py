@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import StepEnded, StepWaits
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import FAILED, SKIPPED
@@ -26,7 +25,7 @@ from stagewheel.server.core.item import SENDING, WAITING, Step
 from stagewheel.server.core.plan import RulePlan
 from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import EMPTY, roots_of
-from stagewheel.server.core.sending import dispatch
+from stagewheel.server.core.sending import dispatch, lacking
 
 Way = Callable[[Deciding], bool]
 
@@ -37,14 +36,24 @@ def plain_way(rule: RulePlan) -> Way | None:
         return None
     wait, action = rule.wait, rule.action
     if wait is not None:
-        fixed = wait.sign > 0 and not (wait.of or wait.date)
-        asks_first = rule.check_entry and rule.condition is not None
-        if wait.duration is None or not fixed or asks_first or rule.again_on_change:
-            return None
-        return _waiting(rule, wait.duration)
-    if type(action) is ChannelPlan and action.cap is None and action.people is None and not action.hours:
-        return _sending(rule, action)
-    return None
+        return _waiting(rule, wait.duration) if is_fixed(rule) and wait.duration is not None else None
+    return _sending(rule, action) if sends_plainly(rule) and type(action) is ChannelPlan else None
+
+
+def is_fixed(rule: RulePlan) -> bool:
+    """Does it wait for a fixed time, whatever the item is?"""
+    wait = rule.wait
+    if wait is None or wait.duration is None or wait.sign < 0 or wait.of or wait.date:
+        return False
+    return not (rule.again_on_change or (rule.check_entry and rule.condition is not None))
+
+
+def sends_plainly(rule: RulePlan) -> bool:
+    """Is it decided at once, and sends to nobody but whom the scope names, at any hour, without a cap?"""
+    action = rule.action
+    if rule.wait is not None or type(action) is not ChannelPlan:
+        return False
+    return action.cap is None and action.people is None and not action.hours
 
 
 def _waiting(rule: RulePlan, duration: Duration) -> Way:
@@ -92,10 +101,7 @@ def _sending(rule: RulePlan, action: ChannelPlan) -> Way:
             if not condition.holds(scope, seen):
                 d.did.append(StepEnded(id_, number, SKIPPED, "condition", seen))
                 return True
-        try:
-            lacks = action.lacks(scope)
-        except RuleError as error:
-            lacks = str(error)
+        lacks = lacking(action, scope)
         if lacks:
             d.did.append(StepEnded(id_, number, FAILED, lacks, seen))
             return True

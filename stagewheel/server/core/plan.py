@@ -80,6 +80,9 @@ class StagePlan(Struct, frozen=True):
     heads: tuple[RulePlan, ...] = ()  # the first rule of each chain; follows from `rules`
     keeps_was: tuple[str, ...] = ()  # values as of the entry that a waiting rule's `changed…` asks for
     again_rules: tuple[RulePlan, ...] = ()  # those that act again when their date changes; from `rules`
+    plain: Callable[..., Any] | None = (
+        None  # decides a whole entry by command (plain_entry.py); or answers None
+    )
 
     def __post_init__(self) -> None:
         heads = tuple(rule for rule in self.rules if not rule.after_previous or rule.index == 0)

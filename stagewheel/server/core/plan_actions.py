@@ -15,6 +15,7 @@ from stagewheel.server.core.scope import Scope
 
 Text = Callable[[Scope], str]  # a template that is rendered within the turn
 Value = Callable[[Scope], Any]  # a constant, or the value of a template
+ANY_ADDRESS = "auto"  # in place of the type of an address
 Reaches = Callable[[Scope], tuple[list[str], bool]]  # addresses of clients and literal ones; is anybody else
 People = Callable[[Scope], list[int]]  # employee ids, known ones only, in order, each once
 
@@ -36,6 +37,18 @@ class TestPlan(Struct, frozen=True):
     holds: Callable[[Any, Zoned], bool]
 
 
+class Written(Struct, frozen=True):
+    """A condition as an expression of Python, for a text that has `scope`, `item` and `fields` at hand.
+
+    `see` collects what it sees; `alone`, of a single test: the value that it reads, and its test of `v`.
+    Names in it are those, and of `constants`: c0, c1, …
+    """
+
+    expression: str
+    constants: dict[str, Any]
+    alone: tuple[str, str] | None = None
+
+
 class Condition(Struct, frozen=True):
     """A compiled condition.
 
@@ -45,6 +58,7 @@ class Condition(Struct, frozen=True):
 
     holds: Callable[[Scope, list[Any]], bool]
     tests: tuple[TestPlan, ...]
+    written: Written | None = None  # None: it is only to be called
 
 
 class ActionPlan(Struct, kw_only=True):
@@ -212,6 +226,7 @@ class ChannelPlan(ActionPlan):
     provider: str = ""  # that the rule names; "": whom the configuration means
     hours: tuple[str, ...] = ()  # it leaves within them (8.7); by default those of its rule
     lane: str = ""  # where it stands in line; follows from channel and provider
+    enough: str = ""  # a client whose first e-mail is of this type lacks nothing; "": that says nothing
 
     def __post_init__(self) -> None:
         self.lane = lane_of(self.channel, self.provider)

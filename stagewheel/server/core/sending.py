@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import Dispatched
 from stagewheel.server.core.acting import ACTED_SENDING, FAILED, Acted, Asked
 from stagewheel.server.core.caps import ask
@@ -13,7 +14,7 @@ from stagewheel.server.core.effects import DispatchAction, OutboxRow
 from stagewheel.server.core.guards import LOOP, may_send
 from stagewheel.server.core.leaving import put_out
 from stagewheel.server.core.plan_actions import ChannelPlan
-from stagewheel.server.core.scope import roots_of
+from stagewheel.server.core.scope import Scope, roots_of
 from stagewheel.server.core.suppressing import suppressed
 
 NOT_YET = Raw(b"")
@@ -51,6 +52,14 @@ def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
     d.dispatched += 1
     d.open_rows.append(row)
     return ACTED_SENDING
+
+
+def lacking(action: ChannelPlan, scope: Scope) -> str:
+    """What the action of a rule lacks, or ""; a mistake of its author counts as such (7.3)."""
+    try:
+        return action.lacks(scope)
+    except RuleError as error:
+        return str(error)
 
 
 def dispatch(

@@ -21,6 +21,7 @@ from stagewheel.protocol.messages import Applied, Result, Suppress, Unsuppress
 from stagewheel.server.core.acting import SKIPPED, Acted, Asked
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.plan_actions import ChannelPlan
+from stagewheel.server.core.scope import Scope
 
 UNSUBSCRIBED: Final = "unsubscribed"
 KINDS: Final = ("bounced", "complained", UNSUBSCRIBED)  # the strongest first
@@ -75,6 +76,12 @@ def suppressed(
         return SUPPRESSED
     roots[LEFT_OUT] = names
     return None
+
+
+def is_any_stopped(action: ChannelPlan, scope: Scope, lookup: Lookup) -> bool:
+    """Is anybody whom the action reaches suppressed?"""
+    assert action.reaches is not None, "only what can be suppressed is asked"
+    return any(_stops(lookup(action.channel, address), action) for address in action.reaches(scope)[0])
 
 
 def _stops(kind: str, action: ChannelPlan) -> str:

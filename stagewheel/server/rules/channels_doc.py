@@ -157,6 +157,10 @@ class EmailDocument(Struct, frozen=True):
         """`lacks`, without a look at attachments that there are not."""
         return self.lacks if self.attachments.parts else self.to.lacks
 
+    def enough(self) -> str:
+        """The type of the client's first address that leaves nothing to lack; "": there is no such type."""
+        return self.to.type if self.to.client and not self.attachments.parts else ""
+
     def reached(self, scope: Scope) -> tuple[list[str], bool]:
         """Whom it reaches that can be suppressed (8.8)."""
         return self.to.reached(scope)

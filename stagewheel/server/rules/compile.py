@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_zone
+from stagewheel.server.core.plain_entry import give_plain_entries
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
 from stagewheel.server.rules.app import declared
@@ -95,6 +96,7 @@ def compile_ruleset(
         app_actions=tuple(work.app_actions.values()),
         tells_contact=any("last_contact_at" in text for text in files.values()),
     )
+    give_plain_entries(version)
     return version, log.warnings
 
 

@@ -13,7 +13,7 @@ or false.
 from collections.abc import Callable
 from typing import Any
 
-from stagewheel.server.core.plan_actions import Condition, TestPlan
+from stagewheel.server.core.plan_actions import Condition, TestPlan, Written
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import CONDITION_TESTS_MAX
 from stagewheel.server.rules.changes import change_of, check_change
@@ -60,7 +60,9 @@ def compile_condition(raw: Any, place: Place, names: Names, log: Log) -> Conditi
         return None
     if expression is None:
         return None
-    return Condition(holds=builder.function(expression), tests=tuple(builder.tests))
+    alone = builder.alone if len(builder.tests) == 1 and not builder.negated else None
+    written = Written(expression, builder.constants, alone)
+    return Condition(holds=builder.function(expression), tests=tuple(builder.tests), written=written)
 
 
 class _Builder:
@@ -72,6 +74,8 @@ class _Builder:
         self.tests: list[TestPlan] = []
         self.constants: dict[str, Any] = {}
         self.denied = False  # inside of an odd number of `not`
+        self.negated = False  # there is a `not` somewhere
+        self.alone: tuple[str, str] | None = None  # of the latest test: what it reads, and the test
 
     def function(self, expression: str) -> Callable[[Scope, list[Any]], bool]:
         """`holds(scope, seen)`."""
@@ -106,7 +110,7 @@ class _Builder:
 
     def _part(self, key: str, value: Any, place: Place) -> str | None:
         if key == "not":
-            self.denied = not self.denied
+            self.denied, self.negated = not self.denied, True
             inner = self.node(value, place)
             self.denied = not self.denied
             return None if inner is None else f"(not {inner})"
@@ -175,7 +179,8 @@ class _Builder:
         if negated:
             test = f"not {test}"
         self.tests.append(TestPlan(path, operator, expected, _opposite(made) if negated else made))
-        return f"(see(({len(self.tests) - 1}, v := {self._read(path)})) or {test})"
+        self.alone = (self._read(path), test)
+        return f"(see(({len(self.tests) - 1}, v := {self.alone[0]})) or {test})"
 
     def _change(
         self, path: str, kind: Kind, operator: str, expected: Any, case: bool, place: Place

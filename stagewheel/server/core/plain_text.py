@@ -1,0 +1,270 @@
+"""The text of a plain entry, and what it names; why there is one says `plain_entry.py`.
+
+The text reads top down as the decision goes: may it be plain for this item, the fields that the command
+carries, the moments of waits, what ends with the left stage, each rule in its order, then the rows.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from stagewheel.protocol.messages import ChangeStage
+from stagewheel.server.core.acting import LEFT
+from stagewheel.server.core.effects import Decision
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.item import Item
+from stagewheel.server.core.plain_parts import SHARED, moments_of, refuses_of, rest_of, scope_of
+from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
+from stagewheel.server.core.plan_actions import ANY_ADDRESS, ChannelPlan, Condition
+
+Change = Callable[[Item, ChangeStage, Facts, int], Decision | None]
+SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms)))"
+NAMES: Final = re.compile(r"\b(?:c[0-9]+|scope|item|see)\b")  # in the expression of a condition
+STOPPED: Final = "chain stopped"
+
+# The parts of the text; behind ENTERING each rule of the stage has its own.
+BEGINNING: Final = """\
+def change(item, message, facts, now_ms):
+    client = item.client
+    if item.more is not None or message.restart or message.pipeline or facts.holds:
+        return None
+    if client is not None and client.key:
+        return None
+    ends = ENDS.get(item.stage)
+    if ends is None:
+        return None
+    did, fields, changed = [], item.fields, NOTHING
+    if message.fields:
+        changed = {}
+        for name, value in message.fields.items():
+            if TYPES.get(name) is not value.__class__ and refuses(name, value):
+                return None
+            if fields.get(name) != value:
+                changed[name] = value
+        if changed:
+            fields = {**fields, **changed}
+            did.append((FIELDS_CHANGED, changed, ""))
+"""
+LEAVING: Final = """\
+    for step in item.steps:
+        if step.state != SENDING:
+            if step.state == RUNNING:
+                return None
+            did.append((STEP_ENDED, ends[step.rule], step.no, CANCELLED, LEFT, ()))
+        elif step.outbox:
+            return None
+"""
+LEAVING_CHAINS: Final = """\
+    for step in item.steps:
+        id_, rest, rest_sent = ends[step.rule]
+        if step.state != SENDING:
+            if step.state == RUNNING:
+                return None
+            did.append((STEP_ENDED, id_, step.no, CANCELLED, LEFT, ()))
+            did += rest
+        elif step.outbox:
+            return None
+        else:
+            did += rest_sent
+"""
+ENTERING: Final = """\
+    key, version, number, position = item.key, item.version, item.step_no, facts.position
+    entry, out, scope = item.entry + 1, facts.outbox_next, None
+    did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
+    steps, sent = [], []
+"""
+ITEM_ROW: Final = """\
+    row = encode((
+        key, PIPELINE, STAGE, entry, now_ms, version, item.title, item.responsible, fields, client,
+        item.source, steps, number + {count}, position, position, item.created_ms, now_ms, None,
+    ))
+"""
+ENDING: Final = """\
+    record = encode((key, item.head, now_ms, PIPELINE, version, CAUSE, did))
+    return Decision(None, row, Applied(entry), [], record, PLACE, False, ({timers}), sent)
+"""
+
+
+class Source(Struct, frozen=True):
+    """The text of a function `change`, and the constants that it names."""
+
+    source: str
+    constants: dict[str, Any]
+
+    def made(self) -> Change:
+        """The function."""
+        space = dict(self.constants)
+        exec(compile(self.source, "<plain entry>", "exec"), space)
+        change: Change = space["change"]
+        return change
+
+
+class _Writer:
+    """Writes the text of one stage; whatever an author named stands in `constants`."""
+
+    def __init__(self, pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> None:
+        self.pipeline, self.stage = pipeline, stage
+        self.chains = any(rule.chained for one in pipeline.stages.values() for rule in one.rules)
+        self.waits: list[RulePlan] = []
+        self.sends: list[RulePlan] = []
+        fields = entity.fields if entity is not None else {}
+        self.constants: dict[str, Any] = {
+            "PIPELINE": pipeline.id,
+            "STAGE": stage.id,
+            "PLACE": (pipeline.id, stage.id),
+            "CAUSE": ChangeStage.__name__,
+            "TYPES": pipeline.any_of,
+            "ENDS": {one.id: self._ends(one) for one in pipeline.stages.values()},
+            "refuses": refuses_of(fields),
+            "scope_of": scope_of(pipeline, stage),
+            **SHARED,
+        }
+
+    def text(self) -> str:
+        """All of it."""
+        rules = [self._rule(place, rule) for place, rule in enumerate(self.stage.heads)]
+        timers = "".join(f"(due{at}, number + {at + 1}), " for at in self._places(self.waits))
+        parts = [BEGINNING, self._changes(), self._dues(), LEAVING_CHAINS if self.chains else LEAVING]
+        parts += [ENTERING, *rules, ITEM_ROW.format(count=len(self.stage.heads))]
+        parts += [self._outbox(), ENDING.format(timers=timers.strip())]
+        return "".join(parts)
+
+    def _places(self, rules: list[RulePlan]) -> list[int]:
+        return [self.stage.heads.index(rule) for rule in rules]
+
+    def _ends(self, stage: StagePlan) -> tuple[Any, ...]:
+        """What ends with the steps of a stage that is left, by the rule's index."""
+        if not self.chains:
+            return tuple(rule.id for rule in stage.rules)
+        rests = [rest_of(stage, rule, LEFT) for rule in stage.rules]
+        return tuple(
+            (rule.id, rest, rest if rule.wait_delivery else ())
+            for rule, rest in zip(stage.rules, rests, strict=True)
+        )
+
+    def _changes(self) -> str:
+        """Changed fields that somebody else is to see, or that re-arm what waits, are for the walk."""
+        if self.pipeline.sees_changes or self.pipeline.keeps_was:
+            return "    if changed:\n        return None\n"
+        if not self.pipeline.watched:
+            return ""
+        self.constants["WATCHED"] = self.pipeline.watched
+        return "    if changed and not WATCHED.isdisjoint(changed):\n        return None\n"
+
+    def _dues(self) -> str:
+        """The moments for which the rules of the stage wait."""
+        if not self.waits:
+            return ""
+        durations = [d for rule in self.waits if rule.wait is not None and (d := rule.wait.duration)]
+        moments: dict[int, tuple[int, ...]] = {}
+        self.constants |= {
+            "MOMENTS": moments,
+            "moments_of": moments_of(moments, durations, self.pipeline.zone),
+        }
+        names = "".join(f"due{at}, " for at in self._places(self.waits))
+        return (
+            "    dues = MOMENTS.get(now_ms) or moments_of(now_ms)\n"
+            "    if dues is None:\n"
+            "        return None\n"
+            f"    {names}= dues\n"
+        )
+
+    def _rule(self, at: int, rule: RulePlan) -> str:
+        """One rule: its number, its fact, and its step if it has one."""
+        self.constants[f"RULE{at}"] = rule.id
+        text = f"    no{at} = number + {at + 1}\n"
+        if rule.disabled:
+            return text + f'    did.append((STEP_ENDED, RULE{at}, no{at}, DONE, "disabled", ()))\n'
+        if rule.wait is not None:
+            self.waits.append(rule)
+            return text + (
+                f"    did.append((STEP_WAITS, RULE{at}, no{at}, due{at}, (), ()))\n"
+                f"    steps.append((no{at}, {rule.index}, WAITING, due{at}, None, 0, 0))\n"
+            )
+        assert isinstance(rule.action, ChannelPlan), (
+            "a rule that is decided at once sends, or it is not plain"
+        )
+        self.sends.append(rule)
+        self.constants[f"REST{at}"] = rest_of(self.stage, rule, STOPPED)
+        text += f"    out{at}, seen = None, ()\n"
+        if rule.condition is None:
+            return text + self._send(at, rule, rule.action, "    ")
+        rest = self._rest_of(at, "        ")
+        return text + (
+            f"{self._condition(at, rule.condition)}"
+            f'        did.append((STEP_ENDED, RULE{at}, no{at}, SKIPPED, "condition", seen))\n{rest}'
+            f"    else:\n{self._send(at, rule, rule.action, '        ')}"
+        )
+
+    def _rest_of(self, at: int, indent: str) -> str:
+        return f"{indent}did += REST{at}\n" if self.constants[f"REST{at}"] else ""
+
+    def _condition(self, at: int, condition: Condition) -> str:
+        """Up to the `if` behind which the rule is skipped. One test alone needs no list of what was seen."""
+        said = condition.written
+        if said is None:
+            self.constants[f"HOLDS{at}"] = condition.holds
+            return f"    seen = []\n    if not HOLDS{at}({SCOPE}, seen):\n"
+        self.constants |= {f"{name}_{at}": value for name, value in said.constants.items()}
+
+        def renamed(text: str) -> str:
+            names = {"scope": SCOPE, "item": f"{SCOPE}.item", "see": "see"}
+            return NAMES.sub(lambda found: names.get(found[0]) or f"{found[0]}_{at}", text)
+
+        if said.alone is not None:
+            read, test = said.alone
+            return f"    v = {renamed(read)}\n    seen = (0, v)\n    if not {renamed(test)}:\n"
+        return f"    seen = []\n    see = seen.extend\n    if not {renamed(said.expression)}:\n"
+
+    def _send(self, at: int, rule: RulePlan, action: ChannelPlan, indent: str) -> str:
+        """The action goes out, unless it lacks what it needs. Who is suppressed is left to the walk."""
+        self.constants |= {f"ACTION{at}": action, f"LANE{at}": action.lane}
+        lacks = f"lacking(ACTION{at}, {SCOPE})"
+        if action.enough:
+            known = "client is not None and client.emails and client.emails[0].address"
+            if action.enough != ANY_ADDRESS:
+                self.constants[f"TYPE{at}"] = action.enough
+                known += f" and client.emails[0].type == TYPE{at}"
+            lacks = f'"" if {known} else {lacks}'
+        asks = ""
+        if action.reaches is not None:
+            stopped = f"is_any_stopped(ACTION{at}, {SCOPE}, facts.suppressed)"
+            asks = f"    if facts.suppressed is not None and {stopped}:\n        return None\n"
+        withdrawn = f"out{at}" if rule.withdraw else "0"
+        lines = (
+            f"lacks = {lacks}\n"
+            "if lacks:\n"
+            f"    did.append((STEP_ENDED, RULE{at}, no{at}, FAILED, lacks, seen))\n"
+            f"{self._rest_of(at, '    ')}"
+            "else:\n"
+            f"{asks}"
+            f"    out{at} = out\n"
+            "    out += 1\n"
+            f"    did.append((DISPATCHED, RULE{at}, no{at}, LANE{at}, out{at}, seen))\n"
+            f"    steps.append((no{at}, {rule.index}, SENDING, now_ms, None, 0, {withdrawn}))\n"
+        )
+        return "".join(f"{indent}{line}\n" for line in lines.splitlines())
+
+    def _outbox(self) -> str:
+        """The rows of the outbox: the item stands in each of them as it is stored."""
+        text = "    raw = Raw(row)\n" if self.sends else ""
+        for at in self._places(self.sends):
+            action = self.constants[f"ACTION{at}"]
+            once = not action.unknown_retries
+            roots = f"roots_of({SCOPE}, ACTION{at}.roots)" if action.roots else "NO_ROOTS"
+            text += (
+                f"    if out{at} is not None:\n"
+                f"        sent.append((LANE{at}, out{at}, encode((\n"
+                f"            key, entry, no{at}, RULE{at}, {action.index}, version, now_ms, no{at}, 0,\n"
+                f"            now_ms + {action.expires_ms}, raw, {roots}, out{at}, 0, 0, {once},\n"
+                "        ))))\n"
+            )
+        return text
+
+
+def written(pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> Source:
+    """The function for a stage that `is_plain`."""
+    writer = _Writer(pipeline, stage, entity)
+    return Source(writer.text(), writer.constants)
