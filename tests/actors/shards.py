@@ -9,6 +9,7 @@ from stagewheel.protocol.codec import Message
 from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
+    Accepted,
     Answer,
     AnyCommand,
     AnyQuery,
@@ -38,6 +39,7 @@ from stagewheel.server.store.tables import Table
 from tests.actors.shard import HandClock, compiled
 
 ROUTE = b"client"
+ACCEPTED = Accepted()
 
 
 class Node:
@@ -94,8 +96,8 @@ class Cluster:
         stores = stores or [MemoryStore() for _ in range(count)]
         self.nodes = [Node(self, shard, store) for shard, store in enumerate(stores)]
         self.next_seq = [0] * count
-        self.results: dict[tuple[int, int], Result] = {}  # (shard, number of a command) -> its result
-        self.taken = [0] * count
+        self.sent: dict[tuple[int, int], AnyCommand] = {}  # (shard, number of a command) -> it
+        self.results: dict[tuple[int, int], Result] = {}
         for node in self.nodes:
             self.hello(node)
         published = self.submit(PutRuleset("", files={"rules.yaml": rules}))
@@ -143,7 +145,7 @@ class Cluster:
             self.results[node.shard, message.seq + message.index] = message.result
         else:
             assert isinstance(message, Welcome), message
-            self.next_seq[node.shard] = message.next_seq
+            self.next_seq[node.shard] = max(self.next_seq[node.shard], message.next_seq)
 
     def settle(self) -> None:
         for _ in self.steps():
@@ -159,6 +161,9 @@ class Cluster:
             if other is not node:
                 other.links[shard].connection_lost()
         self.hello(node)
+        for (home, seq), command in self.sent.items():
+            if home == shard and isinstance(self.results.get((home, seq), ACCEPTED), Accepted):
+                node.take(Submit(seq, 0, [command]), ROUTE)  # as a client does, until it knows the end
 
     # ---------------------------------------------------------------- a client
 
@@ -175,6 +180,7 @@ class Cluster:
         shard = self.owner(command) if shard < 0 else shard
         seq = self.next_seq[shard]
         self.next_seq[shard] = seq + 1
+        self.sent[shard, seq] = command
         self.nodes[shard].take(Submit(seq, 0, [command]), ROUTE)
         return shard, seq
 

@@ -2,11 +2,33 @@
 
 import pytest
 
+from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import (
+    Accepted,
+    Address,
+    AliasItem,
     Applied,
+    ChangeStage,
+    Client,
     CreateItem,
+    Employee,
+    EmployeesQuery,
+    EraseClient,
+    Failed,
+    Forwarded,
+    HoldItem,
+    ItemQuery,
+    PutClient,
+    PutEmployee,
+    RaiseEvent,
+    Relayed,
+    UpdateItem,
+    VersionsQuery,
 )
-from tests.actors.shards import Cluster
+from stagewheel.protocol.partitions import partition_of
+from stagewheel.server.actors.relayed import NOT_A_SHARD
+from stagewheel.server.store.tables import Table
+from tests.actors.shards import Cluster, on
 
 RULES = """
 ruleset: sales
@@ -39,21 +61,142 @@ def deal(key: str, stage: str = "new", **more: object) -> CreateItem:
     return CreateItem(key, pipeline="deals", stage=stage, **more)  # type: ignore[arg-type]
 
 
-def orders(cluster: Cluster) -> list[str]:
-    made = [r.item for node in cluster.nodes for r in node.records.values() if r.item.startswith("order:")]
-    return sorted(made)
+def made(cluster: Cluster) -> list[str]:
+    """The orders that were made, each as often as it was."""
+    records = [record for node in cluster.nodes for record in node.records.values()]
+    return [
+        one.item
+        for one in records
+        if any(isinstance(fact, ItemCreated) for fact in one.did) and "order" in one.item
+    ]
 
 
-def test_an_item_makes_another_on_another_shard(two: Cluster) -> None:
-    key = next(k for n in range(99) if _order_of(k := f"deal:{n}") % 2 != two.owner(deal(k)))
-    assert two.submit(deal(key, "ordered", fields={"n": 7})) == Applied(1)
-    [made] = orders(two)
-    assert two.item(made).fields == {"n": 7}
-    assert two.item(made).source == key
+A, B = on(0, "deal"), on(1, "deal")
+ANNA, BRUNO = on(0, "contact"), on(1, "contact")
+
+
+def test_an_item_makes_others_on_other_shards(two: Cluster) -> None:
+    keys = [f"deal:{n}" for n in range(8)]
+    for n, key in enumerate(keys):
+        assert two.submit(deal(key, "ordered", fields={"n": n})) == Applied(1)
+    orders = made(two)
+    assert len(orders) == 8 == len(set(orders))
+    crossed = [one for one in orders if two.item(one).source in keys and _crossed(one, two.item(one).source)]
+    assert 1 < len(crossed) < 8
+    assert sorted(two.item(one).fields["n"] for one in orders) == list(range(8))
     assert two.is_quiet()
 
 
-def _order_of(key: str) -> int:
-    from stagewheel.protocol.partitions import partition_of
+def _crossed(one: str, other: str) -> bool:
+    return partition_of(one) % 2 != partition_of(other) % 2
 
-    return partition_of(f"order:{key.replace(':', '-')}-1-order-1")
+
+def test_reference_data_is_the_directorys_and_complete_when_all_have_it(two: Cluster) -> None:
+    key = two.send(PutEmployee("", employee=Employee(7, "Bo Example")))
+    assert two.refusal(PutEmployee("", employee=Employee(8)), 1) == "wrong_shard"
+    for node in two.nodes:
+        while node.frames:
+            two._arrive(node, *node.frames.pop(0))
+    assert two.results[key] == Accepted()
+    two.settle()
+    assert two.results[key] == Applied()
+    for shard in (0, 1):
+        assert [one.version for one in two.rows(VersionsQuery("sales"), shard)] == [1]
+        assert len(two.rows(EmployeesQuery(), shard)) == 1
+    assert isinstance(two.submit(PutEmployee("", employee=Employee(-1))), Failed), "nobody else is asked"
+    assert two.is_quiet()
+
+
+def test_a_command_for_another_shards_item_is_refused_and_takes_no_number(two: Cluster) -> None:
+    assert two.refusal(deal(B), 0) == "wrong_shard"
+    assert two.submit(Relayed("", message=b"x"), 0) == NOT_A_SHARD
+    assert two.submit(deal(A)) == Applied(1)
+    assert two.submit(deal(B)) == Applied(1)
+
+
+def test_an_event_of_a_contact_reaches_its_items_on_every_shard(two: Cluster) -> None:
+    two.submit(PutClient(ANNA, client=Client("Anna")))
+    for key in (A, B):
+        two.submit(deal(key, client=Client(key=ANNA)))
+        assert two.item(key).client == Client("Anna", key=ANNA), "what the contact is was told to all shards"
+    assert two.submit(RaiseEvent(ANNA, type="app", code="hot")) == Forwarded(sorted((A, B)))
+    assert [two.item(key).stage for key in (A, B)] == ["warm", "warm"]
+    two.submit(PutClient(ANNA, client=Client("Anna Example")))
+    assert {two.item(key).client.name for key in (A, B)} == {"Anna Example"}  # type: ignore[union-attr]
+    two.submit(EraseClient(ANNA))
+    assert not [*two.rows(ItemQuery(A), 0), *two.rows(ItemQuery(B), 1)]
+    assert [node.count(Table.KNOWN_CLIENTS) for node in two.nodes] == [0, 0]
+
+
+def test_a_cap_is_counted_by_the_contact_wherever_it_lives(two: Cluster) -> None:
+    two.submit(PutClient(BRUNO, client=Client("Bruno", [Address("bruno@example.com")])))
+    for key in (A, B, on(0, "deal:x")):
+        two.submit(deal(key, "mail", client=Client(key=BRUNO)))
+    assert sum(node.count(Table.OUTBOX_EMAIL) for node in two.nodes) == 1
+    assert two.is_quiet()
+
+
+def test_an_alias_names_its_item_from_every_shard(two: Cluster) -> None:
+    two.submit(deal(A))
+    alias = on(1, "crm")
+    assert two.submit(AliasItem(A, alias=alias)) == Applied(1)
+    assert two.owner(UpdateItem(alias)) == 1
+    assert two.submit(UpdateItem(alias, fields={"n": 3})) == Applied(1)
+    assert two.item(A).fields == {"n": 3}
+    two.submit(deal(B))
+    assert two.submit(AliasItem(B, alias=alias)).code == "alias_taken"  # type: ignore[union-attr]
+    two.submit(HoldItem(A))
+    waits = two.send(UpdateItem(alias, fields={"n": 4}))
+    two.settle()
+    assert two.results[waits] == Accepted()
+    two.submit(HoldItem(A, mode="resume"))
+    assert two.results[waits] == Applied(1), "its end came from the other shard"
+    assert two.item(A).fields == {"n": 4}
+    assert two.is_quiet()
+
+
+# ---------------------------------------------------------------- whoever is killed when
+
+
+def story(cluster: Cluster, kill_at: int = -1, victim: int = 0) -> tuple[int, object]:
+    """A history across both shards, with one kill after so many steps; how many steps there were, and what
+    it came to.
+    """
+    commands = [
+        PutEmployee("", employee=Employee(7, "Bo Example")),
+        PutClient(ANNA, client=Client("Anna", [Address("anna@example.com")])),
+        *(deal(key, client=Client(key=ANNA)) for key in (A, B)),
+        RaiseEvent(ANNA, type="app", code="hot"),
+        *(ChangeStage(key, stage="mail") for key in (A, B)),
+        *(ChangeStage(key, stage="ordered", fields={"n": n}) for n, key in enumerate((A, B))),
+        AliasItem(A, alias=on(1, "crm")),
+        UpdateItem(on(1, "crm"), fields={"n": 9}),
+    ]
+    at = 0
+    sent = []
+    for command in commands:
+        sent.append(cluster.send(command))
+        while True:
+            steps = cluster.steps()
+            killed = False
+            for _ in steps:
+                at += 1
+                if at == kill_at:
+                    cluster.kill(victim)
+                    killed = True
+                    break
+            if not killed:
+                break
+    assert cluster.is_quiet()
+    results = [cluster.results[key] for key in sent]
+    items = [cluster.item(key) for key in (A, B, *made(cluster))]
+    outbox = sum(node.count(Table.OUTBOX_EMAIL) for node in cluster.nodes)
+    seen = [(one.key, one.stage, one.entry, one.fields, one.waiting) for one in items]
+    return at, (results, seen, outbox, len(made(cluster)))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_nothing_is_lost_or_done_twice_when_a_shard_is_killed_between_any_two_steps(victim: int) -> None:
+    steps, whole = story(Cluster(2, RULES))
+    for kill_at in range(1 + victim, steps + 1, 2):
+        assert story(Cluster(2, RULES), kill_at, victim)[1] == whole, kill_at
