@@ -1,14 +1,22 @@
 """The assignment of jobs to senders: its laws, over random pools."""
 
 from collections import Counter
+from typing import NamedTuple
 
 from hypothesis import given, strategies as st
 
 from stagewheel.server.limits import POOL_LOOK_MAX
-from stagewheel.server.senders.assign import Idle, View, Waiting, assign
+from stagewheel.server.senders.assign import Idle, View, assign
 
 NOW_MS = 1_000_000
 GROUPS = st.sampled_from(["", "a.example", "b.example", "c.example"])
+
+
+class Waiting(NamedTuple):
+    """A job."""
+
+    number: int
+    group: str
 
 
 @st.composite

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -36,6 +37,7 @@ from stagewheel.server.rules.attachments import Attached
 if TYPE_CHECKING:
     from stagewheel.server.channels.signature import Signers
 
+PREPARED_MAX: Final = 1_024  # rules and authors whose lines are kept, the longest unused go first
 _PLAIN = re.compile(r"[ -~]{0,60}")  # a header value that needs neither folding nor encoding
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _NAMED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<>]*?))\s*<([^<>]*)>\s*')
@@ -101,8 +103,7 @@ def build(
             "no sender address: the rule names none, the responsible person has none, and channels.email has "
             "no default_from"
         )
-    from_name, sender = mailbox(written_from, "from")
-    from_name = from_name or content.from_name
+    sender, from_line, rule_line = _prepared(written_from, content.from_name, delivery.rule)
     recipients = [mailbox(address, "to") for address in _listed(content.to)]
     if not recipients:
         raise Unsendable("no recipient")
@@ -112,30 +113,40 @@ def build(
     if _CONTROL.search(subject):
         raise Unsendable("the subject holds a line break or another control character")
     domain = domain or sender.rpartition("@")[2]
-    message_id, reply_to, return_path = f"<{delivery.key}@{domain}>", "", ""
+    message_id, reply_line, return_path = f"<{delivery.key}@{domain}>", "", ""
     if returns is not None and not delivery.test:
         first = recipients[0][1]
         message_id = returns.message_id(delivery.key, delivery.item, delivery.rule, first, domain)
         reply_to = returns.reply_to(delivery.item)
+        reply_line = f"Reply-To: {reply_to}\r\n" if reply_to else ""
         return_path = returns.return_path(delivery.item, delivery.rule, first)
-    head = [
-        f"From: {_written(from_name, sender)}\r\n",
-        f"To: {(',' + _FOLD).join([_written(name, address) for name, address in recipients])}\r\n",
-        f"Subject: {_unstructured(subject, 'Subject')}\r\n",
-        f"Date: {format_datetime(datetime.fromtimestamp(delivery.at_ms / 1000, UTC))}\r\n",
-        f"Message-ID: {message_id}\r\n",
-        *([f"Reply-To: {reply_to}\r\n"] if reply_to else []),
-        f"X-Stagewheel-Item: {header_word(delivery.item)}\r\n",
-        f"X-Stagewheel-Rule: {header_word(delivery.rule)}\r\n",
-        _unsubscribing(content.unsubscribe),
-        "MIME-Version: 1.0\r\n",
-    ]
-    addresses = tuple(address for _, address in recipients)
-    utf8 = not (sender + "".join(addresses)).isascii()
-    data = "".join(head).encode("utf-8") + body(
-        content.text, content.html, content.calendar, files, delivery.key
+    to = f",{_FOLD}".join([_written(name, address) if name else address for name, address in recipients])
+    head = (
+        f"{from_line}To: {to}\r\nSubject: {_unstructured(subject, 'Subject')}\r\n"
+        f"{_date_line(delivery.at_ms // 1000)}Message-ID: {message_id}\r\n{reply_line}"
+        f"X-Stagewheel-Item: {header_word(delivery.item)}\r\n{rule_line}"
+        f"{_unsubscribing(content.unsubscribe)}MIME-Version: 1.0\r\n"
     )
+    addresses = tuple([address for _, address in recipients])
+    utf8 = not sender.isascii() or not all(map(str.isascii, addresses))
+    data = head.encode() + body(content.text, content.html, content.calendar, files, delivery.key)
     return Mail(return_path or sender, addresses, message_id, data, utf8, sender)
+
+
+@lru_cache(PREPARED_MAX)
+def _prepared(written_from: str, from_name: str, rule: str) -> tuple[str, str, str]:
+    """What all mails of one rule and author have in common: the sender's address, and the lines that name
+    them. Raises `Unsendable`.
+    """
+    name, sender = mailbox(written_from, "from")
+    from_line = f"From: {_written(name or from_name, sender)}\r\n"
+    return sender, from_line, f"X-Stagewheel-Rule: {header_word(rule)}\r\n"
+
+
+@lru_cache(PREPARED_MAX)
+def _date_line(at_s: int) -> str:
+    """All mails of one second have it."""
+    return f"Date: {format_datetime(datetime.fromtimestamp(at_s, UTC))}\r\n"
 
 
 def signed(mail: Mail, signers: "Signers") -> Mail:

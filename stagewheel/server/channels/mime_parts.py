@@ -90,11 +90,13 @@ def _pieces(written: str, length: int) -> list[str]:
 
 
 def _part(text: str, subtype: str, key: str) -> bytes:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.removesuffix("\n").split("\n")
     data = ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
     # What holds a boundary of ours, which is made of the key, is sent in another form: there it can't.
     plain = data.isascii() and "\0" not in text and key not in text
-    if plain and all(len(line) <= LINE_BYTES_MAX for line in lines):
+    if plain and (len(data) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX):
         return b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n%s' % (
             subtype.encode(),
             data,

@@ -22,16 +22,19 @@ full groups are the only ones looked at in vain, and of these at most `POOL_LOOK
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 from stagewheel.server.limits import POOL_LOOK_MAX
 
 
-class Waiting(NamedTuple):
+class Waiting(Protocol):
     """A job that waits for a sender. An empty group is not limited."""
 
-    number: int
-    group: str
+    @property
+    def number(self) -> int: ...
+    @property
+    def group(self) -> str: ...
 
 
 class Idle(NamedTuple):
@@ -84,7 +87,8 @@ def assign(waiting: Iterable[Waiting], view: View, now_ms: int) -> Assignment:
                 cold -= 1
                 sender = view.unopened[cold]
                 opened.append(sender)
-            taken[job.group] = taken.get(job.group, 0) + 1
+            if job.group:
+                taken[job.group] = taken.get(job.group, 0) + 1
             handed.append((job.number, sender))
             left -= 1
         if not left or looked == POOL_LOOK_MAX:
@@ -101,7 +105,7 @@ def _has_room(group: str, view: View, taken: Mapping[str, int]) -> bool:
 def _too_cold(view: View, warm: int, now_ms: int) -> list[int]:
     """Of the `warm` idle senders that are left, those that nobody needed for too long."""
     cold: list[int] = []
-    for idle in view.idle[:warm]:
+    for idle in islice(view.idle, warm):
         if now_ms - idle.since_ms < view.idle_ms_max:
             break
         cold.append(idle.sender)

@@ -16,6 +16,7 @@ Times are trio's clock (monotonic, virtual in tests) in ms.
 """
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from stagewheel.server.channels.base import (
     Unknown,
 )
 from stagewheel.server.senders import breaker, rate
-from stagewheel.server.senders.assign import Idle, View, Waiting, assign
+from stagewheel.server.senders.assign import Idle, View, assign
 
 LOOK_AGAIN_MS = 60_000
 
@@ -189,8 +190,7 @@ class Pool:
             admitted,
             int(self._settings.idle_s * 1000),
         )
-        waiting = (Waiting(task.number, task.group) for task in self._waiting.values())
-        answer = assign(waiting, view, now_ms)
+        answer = assign(self._waiting.values(), view, now_ms)
         for number, sender in answer.handed:
             self._hand(self._waiting.pop(number), sender)
         if answer.handed:
@@ -319,17 +319,33 @@ class Pool:
         return moment_ms + 1
 
     async def _send(self, number: int, sender: _Sender) -> None:
-        """The life of one sender."""
-        while (task := await sender.next_order()) is not None:
-            outcome: Outcome | NotBegun = Unknown("the sender process was stopped")
-            try:
-                outcome = await self._deliver(task, number)
-            finally:
-                self._ended(task, number, outcome)
+        """The life of one sender. One scope serves many jobs: to enter one costs more than to move a
+        deadline.
+        """
+        open_ = True
+        while open_:
+            with trio.CancelScope() as scope:
+                open_ = await self._serve(number, sender, scope)
         await self._channel.close_sender(number)
         del self._senders[number]
         self._unopened.append(number)
         self.pump()
+
+    async def _serve(self, number: int, sender: _Sender, scope: trio.CancelScope) -> bool:
+        """Job after job; False when its connection is to be closed. `scope` ends what takes too long."""
+        deadline_s = self._settings.deadline_s
+        while (task := await sender.next_order()) is not None:
+            outcome: Outcome | NotBegun | None = None
+            scope.deadline = trio.current_time() + deadline_s
+            try:
+                outcome = await self._deliver(task, number)
+            finally:
+                if outcome is None:
+                    late, stopped = f"no outcome within {deadline_s:g} s", "the sender process was stopped"
+                    outcome = Unknown(late if scope.cancel_called else stopped)
+                scope.deadline = math.inf
+                self._ended(task, number, outcome)
+        return False
 
     async def _deliver(self, task: Task, number: int) -> Outcome | NotBegun:
         task.delivery.sender = number
@@ -340,12 +356,10 @@ class Pool:
             if 0 < task.closes_ms <= wall_ms:
                 return NotBegun("outside")
         try:
-            with trio.move_on_after(self._settings.deadline_s):
-                return await self._channel.deliver(task.content, task.delivery)
+            return await self._channel.deliver(task.content, task.delivery)
         except Exception as error:
             _log.exception("channel %s failed on %s", self.name, task.delivery.key)
             return Unknown(f"the channel failed in an unforeseen way: {type(error).__name__}")
-        return Unknown(f"no outcome within {self._settings.deadline_s:g} s")
 
     def _ended(self, task: Task, number: int, outcome: Outcome | NotBegun) -> None:
         self._busy -= 1
