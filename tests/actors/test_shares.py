@@ -10,6 +10,7 @@ from stagewheel.protocol.journal import Entered, FieldsChanged, StepEnded
 from stagewheel.protocol.messages import Accepted, Applied, Completed, Failed, HoldItem, Published, UpdateItem
 from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.mailbox import SLICE_ROWS
+from stagewheel.server.actors.timing import Pace
 from stagewheel.server.core.scope import Scope
 from stagewheel.server.limits import MAILBOX_ROWS_MAX, TURN_DECIDE_US, TURN_MAILBOX_MAX, TURN_TIMERS_MAX
 from stagewheel.server.store.tables import Table
@@ -28,6 +29,7 @@ from tests.actors.shard import (
 )
 
 HOUR_MS = 60 * MINUTE_MS
+NO_HURRY_US = 3_600_000_000
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_what_a_turn_has_no_time_for_comes_back_and_is_applied_in_order() -> Non
 
 
 def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(shard: Shard, peer: Peer) -> None:
-    shard.engine.timers.share_us = shard.engine.timers.busy_share_us = 3_600_000_000
+    shard.engine.timers.pace = Pace(share_us=NO_HURRY_US, busy_share_us=NO_HURRY_US)
     count = 2 * TURN_TIMERS_MAX + 100
     for n in range(count):
         shard.clock.moment_ms += 1
@@ -86,6 +88,25 @@ def test_due_timers_take_their_share_of_a_turn_and_fire_in_due_order(shard: Shar
         fired += due
     assert fired == [f"d:{count - n}" for n in range(count)]
     assert shard.count(Table.TIMERS) == 0
+
+
+def test_a_storm_of_timers_and_new_commands_go_on_side_by_side_turn_by_turn(shard: Shard, peer: Peer) -> None:
+    """Whatever time a turn has: a batch of timers fires, and the commands that came in are answered."""
+    shard.engine.timers.pace = Pace(share_us=0, busy_share_us=0, batch_rows=10)
+    shard.engine.turn_decide_us = 0
+    peer.submit(*[deal(f"d:{n}", "nag") for n in range(50)], deal("d:new"))
+    shard.clock.moment_ms += HOUR_MS
+    fired, answered = [], []
+    for number in range(5):
+        frames = [peer.frame(peer.next_seq, [setn("d:new", number)])]
+        peer.next_seq += 1
+        outbound = shard.turn(Inbound([], frames, []))
+        answered += [one.message.seq for one in read(outbound)]
+        due = [record.item for _, _, record in outbound.records if record.cause == "TimerFired"]
+        assert (len(due), len(outbound.left)) == (10, 0)
+        fired += due
+    assert fired == sorted(f"d:{n}" for n in range(50)), "equal moments in the order of their keys"
+    assert len(answered) == 5
 
 
 def test_mailboxes_take_their_share_and_no_item_starves_another(shard: Shard, peer: Peer) -> None:

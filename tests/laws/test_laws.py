@@ -5,6 +5,7 @@ from random import Random
 from hypothesis import given, settings, strategies as st
 
 from stagewheel.protocol import journal as j
+from stagewheel.server.timers.far import LEVELS
 from tests.laws.fold import Fold
 from tests.laws.generate import ITEMS, history, ruleset
 from tests.laws.world import World
@@ -64,14 +65,17 @@ def test_one_move_an_event_no_old_step_acts_none_is_early_and_each_has_one_outco
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.integers(0, 2**32 - 1))
 @settings(max_examples=EXAMPLES // 2)
 def test_restarts_at_any_moment_leave_no_trace_in_the_journal(seed: int, cuts: int) -> None:
-    """The same history gives the same journal, byte for byte, also when cut by restarts at random points."""
+    """The same history gives the same journal, byte for byte, also when cut by restarts at random points, and
+    with timers in far buckets, which virtual time does not need.
+    """
     journals = []
-    for cutting in (None, Random(cuts)):
+    for cutting, levels in ((None, ()), (Random(cuts), LEVELS if seed % 2 else ())):
         random = Random(seed)
-        world = World(ruleset(random), cutting)
+        world = World(ruleset(random), cutting, levels=levels)
         world.play(history(random, LENGTH))
         world.end()
         journals.append([(position, raw) for position, raw, _ in world.journal])
+        assert world.met_far <= bool(levels)
     assert journals[0] == journals[1]
 
 
@@ -87,13 +91,14 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
     wanted |= {"CapAwaited", "StepPaused", "AutomationHeld", "TaskPut", "TasksClosed", "task overdue"}
     wanted |= {"outside company", "outside responsible", "outside client", "steps", "to another pipeline"}
     met: set[str] = set()
-    cuts = 0
+    cuts, far = 0, False
     for seed in dict.fromkeys((*REACHING, *range(80))):
         random = Random(seed)
-        world = World(ruleset(random), Random(seed))
+        world = World(ruleset(random), Random(seed), levels=LEVELS)
         world.play(history(random, LENGTH))
         world.end()
         cuts += world.cut_count
+        far |= world.met_far
         for _, _, record in world.journal:
             for fact in record.did:
                 met.add(type(fact).__name__)
@@ -112,6 +117,7 @@ def test_the_generator_reaches_what_the_laws_are_about() -> None:
         if wanted <= met and cuts > 40:
             break
     assert cuts > 40
+    assert far, "timers were in far buckets"
     assert wanted <= met, wanted - met
 
 

@@ -11,6 +11,7 @@ from stagewheel.server.scenarios.drive import PRODUCER, ROUTE, Drive
 from stagewheel.server.scenarios.recorder import Recorder
 from stagewheel.server.scenarios.runner import Compiler
 from stagewheel.server.scenarios.steps import ChannelDoc
+from stagewheel.server.timers.far import Level
 from tests.laws.generate import ITEMS, Happening
 
 START_MS = 1_772_438_400_000  # 2026-03-02T09:00:00+01:00
@@ -26,8 +27,14 @@ class World(Drive):
     """An engine, its journal, and cuts between turns where `cuts` says so."""
 
     def __init__(
-        self, files: dict[str, str], cuts: Random | None = None, compiler: Compiler | None = None
+        self,
+        files: dict[str, str],
+        cuts: Random | None = None,
+        compiler: Compiler | None = None,
+        levels: tuple[Level, ...] = (),
     ) -> None:
+        self.levels = levels
+        self.met_far = False
         self.journal: Journal = []
         self.cuts: Random | None = None
         self.cut_count = 0
@@ -61,7 +68,9 @@ class World(Drive):
         if self.greets:  # with what comes next, so that a cut adds no turn in which something could happen
             inbound.hellos = [(ROUTE, Hello(1, 1, PRODUCER, "scenario", instance=bytes(16)))]
             self.greets = False
+        self.engine.timers.far.levels = self.levels
         super()._turn(inbound)
+        self.met_far = self.met_far or self.engine.timers.far.rows > 0
         if self.cuts is not None and self.cuts.random() < 0.2:
             self.cut_count += 1
             self.greets = True

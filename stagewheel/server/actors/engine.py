@@ -56,7 +56,6 @@ from stagewheel.server.ingress.sessions import Sessions
 from stagewheel.server.limits import (
     FREE_BYTES_MIN,
     OUTBOX_ROWS_MAX,
-    TIMER_BATCH_ROWS,
     TURN_DECIDE_US,
     TURN_MAILBOX_MAX,
 )
@@ -275,7 +274,7 @@ class Engine:
 
     def next_timers(self, turn: Turn, until_ms: int) -> list[tuple[int, bytes, bytes]]:
         """The timers that are due, some at a time. Virtual time takes one moment's at a time."""
-        due = self.timers.due(turn, until_ms, TIMER_BATCH_ROWS)
+        due = self.timers.due(turn, until_ms)
         turn.load({row_key[8:-4] for _, row_key, _ in due if row_key[8]})
         return due
 

@@ -24,10 +24,11 @@ milliseconds while Submits wait, more when nobody does. At least one batch fires
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stagewheel.server.actors.waiting import still_waiting
 from stagewheel.server.limits import (
+    TIMER_BATCH_ROWS,
     TIMER_MOVE_ROWS_MAX,
     TIMER_MOVE_ROWS_MIN,
     TIMER_SAMPLE_CHUNKS,
@@ -53,6 +54,18 @@ TURN_MS: Final = 50  # a turn under load, for how many slices there are until a 
 LOOK_EVERY_MS: Final = 10_000  # at a bucket that may be worth a sweep
 
 
+class Pace(NamedTuple):
+    """How much of what is done at a time."""
+
+    share_us: int = TURN_TIMERS_US  # of a turn, for firing
+    busy_share_us: int = TURN_TIMERS_BUSY_US  # where Submits wait
+    batch_rows: int = TIMER_BATCH_ROWS  # fired before the time is looked at
+    move_rows_min: int = TIMER_MOVE_ROWS_MIN
+    move_rows_max: int = TIMER_MOVE_ROWS_MAX
+    sweep_rows: int = TIMER_SWEEP_SLICE_ROWS
+    sweep_rows_min: int = TIMER_SWEEP_ROWS_MIN  # ended ones, for which a bucket is swept
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Of both tables, since the start."""
@@ -70,7 +83,7 @@ class Timers:
     def __init__(self, levels: tuple[Level, ...] = LEVELS) -> None:
         self.near = NearWindow()
         self.far = Far(levels)
-        self.share_us, self.busy_share_us = TURN_TIMERS_US, TURN_TIMERS_BUSY_US
+        self.pace = Pace()
         self._sweeping: tuple[BucketKey, int] | None = None  # the bucket, and the chunk at which it ends
         self._look_ms = 0
         self._looked = b""
@@ -94,6 +107,11 @@ class Timers:
     def statistics(self) -> Statistics:
         far = self.far.statistics()
         return Statistics(self.near.statistics(), far, self._dropped, self._slices, self._sweeps)
+
+    @property
+    def is_sweeping(self) -> bool:
+        """Is a bucket being swept?"""
+        return self._sweeping is not None
 
     # ---------------------------------------------------------------- when
 
@@ -133,7 +151,7 @@ class Timers:
 
     def fire(self, turn: "Turn", *, others_wait: bool) -> None:
         """Fire what is due, batch by batch, until the share of the turn is over."""
-        share_us = self.busy_share_us if others_wait else self.share_us
+        share_us = self.pace.busy_share_us if others_wait else self.pace.share_us
         until_ns = time.perf_counter_ns() + share_us * 1000
         left = TURN_TIMERS_MAX
         while left > 0 and (due := turn.engine.next_timers(turn, turn.now_ms)):
@@ -142,7 +160,7 @@ class Timers:
             if time.perf_counter_ns() > until_ns:
                 break
 
-    def due(self, turn: "Turn", until_ms: int, limit: int) -> list[DueRow]:
+    def due(self, turn: "Turn", until_ms: int) -> list[DueRow]:
         """The next timers that are due until then. Virtual time takes one moment's at a time."""
         turn.write_timers()
         if turn.batch.puts.get(Table.TIMERS):
@@ -163,7 +181,7 @@ class Timers:
         horizon_ms = self.far.horizon_ms()
         if horizon_ms is not None and horizon_ms <= now_ms:
             now_ms = horizon_ms - 1
-        return near.due(now_ms, limit)
+        return near.due(now_ms, self.pace.batch_rows)
 
     def _first(self, turn: "Turn", until_ms: int, read: Read) -> DueRow | None:
         """The first timer of all, if it is due until then."""
@@ -172,7 +190,7 @@ class Timers:
             first, horizon_ms = self.near.peek(), self.far.horizon_ms()
             if horizon_ms is None or horizon_ms > until_ms or (first is not None and first[0] < horizon_ms):
                 return first
-            self._move(turn, max(turn.now_ms, horizon_ms), TIMER_MOVE_ROWS_MAX)
+            self._move(turn, max(turn.now_ms, horizon_ms), self.pace.move_rows_max)
 
     # ---------------------------------------------------------------- moving
 
@@ -183,25 +201,26 @@ class Timers:
             return
         if next_ms <= turn.now_ms:
             self._move(turn, turn.now_ms, 0)
-        elif self._sweeping is not None:
-            key, end = self._sweeping
-            if key in self.far.buckets:
-                self._take(turn, key, key + u64(end), TIMER_SWEEP_SLICE_ROWS, turn.now_ms)
-            else:
-                self._sweeping = None
-        elif turn.now_ms >= self._look_ms:
+            return
+        if self._sweeping is None and turn.now_ms >= self._look_ms:
             self._look_ms = turn.now_ms + LOOK_EVERY_MS
             self._look(turn)
+        if self._sweeping is not None:
+            key, end = self._sweeping
+            if key in self.far.buckets:
+                self._take(turn, key, key + u64(end), self.pace.sweep_rows, turn.now_ms)
+            else:
+                self._sweeping = None
 
     def _move(self, turn: "Turn", at_ms: int, limit: int) -> None:
         """Move at least a chunk, and about `limit` rows; 0: what it takes to be there in time."""
-        left = limit or TIMER_MOVE_ROWS_MAX
+        left = limit or self.pace.move_rows_max
         while left > 0 and (key := self.far.to_move(at_ms)) is not None:
             bucket = self.far.buckets[key]
             if not limit:
                 until_ms = max(1, bucket.start_ms - at_ms) // 2
                 wanted = bucket.rows * TURN_MS // max(1, until_ms)
-                left = min(left, max(TIMER_MOVE_ROWS_MIN, wanted))
+                left = min(left, max(self.pace.move_rows_min, wanted))
             left -= self._take(turn, key, None, left, at_ms) + 1
 
     def _take(self, turn: "Turn", key: BucketKey, end: bytes | None, limit: int, at_ms: int) -> int:
@@ -231,7 +250,9 @@ class Timers:
 
     def _look(self, turn: "Turn") -> None:
         """Sample the next bucket that is large enough for a sweep to be worth it."""
-        large = sorted(key for key, one in self.far.buckets.items() if one.rows > 2 * TIMER_SWEEP_ROWS_MIN)
+        large = sorted(
+            key for key, one in self.far.buckets.items() if one.rows > 2 * self.pace.sweep_rows_min
+        )
         if not large:
             return
         turn.flush()
