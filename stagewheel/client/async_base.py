@@ -193,9 +193,9 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
         """A task of an item by what the CRM calls it."""
         return await self._first(questions.task_by_ref(item, ref))
 
-    async def statistics(self) -> dict[str, Any]:
-        """What the server has done."""
-        return await self._first(questions.statistics()) or {}
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
+        """What the server has done; or one shard of it."""
+        return await self._first(questions.statistics(shard)) or {}
 
     async def versions(self, ruleset: str = "") -> list[m.VersionView]:
         """Ruleset versions, newest first."""

@@ -16,8 +16,7 @@ class AsyncioActionWorker(AsyncWorkerBase):
         loop = asyncio.get_running_loop()
         event = self._event = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
-        fd = self._socket.fd
-        loop.add_reader(fd, event.set)
+        fd = -1
         try:
             while True:
                 event.clear()
@@ -27,14 +26,20 @@ class AsyncioActionWorker(AsyncWorkerBase):
                     task.add_done_callback(tasks.discard)
                 if self._is_over(loop.time()):
                     return
+                if fd != self._fd:
+                    if fd >= 0:
+                        loop.remove_reader(fd)
+                    fd = self._fd
+                    loop.add_reader(fd, event.set)
                 alarm = loop.call_later(self._sleep_s(), event.set)
                 await event.wait()
                 alarm.cancel()
         finally:
-            loop.remove_reader(fd)
+            if fd >= 0:
+                loop.remove_reader(fd)
             for task in tasks:
                 task.cancel()
-            self._socket.close()
+            self._close()
 
     def _wake(self) -> None:
         if self._event is not None:

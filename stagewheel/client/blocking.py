@@ -194,9 +194,9 @@ class Client(ActivityVerbs[m.Result]):
         """A task of an item by what the CRM calls it."""
         return next(self.ask(questions.task_by_ref(item, ref)), None)
 
-    def statistics(self) -> dict[str, Any]:
-        """What the server has done."""
-        return next(self.ask(questions.statistics()), {})
+    def statistics(self, shard: int = -1) -> dict[str, Any]:
+        """What the server has done; or one shard of it."""
+        return next(self.ask(questions.statistics(shard)), {})
 
     def versions(self, ruleset: str = "") -> list[m.VersionView]:
         """Ruleset versions, newest first."""

@@ -56,6 +56,8 @@ def way_of(query: m.AnyQuery, shards: ShardMap) -> Way:
             return Way((DIRECTORY,))
         case m.FileQuery():
             return Way(everywhere, first=True)
+        case m.StatisticsQuery(shard=shard) if 0 <= shard < shards.count:
+            return Way((shard,))
         case _:
             pass
     order, fold = _TOGETHER.get(type(query), (None, None))

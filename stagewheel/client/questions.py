@@ -205,9 +205,9 @@ def actions(name: str = "") -> Question[m.ActionView]:
     return Question(m.ActionsQuery(name), m.ActionView, further)
 
 
-def statistics() -> Question[dict[str, Any]]:
-    """What the server has done, as one mapping."""
-    return Question(m.StatisticsQuery(), dict[str, Any])
+def statistics(shard: int = -1) -> Question[dict[str, Any]]:
+    """What the server has done, as one mapping; or one shard of it."""
+    return Question(m.StatisticsQuery(shard), dict[str, Any])
 
 
 def versions(ruleset: str = "") -> Question[m.VersionView]:

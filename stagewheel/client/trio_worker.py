@@ -23,7 +23,7 @@ class TrioActionWorker(AsyncWorkerBase):
                 raise
             raise group.exceptions[0] from None
         finally:
-            self._socket.close()
+            self._close()
 
     async def _serve(self, nursery: trio.Nursery) -> None:
         while True:
@@ -35,7 +35,7 @@ class TrioActionWorker(AsyncWorkerBase):
                 if self._woken:
                     await trio.lowlevel.checkpoint()
                 else:
-                    await trio.lowlevel.wait_readable(self._socket.fd)
+                    await trio.lowlevel.wait_readable(self._fd)
             self._woken = False
 
     def _wake(self) -> None:

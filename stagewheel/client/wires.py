@@ -1,13 +1,11 @@
 """A wire for each line of a core: what the shells move.
 
 Laws: those of `Wire`, for all of them together: `pump` goes on until none has anything to do, then a shell
-may sleep on `fd` for at most `sleep_s()`. With one line `fd` is its socket's; with several it is that of a
-poller which watches them all, so `fd` may be another after a `pump`.
+may sleep on `fd` for at most `sleep_s()`; `fd` may be another after a `pump`.
 """
 
-import select
-
 from stagewheel.client.core import ClientCore
+from stagewheel.client.watch import Watch
 from stagewheel.client.wire import Wire
 
 
@@ -18,16 +16,16 @@ class Wires:
         self._core = core
         self._lines = core.lines
         self._wires = [Wire(line) for line in core.lines]
-        self._poller: select.epoll | None = None
+        self._watch = Watch([wire.fd for wire in self._wires])
 
     @property
     def fd(self) -> int:
         """What to sleep on, for reading."""
-        return self._wires[0].fd if self._poller is None else self._poller.fileno()
+        return self._watch.fd
 
     def pump(self) -> bool:
         """Send and take what can be; True when there is more to do at once."""
-        if self._poller is None:
+        if len(self._wires) == 1:
             more = self._wires[0].pump()
         else:
             more = False
@@ -51,8 +49,7 @@ class Wires:
         """Close the sockets; the core is closed by its owner."""
         for wire in self._wires:
             wire.close()
-        if self._poller is not None:
-            self._poller.close()
+        self._watch.close()
 
     def _follow(self) -> None:
         """There are other lines now."""
@@ -61,10 +58,4 @@ class Wires:
         self._wires = [known.pop(line) if line in known else Wire(line) for line in self._lines]
         for gone in known.values():
             gone.close()
-        old, self._poller = self._poller, None
-        if len(self._wires) > 1:
-            self._poller = select.epoll()
-            for wire in self._wires:
-                self._poller.register(wire.fd, select.EPOLLIN)
-        if old is not None:
-            old.close()  # last, so that the new one has another number, and a shell sees that it is another
+        self._watch.follow([wire.fd for wire in self._wires])

@@ -39,14 +39,14 @@ class ActionWorker(WorkerBase):
                     pool.submit(self._do, job)
                 if self._is_over(time.monotonic()):
                     return
-                ready, _, _ = select.select([self._socket.fd, heard], [], [], self._sleep_s())
+                ready, _, _ = select.select([self._fd, heard], [], [], self._sleep_s())
                 if heard in ready:
                     os.read(heard, 4096)
                 while self._done:
                     self._ended(*self._done.popleft())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self._socket.close()
+            self._close()
             bell, self._bell = self._bell, -1
             os.close(bell)
             os.close(heard)

@@ -2,13 +2,15 @@
 
 Laws: a function gets a job and gives the results as a mapping, or nothing; it says no by raising `Refuse`,
 not now by raising `Retry`. Any other exception is tried again, with its name as the reason. One task owns
-the line; functions never touch it.
+the lines; functions never touch them. A worker works for every shard of its server, over a line to each, and
+answers a job where it came from.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from stagewheel.client.watch import Watch
 from stagewheel.client.worker_core import WorkerCore
 from stagewheel.errors import CallerError
 from stagewheel.protocol import frames
@@ -36,6 +38,51 @@ class Retry(Exception):
         self.after_s = after_s
 
 
+class _Line:
+    """One shard: its session and its socket."""
+
+    def __init__(self, address: str, core: WorkerCore) -> None:
+        self.address, self.core = address, core
+        self.socket = DealerSocket(address, FRAME_BYTES_MAX)
+        self.connected = False
+
+    def pump(self) -> list[ActionJob]:
+        """Send and take what can be, until nothing moves; the jobs that are to be begun."""
+        jobs: list[ActionJob] = []
+        while True:
+            now = now_ms()
+            connected = self.socket.connected()
+            if self.connected and not connected:
+                self.core.lost()
+            self.connected = connected
+            taken = self.socket.drain(FRAMES_MAX)
+            for header, payload in taken:
+                jobs += self._received(header, payload, now)
+            said = self.core.due(now) if connected else []
+            for message in said:
+                self.socket.send_nowait(*frames.encode(message))
+            readable, still = self.socket.look()
+            if not taken and not said and not readable and still == connected:
+                return jobs
+
+    def sleep_s(self) -> float:
+        """How long nothing has to be said."""
+        return min(WATCHDOG_S, self.core.sleep_ms(now_ms()) / 1000) if self.connected else WATCHDOG_S
+
+    @property
+    def answered(self) -> bool:
+        """Nothing is under way, or nobody is there to be told."""
+        return not self.connected or not (self.core.held or self.core.untaken)
+
+    def _received(self, header: bytes, payload: bytes, now: int) -> list[ActionJob]:
+        try:
+            return self.core.receive(frames.decode(header, payload), now)
+        except UnknownKind:
+            return []
+        except FrameError as error:
+            raise ProtocolBroken(f"the server sent what is no message: {error}") from None
+
+
 class WorkerBase:
     """A worker of the server at `address`, at most `concurrency` jobs at once."""
 
@@ -45,7 +92,8 @@ class WorkerBase:
         self._heartbeat_ms = int(heartbeat_s * 1000)
         self._specs: dict[str, ActionSpec] = {}
         self._functions: dict[str, Callable[[ActionJob], Any]] = {}
-        self._connected = False
+        self._lines: list[_Line] = []  # the one that we know first
+        self._from: dict[tuple[str, int], _Line] = {}  # whence each job came
         self._stopping = False
         self._ends_s = float("inf")
 
@@ -84,62 +132,75 @@ class WorkerBase:
     def _open(self) -> None:
         if not self._specs:
             raise CallerError("the worker has no action; decorate a function with @worker.action(NAME)")
-        self._core = WorkerCore(list(self._specs.values()), self._concurrency, self._heartbeat_ms)
-        self._socket = DealerSocket(self._address, FRAME_BYTES_MAX)
+        self._lines = [self._line(self._address)]
+        self._watch = Watch([self._lines[0].socket.fd])
+
+    def _line(self, address: str) -> _Line:
+        core = WorkerCore(list(self._specs.values()), self._concurrency, self._heartbeat_ms)
+        core.asking = not self._stopping
+        return _Line(address, core)
+
+    def _close(self) -> None:
+        for line in self._lines:
+            line.socket.close()
+        self._watch.close()
 
     def _pump(self) -> list[ActionJob]:
         """Send and take what can be, until nothing moves; the jobs that are to be begun."""
         jobs: list[ActionJob] = []
-        while True:
-            now = now_ms()
-            connected = self._socket.connected()
-            if self._connected and not connected:
-                self._core.lost()
-            self._connected = connected
-            taken = self._socket.drain(FRAMES_MAX)
-            for header, payload in taken:
-                jobs += self._received(header, payload, now)
-            said = self._core.due(now) if connected else []
-            for message in said:
-                self._socket.send_nowait(*frames.encode(message))
-            readable, still = self._socket.look()
-            if not taken and not said and not readable and still == connected:
-                return jobs
+        for line in self._lines:
+            given = line.pump()
+            self._from.update(((job.lane, job.number), line) for job in given)
+            jobs += given
+        if self._follow():
+            jobs += self._pump()
+        return jobs
 
-    def _received(self, header: bytes, payload: bytes, now: int) -> list[ActionJob]:
-        try:
-            return self._core.receive(frames.decode(header, payload), now)
-        except UnknownKind:
-            return []
-        except FrameError as error:
-            raise ProtocolBroken(f"the server sent what is no message: {error}") from None
+    def _follow(self) -> bool:
+        """The first line tells what shards there are; have the lines changed?"""
+        first, *others = self._lines
+        told = [one for shard, one in enumerate(first.core.shards) if shard != first.core.shard]
+        if [line.address for line in others] == told:
+            return False
+        known = {line.address: line for line in others}
+        self._lines = [first, *(known.pop(one) if one in known else self._line(one) for one in told)]
+        self._watch.follow([line.socket.fd for line in self._lines])
+        for gone in known.values():
+            gone.socket.close()
+        return True
+
+    @property
+    def _fd(self) -> int:
+        """What to sleep on."""
+        return self._watch.fd
 
     def _sleep_s(self) -> float:
-        if not self._connected:
-            return WATCHDOG_S
-        return min(WATCHDOG_S, self._core.sleep_ms(now_ms()) / 1000)
+        return min([line.sleep_s() for line in self._lines])
 
     def _ended(self, job: ActionJob, given: Any, error: BaseException | None) -> None:
         """A function came to its end."""
+        core = self._from.pop((job.lane, job.number)).core
         if error is None and (given is None or isinstance(given, Mapping)):
-            self._core.answer(job, "delivered", results=dict(given or {}))
+            core.answer(job, "delivered", results=dict(given or {}))
         elif error is None:
             why = f"the function of {job.action} gives a mapping of results, not {type(given).__name__}"
-            self._core.answer(job, "refused", why)
+            core.answer(job, "refused", why)
         elif isinstance(error, Refuse):
-            self._core.answer(job, "refused", str(error))
+            core.answer(job, "refused", str(error))
         elif isinstance(error, Retry):
-            self._core.answer(job, "retry", str(error), int(error.after_s * 1000))
+            core.answer(job, "retry", str(error), int(error.after_s * 1000))
         else:
             why = f"{type(error).__name__}: {error}"
-            self._core.answer(job, "retry", why, int(AGAIN_S * 1000))
+            core.answer(job, "retry", why, int(AGAIN_S * 1000))
 
     def _is_over(self, now_s: float) -> bool:
         """Was it stopped, and is what was under way answered, or the time for that over?"""
-        if self._stopping and self._core.asking:
-            self._core.asking, self._ends_s = False, now_s + CLOSING_S
-        answered = not self._core.held and not self._core.untaken
-        return now_s > self._ends_s or (self._stopping and (answered or not self._connected))
+        if self._stopping and self._ends_s == float("inf"):
+            self._ends_s = now_s + CLOSING_S
+            for line in self._lines:
+                line.core.asking = False
+        answered = all(line.answered for line in self._lines)
+        return now_s > self._ends_s or (self._stopping and answered)
 
     def stop(self) -> None:
         """Take no more jobs; `run` returns when what is under way is answered."""

@@ -1,8 +1,8 @@
 """What an action worker says and hears, without a socket: messages in, messages out.
 
 Laws:
-- Credit: no more jobs are asked for than `concurrency` can be done at once, of each action its share, so none
-  waits here while another worker is free.
+- Credit: no more jobs are asked for than `concurrency` can be done at once, of each action and each shard its
+  share, at least one; so none waits here while another worker is free.
 - A job that is held, or whose answer is not committed yet, is not begun a second time: after a reconnect the
   server may give it again.
 - An answer stays until the server says that it is committed; it goes out again in the next session. The
@@ -54,7 +54,9 @@ class WorkerCore:
 
     def __init__(self, actions: Sequence[ActionSpec], concurrency: int, heartbeat_ms: int) -> None:
         self._actions = list(actions)
-        self._share = max(1, concurrency // max(1, len(self._actions)))
+        self._concurrency = concurrency
+        self._share = 1  # of each action, once it is known how many shards there are
+        self.shard, self.shards = 0, list[str]()  # as the last Welcome told
         self._heartbeat_ms = heartbeat_ms
         self._name = os.urandom(16)
         self._instance = os.urandom(16)
@@ -93,8 +95,9 @@ class WorkerCore:
         server refuses, ProtocolBroken for a server that can't be spoken to.
         """
         match message:
-            case Welcome() if self._state == "hello":
+            case Welcome(shard=shard, shards=shards) if self._state == "hello":
                 self._state, self._register_ms = "register", now_ms - HELLO_AGAIN_MS
+                self.shard, self.shards = shard, shards
             case Registered(wrong=wrong) if self._state == "register":
                 if wrong:
                     raise QueryRefused("bad_value", wrong)
@@ -116,11 +119,16 @@ class WorkerCore:
     def _begin(self, now_ms: int) -> None:
         self._state = "in"
         self._owed = {}
+        self._share = self._share_of(len(self._actions), max(1, len(self.shards)))
         for spec in self._actions:
             lane = f"app/{spec.name}"
             self._owed[lane] = self._share - sum(held[0] == lane for held in self._held)
         for sent in self._sent.values():
             sent.sent_ms = now_ms - RESEND_MS
+
+    def _share_of(self, actions: int, shards: int) -> int:
+        of_action = self._concurrency // actions
+        return max(1, of_action // shards + (self.shard < of_action % shards))
 
     def _take(self, job: ActionJob) -> bool:
         key = (job.lane, job.number)
