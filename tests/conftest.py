@@ -7,8 +7,12 @@ whole engine: the thorough profile does that.
 
 Files that take long come first, so that no worker begins one when the others are done. Compiled modules are
 kept, whatever the environment says: tests start hundreds of processes, each of which would compile them anew.
+
+Five thousand collected tests are a million objects that never go. The collector of cycles looks at them no more
+once all are collected, and seldomer at what tests leave: it took a quarter of the processor in tests of the engine.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -27,6 +31,7 @@ settings.register_profile(
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+gc.set_threshold(20_000, 20, 20)
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -57,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, place in enumerate(places) if path.startswith(place)), len(places))
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """What stands now stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
