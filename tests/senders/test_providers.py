@@ -111,6 +111,9 @@ class Wire:
     def nudge(self) -> None:
         """`World.run` looks all the time."""
 
+    def nudge_after(self, delay_ms: int) -> None:
+        """As `nudge`."""
+
     def send(self, message: Any) -> bool:
         match message:
             case Pull():

@@ -9,11 +9,11 @@ up no attempt, and there may be a million of them. One that comes back too late,
 told to its item, which decides.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stagewheel.protocol.messages import Report
 from stagewheel.server.actors import awaiting
-from stagewheel.server.actors.outboxes import is_lane, place, put_row
+from stagewheel.server.actors.outboxes import is_lane, place, put_row, rows_of
 from stagewheel.server.core.effects import LookAtParked, OutboxRow, decode_outbox_row, encode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import Item
@@ -24,47 +24,63 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
 
+TOGETHER: Final = 256  # reports whose rows and items are read at once
+
 
 def take_reports(turn: "Turn", reports: list[Report]) -> None:
     """What senders report, each against its outbox row; a row that is gone was reported on before."""
+    for at in range(0, len(reports), TOGETHER):
+        part = reports[at : at + TOGETHER]
+        rows, batch = _rows_of(turn, part), turn.batch
+        turn.load({row.key.encode() for row in rows.values()})
+        for report in part:
+            named = (report.channel, report.number)
+            if turn.batch is not batch:  # something was written meanwhile, and may have been this row
+                rows = _rows_of(turn, [report])
+            row = rows.get(named)
+            if row is not None and named not in turn.reported:
+                _take(turn, report, row)
+            elif report.outcome == "returned" and is_lane(report.channel):
+                _take_back(turn, report)
+
+
+def _rows_of(turn: "Turn", reports: list[Report]) -> dict[tuple[str, int], OutboxRow]:
+    """The rows that these reports end, in one ordered read a lane."""
+    numbers: dict[str, list[int]] = {}
     for report in reports:
-        named = (report.channel, report.number)
-        if not is_lane(report.channel) or named in turn.reported:
-            continue
-        if report.outcome == "returned":
-            _take_back(turn, report)
-            continue
-        table, key = place(*named)
-        row = turn.transaction.get(table, key)
-        if row is None:
-            continue
-        turn.reported.add(named)
-        turn.engine.tally.reported(report.channel, report.outcome)
-        decoded = decode_outbox_row(row)
-        turn.engine.reference.need(turn.transaction, decoded.version)
-        if decoded.number != report.number:
-            turn.batch.delete(Table.MOVED, u64(decoded.number))
-        if report.outcome == "accepted":
-            awaiting.await_end(turn, report, decoded)
-        elif report.outcome == "postponed" and _stands(turn, decoded):
-            park(turn, report.channel, decoded, turn.now_ms + max(0, report.delay_ms))
-        else:
-            message = DeliveryReported(
-                report.channel,
-                report.number,
-                decoded,
-                report.outcome,
-                report.reason,
-                report.delay_ms,
-                report.detail,
-            )
-            turn.deliver(decoded.key.encode(), message)
-        # Also where the item is paused: its mailbox has the report now, the sender must not see the row
-        # again.
-        turn.batch.delete(table, key)
-        if decoded.once:
-            turn.batch.delete(Table.TAKEN, u64(report.number))
-        turn.engine.handout.gone(*named)
+        if report.outcome != "returned":
+            numbers.setdefault(report.channel, []).append(report.number)
+    return {
+        (lane, number): decode_outbox_row(row)
+        for lane, wanted in numbers.items()
+        if is_lane(lane)
+        for number, row in rows_of(turn.transaction, lane, sorted(set(wanted)))
+    }
+
+
+def _take(turn: "Turn", report: Report, row: OutboxRow) -> None:
+    """A report that counts."""
+    engine, batch = turn.engine, turn.batch
+    named = (report.channel, report.number)
+    turn.reported.add(named)
+    engine.tally.reported(report.channel, report.outcome)
+    engine.reference.need(turn.transaction, row.version)
+    # Also where the item is paused: its mailbox gets the report, the sender must not see the row again.
+    batch.delete(*place(*named))
+    if row.number != report.number:
+        batch.delete(Table.MOVED, u64(row.number))
+    if row.once:
+        batch.delete(Table.TAKEN, u64(report.number))
+    engine.handout.gone(*named)
+    if report.outcome == "accepted":
+        awaiting.await_end(turn, report, row)
+    elif report.outcome == "postponed" and _stands(turn, row):
+        park(turn, report.channel, row, turn.now_ms + max(0, report.delay_ms))
+    else:
+        message = DeliveryReported(
+            report.channel, report.number, row, report.outcome, report.reason, report.delay_ms, report.detail
+        )
+        turn.deliver(row.key.encode(), message)
 
 
 def _stands(turn: "Turn", row: OutboxRow) -> bool:

@@ -21,7 +21,6 @@ from stagewheel.server.core.effects import (
     OutboxRow,
     ParkDelivery,
     RemoveDeadLetter,
-    RemoveFromOutbox,
 )
 from stagewheel.server.core.entry import cancel_rest, continue_chain
 from stagewheel.server.core.facts import Facts
@@ -37,9 +36,8 @@ from stagewheel.server.core.workflow import token_reported
 
 def reported(d: Deciding, report: DeliveryReported, poison: int = 0) -> None:
     """Close or retry a step; go on with its chain or workflow. `poison`: going on failed with a bug, so what
-    is behind the step ends.
+    is behind the step ends. The row left the outbox with the report.
     """
-    d.effects.append(RemoveFromOutbox(report.channel, report.number))
     row = report.row
     if row.roots and ERASED in row.roots:  # of an earlier life of the key
         d.end_step(row.rule, row.step, DONE if report.outcome == "delivered" else FAILED)
