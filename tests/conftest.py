@@ -8,8 +8,9 @@ whole engine: the thorough profile does that.
 Files that take long come first, so that no worker begins one when the others are done. Compiled modules are
 kept, whatever the environment says: tests start hundreds of processes, each of which would compile them anew.
 
-Five thousand collected tests are a million objects that never go. The collector of cycles looks at them no more
-once all are collected, and seldomer at what tests leave: it took a quarter of the processor in tests of the engine.
+Five thousand collected tests are a million objects that never go. The collector of cycles looks at them no
+more once all are collected, and seldomer at what tests leave: it took a quarter of the processor in tests of
+the engine.
 """
 
 import gc
