@@ -8,7 +8,7 @@ import asyncio
 import select
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,8 +87,10 @@ class _Dressed:
         method = getattr(self._client, name)
         if not callable(method):
             return method
-        if name in ("items_of_stage", "dead_letters", "subscribe"):
-            return lambda *args, **named: _walked(method(*args, **named))
+        if name in ("items_of_stage", "dead_letters", "employees", "files", "holds", "subscribe"):
+            return lambda *args, **named: _Walked(method(*args, **named))
+        if name == "sent_before":
+            return method
 
         async def call(*args: Any, **named: Any) -> Any:
             return method(*args, **named)
@@ -100,13 +102,31 @@ class _DressedTicket:
     def __init__(self, ticket: Ticket) -> None:
         self._ticket = ticket
 
+    @property
+    def done(self) -> bool:
+        return self._ticket.done
+
     async def results(self) -> Any:
         return self._ticket.results()
 
 
-async def _walked(rows: Iterator[Any]) -> AsyncIterator[Any]:
-    for row in rows:
-        yield row
+class _Walked:
+    """Rows, or a subscription."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        for row in self._rows:
+            return row
+        raise StopAsyncIteration
+
+    @property
+    def cursor(self) -> tuple[int, ...]:
+        return tuple(self._rows.cursor)
 
 
 def in_blocking(scenario: Scenario, address: str, **options: Any) -> None:
