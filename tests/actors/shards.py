@@ -100,8 +100,9 @@ class Cluster:
         self.results: dict[tuple[int, int], Result] = {}
         for node in self.nodes:
             self.hello(node)
-        published = self.submit(PutRuleset("", files={"rules.yaml": rules}))
-        assert isinstance(published, Published), published
+        if rules:
+            published = self.submit(PutRuleset("", files={"rules.yaml": rules}))
+            assert isinstance(published, Published), published
 
     # ---------------------------------------------------------------- what moves
 
@@ -173,7 +174,7 @@ class Cluster:
             self._arrive(node, route, message)
 
     def owner(self, command: AnyCommand) -> int:
-        return 0 if type(command) in AT_DIRECTORY else partition_of(command.item) % self.count
+        return 0 if type(command) in AT_DIRECTORY else self.shard_of(command.item)
 
     def send(self, command: AnyCommand, shard: int = -1) -> tuple[int, int]:
         """To the shard whose it is; what comes of it stands in `results`, sooner or later."""
@@ -202,7 +203,21 @@ class Cluster:
         self.clock.moment_ms += ms
         self.settle()
 
+    def pass_time(self, ms: int) -> None:
+        """As `wait`, and everything happens at its own moment."""
+        end_ms = self.clock.moment_ms + ms
+        while True:
+            due = [node.engine.next_due_ms() for node in self.nodes]
+            next_ms = min((one for one in due if one is not None), default=end_ms)
+            self.clock.moment_ms = max(self.clock.moment_ms, min(next_ms, end_ms))
+            self.settle()
+            if next_ms >= end_ms:
+                return
+
     # ---------------------------------------------------------------- looking
+
+    def shard_of(self, key: str) -> int:
+        return partition_of(key) % self.count
 
     def rows(self, query: AnyQuery, shard: int) -> list[Any]:
         reply = answer(self.nodes[shard].engine, Query(1, query))
@@ -210,13 +225,13 @@ class Cluster:
         return reply.rows
 
     def item(self, key: str) -> ItemView:
-        [view] = self.rows(ItemQuery(key), partition_of(key) % self.count)
+        [view] = self.rows(ItemQuery(key), self.shard_of(key))
         assert isinstance(view, ItemView)
         return view
 
     def timeline(self, key: str) -> list[Record]:
         """Of an item, on its shard, in order."""
-        node = self.nodes[partition_of(key) % self.count]
+        node = self.nodes[self.shard_of(key)]
         return [record for _, record in sorted(node.records.items()) if record.item == key]
 
     def is_quiet(self) -> bool:

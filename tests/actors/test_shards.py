@@ -7,6 +7,7 @@ from stagewheel.protocol.messages import (
     Accepted,
     Address,
     AliasItem,
+    AnyCommand,
     Applied,
     ChangeStage,
     Client,
@@ -162,7 +163,7 @@ def story(cluster: Cluster, kill_at: int = -1, victim: int = 0) -> tuple[int, ob
     """A history across both shards, with one kill after so many steps; how many steps there were, and what
     it came to.
     """
-    commands = [
+    commands: list[AnyCommand] = [
         PutEmployee("", employee=Employee(7, "Bo Example")),
         PutClient(ANNA, client=Client("Anna", [Address("anna@example.com")])),
         *(deal(key, client=Client(key=ANNA)) for key in (A, B)),

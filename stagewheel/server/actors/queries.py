@@ -108,6 +108,8 @@ def answer(engine: "Engine", query: Query) -> Reply | Refused:
     snapshot = engine.store.snapshot()
     try:
         asked = asked_for(snapshot, query.query) if engine.any_alias else query.query
+        if engine.relay is not None and not engine.relay.answers(asked):
+            return Refused("wrong_shard", REFUSED["wrong_shard"], query=query.id)
         rows, cursor = ANSWERS[type(asked)](engine, snapshot, asked)
     except (ValueError, struct.error) as error:  # the second: a number or a name that no key can hold
         return Refused("bad_query", f"{REFUSED['bad_query']} ({error})", query=query.id)
@@ -257,6 +259,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "mailbox_stored": reads.count(Table.MAILBOX),
             "backlog_items": len(engine.backlog.counts),
             "journal_position": engine.counters.position - 1,
+            "relay": engine.relay.statistics(reads) if engine.relay is not None else {},
             "sessions": msgspec.to_builtins(engine.sessions.statistics()),
             "store": {
                 "used_bytes": store.used_bytes,

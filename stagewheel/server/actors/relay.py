@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.codec import encode_payload
-from stagewheel.protocol.messages import AnyCommand, Failed, Relayed, Result, Submit
+from stagewheel.protocol.messages import AnyCommand, AnyQuery, Failed, Relayed, Result, Submit
 from stagewheel.protocol.partitions import DIRECTORY, PARTITIONS, SHARD_PRODUCER, even_owners
 from stagewheel.server.actors.relay_shapes import (
     ANY_SHARD,
@@ -29,6 +29,7 @@ from stagewheel.server.actors.relay_shapes import (
     PassedOn,
     Told,
     encode_told,
+    key_asked,
 )
 from stagewheel.server.core.effects import SendToItem
 from stagewheel.server.limits import RELAY_ROWS_MAX
@@ -156,6 +157,11 @@ class Relay:
         if kind in AT_DIRECTORY:
             return self.is_directory
         return kind in ANY_SHARD or self.is_own(command.item.encode())
+
+    def answers(self, query: AnyQuery) -> bool:
+        """Is a query about what lives here, or about no key?"""
+        key = key_asked(query)
+        return not key or self.is_own(key.encode())
 
     def pressure(self, session: "Session | None", submit: Submit, pressure: str) -> str:
         """Why this Submit is not taken now; "" if it is.

@@ -12,10 +12,13 @@ from msgspec.structs import replace
 
 from stagewheel.protocol.messages import (
     ActivateVersion,
+    ActivitiesQuery,
     AdvanceClock,
     AnyCommand,
+    AnyQuery,
     BeginFile,
     Client,
+    ClientQuery,
     CompleteDelivery,
     CreateItem,
     DropAction,
@@ -23,12 +26,16 @@ from stagewheel.protocol.messages import (
     DropFile,
     FileProgress,
     Hold,
+    ItemQuery,
+    LinksQuery,
     Published,
     PutEmployee,
     PutFileChunk,
     PutRuleset,
     RaiseEvent,
     ReceiveChat,
+    RecordCountsQuery,
+    RecordsQuery,
     RegisterAction,
     Relayed,
     ReplyStream,
@@ -37,7 +44,10 @@ from stagewheel.protocol.messages import (
     SettlePoison,
     StopEnrolment,
     Suppress,
+    TaskQuery,
+    TasksQuery,
     TellCounts,
+    TimelineQuery,
     Unsuppress,
     UpdateItem,
 )
@@ -209,3 +219,18 @@ ANY_SHARD: Final = frozenset(
     }
 )
 """Commands that name a number, which tells whose it is; who does not have it says so."""
+
+
+def key_asked(query: AnyQuery) -> str:
+    """The key of which a query asks; "": of none, or of a number."""
+    match query:
+        case ItemQuery(item=key) | TimelineQuery(item=key) | ActivitiesQuery(item=key):
+            return key
+        case ClientQuery(client=key) | LinksQuery(client=key):
+            return key
+        case TasksQuery(where=where) | RecordsQuery(where=where) | RecordCountsQuery(where=where):
+            return where.item
+        case TaskQuery(item=key, number=0):
+            return key
+        case _:
+            return ""

@@ -1,6 +1,7 @@
 """Who follows the journal, how far each has come, and what it gets next.
 
-Laws: at least once, in order, from a cursor, never beyond the credit; who keeps up gets the turn's own bytes,
+Laws: at least once, in order, from a cursor (or one for each lane that the journal has records of), never
+beyond the credit; who keeps up gets the turn's own bytes,
 who lags reads from the store in slices between turns. The table is bounded; a subscription ends with its
 session.
 """
@@ -11,8 +12,9 @@ from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.codes import REFUSED
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import Credit, Journal, Refused, Subscribe, Unsubscribe
+from stagewheel.protocol.partitions import lane_of
 from stagewheel.server.limits import SUBSCRIPTION_CREDIT_MAX, SUBSCRIPTIONS_MAX
-from stagewheel.server.store.base import Reads
+from stagewheel.server.store.base import Reads, Row
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
@@ -29,6 +31,23 @@ class Follower(Struct):
     credit: int
     item: str
     pipeline: str
+    starts: dict[int, int] = {}  # of lanes that it has not come to: where it goes on in them
+
+    def next_rows(self, reads: Reads, newest: int) -> list[Row]:
+        """A slice of the journal behind the cursor, which passes over what the follower has of a lane."""
+        while True:
+            rows = reads.range(Table.JOURNAL, u64(self.cursor + 1), u64(newest + 1), SLICE_ROWS)
+            starts = [*rows[:1], *rows[-1:]] if self.starts else []
+            lanes = {lane_of(read_u64(key)) for key, _ in starts}
+            if not lanes & self.starts.keys():
+                return rows
+            lane = min(lanes & self.starts.keys())
+            start = self.starts.pop(lane)
+            here = [row for row in rows if lane_of(read_u64(row[0])) < lane]
+            if here:
+                self.starts[lane] = start
+                return here
+            self.cursor = max(self.cursor, start)
 
     def wants(self, record: Record) -> bool:
         """Does the record pass the filter?"""
@@ -51,10 +70,12 @@ class Subscriptions:
         key = (route, wish.id)
         if key not in self._followers and len(self._followers) >= SUBSCRIPTIONS_MAX:
             return Refused("too_many", f"{SUBSCRIPTIONS_MAX} subscriptions stand already", query=wish.id)
-        if wish.cursor < 0 or wish.credit < 0:
+        if min(wish.cursor, wish.credit, *wish.cursors) < 0:
             return Refused("bad_query", "cursor and credit are never negative", query=wish.id)
         credit = min(wish.credit, SUBSCRIPTION_CREDIT_MAX)
-        self._followers[key] = Follower(route, wish.id, wish.cursor, credit, wish.item, wish.pipeline)
+        starts = {lane_of(cursor): cursor for cursor in wish.cursors}
+        cursor = 0 if starts else wish.cursor
+        self._followers[key] = Follower(route, wish.id, cursor, credit, wish.item, wish.pipeline, starts)
         return None
 
     def credit(self, route: bytes, more: Credit) -> Refused | None:
@@ -106,9 +127,10 @@ class Subscriptions:
         for follower in self._followers.values():
             if not follower.credit or follower.cursor >= newest:
                 continue
-            rows = reads.range(Table.JOURNAL, u64(follower.cursor + 1), u64(newest + 1), SLICE_ROWS)
+            rows = follower.next_rows(reads, newest)
             taken: list[tuple[int, Raw]] = []
-            cursor = newest if len(rows) < SLICE_ROWS else read_u64(rows[-1][0])
+            more = len(rows) == SLICE_ROWS or (follower.starts and rows)
+            cursor = read_u64(rows[-1][0]) if more else newest
             for key, raw in rows:
                 if follower.wants(decode_record(raw)):
                     taken.append((read_u64(key), Raw(raw)))
