@@ -24,7 +24,13 @@ def work(role: Role) -> None:
     open_shard = functools.partial(open_client, address, role.name, config.answer_timeout_s)
     channels = role.config.channels
     statuses = {**channels.sms.statuses(), **channels.call.statuses()} if config.public_url else {}
-    run_edge(config, open_shard, lambda url: say({"ready": role.name, "edge": url}), statuses=statuses)
+    run_edge(
+        config,
+        open_shard,
+        lambda url: say({"ready": role.name, "edge": url}),
+        statuses=statuses,
+        shards=role.config.shards,
+    )
 
 
 if __name__ == "__main__":

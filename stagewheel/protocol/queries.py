@@ -50,7 +50,9 @@ class DeadLettersQuery(Struct, array_like=True, tag=4):
 
 
 class StatisticsQuery(Struct, array_like=True, tag=5):
-    """What the shard has done, as one mapping -> [dict]."""
+    """What the shard has done, as one mapping -> [dict]. `shard`: of this one; -1: clients add up all."""
+
+    shard: int = -1
 
 
 class VersionsQuery(Struct, array_like=True, tag=6):

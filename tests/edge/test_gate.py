@@ -13,7 +13,9 @@ from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol.errors import Fenced, NotTaken, TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.files import FileView
 from stagewheel.protocol.messages import AnyCommand, Applied, RaiseEvent, Result
+from stagewheel.protocol.partitions import partition_of
 from stagewheel.server.edge.answers import Refusal
+from stagewheel.server.edge.metrics import Metrics
 from stagewheel.server.edge.shard import Gate
 
 EVENT = RaiseEvent("deal:1")
@@ -41,7 +43,7 @@ class SlowShard:
         view = FileView(file, "offer.html", "text/html", len(self.data), "", 0, 0)
         return StoredFile(view, b"") if self.data else None
 
-    async def statistics(self) -> dict[str, Any]:
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
         await self.go.wait()
         if self.error is not None:
             raise self.error
@@ -75,7 +77,7 @@ async def test_after_a_wait_in_vain_nothing_is_sent_until_a_question_is_answered
     gate = Gate(shard)
     assert await refused(gate) == "unknown"
     assert await refused(gate) == "shard_away"
-    assert (shard.sent, await gate.statistics()) == (1, None)
+    assert (shard.sent, await gate.statistics(1.0)) == (1, [None])
     shard.error, shard.go = None, trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.watch)
@@ -85,6 +87,46 @@ async def test_after_a_wait_in_vain_nothing_is_sent_until_a_question_is_answered
         await trio.testing.wait_all_tasks_blocked()
         assert await gate.submit([EVENT]) == [Applied()]
         nursery.cancel_scope.cancel()
+
+
+class OneIsDead:
+    """Shard 1 of two answers nothing."""
+
+    async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
+        if any(partition_of(one.item) % 2 for one in commands):
+            raise TimedOut("no answer")
+        return [Applied() for _ in commands]
+
+    async def get_file(self, file: str, into: BinaryIO | None = None) -> StoredFile | None:
+        return None
+
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
+        if shard == 1:
+            await trio.sleep_forever()
+        return {"items_stored": 3}
+
+
+async def test_a_dead_shard_is_told_and_what_is_of_another_one_goes_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    gate = Gate(OneIsDead(), shards=2)
+    own = {partition_of(key) % 2: key for key in ("deal:1", "deal:2", "deal:3", "deal:4")}
+    for code in ("unknown", "shard_away"):
+        with pytest.raises(Refusal) as raised:
+            await gate.submit([RaiseEvent(own[1])])
+        assert raised.value.code == code
+    assert await gate.submit([RaiseEvent(own[0])]) == [Applied()]
+    found = await gate.statistics(2.0)
+    assert found == [{"items_stored": 3}, None]
+    lines = Metrics().text(found, 0).decode().splitlines()
+    assert {
+        "stagewheel_up 0.0",
+        'stagewheel_shard_up{shard="0"} 1.0',
+        'stagewheel_shard_up{shard="1"} 0.0',
+    } < {*lines}
+    assert [one for one in lines if one.startswith("stagewheel_items{")] == [
+        'stagewheel_items{shard="0"} 3.0'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ async def test_who_clicks_waits_no_longer_than_that_for_a_slow_shard(
     answer = await Tracking(edge).click(request("GET", LINKS.click("https://shop.example/7")))
     assert (answer.status_code, answer.headers["location"]) == (302, "https://shop.example/7")
     assert trio.current_time() - began_s == WAIT_S
-    assert b'dropped_total{route="click",why="not_waited_for"} 1.0' in edge.metrics.text(None, 0)
+    assert b'dropped_total{route="click",why="not_waited_for"} 1.0' in edge.metrics.text([None], 0)
     assert edge.gate.under_way == 0
 
 
@@ -63,7 +63,7 @@ async def test_a_click_while_the_shard_is_away_leads_on_and_is_counted_as_lost()
     for why in (b"unknown", b"shard_away"):
         answer = await Tracking(edge).click(request("GET", LINKS.click("https://shop.example/7")))
         assert answer.status_code == 302
-        assert b'dropped_total{route="click",why="%s"} 1.0' % why in edge.metrics.text(None, 0)
+        assert b'dropped_total{route="click",why="%s"} 1.0' % why in edge.metrics.text([None], 0)
     unsubscribe = edge.endpoint("unsubscribe", Unsubscribe(edge).post, has_token=True)
     told = await unsubscribe(request("POST", LINKS.unsubscribe("email", "ada@example.com")))
     assert told.status_code == 503

@@ -56,14 +56,14 @@ def test_s8_4_statistics_show_each_pool_and_its_breaker(
     finally:
         socket.close()
     for line in (
-        'stagewheel_pool_size{channel="sms/main"} 16.0',
-        'stagewheel_pool_busy{channel="sms/main"} 3.0',
-        'stagewheel_pool_waiting{channel="sms/main"} 5.0',
-        'stagewheel_pool_connections{channel="sms/main"} 4.0',
-        'stagewheel_pool_connections_opened_total{channel="sms/main"} 9.0',
-        'stagewheel_pool_breaker_opened_total{channel="sms/main"} 2.0',
-        'stagewheel_pool_breaker{channel="sms/main",state="open"} 1.0',
-        'stagewheel_inbound_mails_total{what="events"} 7.0',
+        'stagewheel_pool_size{channel="sms/main",shard="0"} 16.0',
+        'stagewheel_pool_busy{channel="sms/main",shard="0"} 3.0',
+        'stagewheel_pool_waiting{channel="sms/main",shard="0"} 5.0',
+        'stagewheel_pool_connections{channel="sms/main",shard="0"} 4.0',
+        'stagewheel_pool_connections_opened_total{channel="sms/main",shard="0"} 9.0',
+        'stagewheel_pool_breaker_opened_total{channel="sms/main",shard="0"} 2.0',
+        'stagewheel_pool_breaker{channel="sms/main",shard="0",state="open"} 1.0',
+        'stagewheel_inbound_mails_total{shard="0",what="events"} 7.0',
     ):
         assert line in text
     [pool] = [line.split() for line in shown.splitlines() if line.lstrip().startswith("sms/main")]

@@ -279,8 +279,8 @@ def test_numbers_of_edge_and_shard_are_for_who_has_the_token(web: httpx.Client, 
     text = web.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}).text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert lines["stagewheel_up"] == "1.0"
-    assert float(lines["stagewheel_commands_total"]) > 0
-    assert float(lines["stagewheel_python_threads"]) == 1
+    assert float(lines['stagewheel_commands_total{shard="0"}']) > 0
+    assert float(lines['stagewheel_python_threads{shard="0"}']) == 1
     assert float(lines['stagewheel_edge_requests_total{route="healthz",status="200"}']) >= 1
     assert "contact" not in text
 

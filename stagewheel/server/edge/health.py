@@ -1,4 +1,4 @@
-"""`/healthz`: the edge lives. `/readyz`: its shard answers. `/metrics`: numbers for Prometheus.
+"""`/healthz`: the edge lives. `/readyz`: all shards answer. `/metrics`: numbers for Prometheus.
 
 Laws: numbers are for those who run the server: with a token, or, where none is set, for programs on this
 machine that ask an edge which only this machine reaches.
@@ -6,7 +6,6 @@ machine that ask an edge which only this machine reaches.
 
 from typing import Final
 
-import trio
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ READY_S: Final = 2.0
 
 
 class Health:
-    """How the edge and its shard are."""
+    """How the edge and the shards are."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -31,11 +30,14 @@ class Health:
         return json_response({"status": "ok"})
 
     async def readyz(self, _: Request) -> Response:
-        """The shard answers."""
-        with trio.move_on_after(READY_S):
-            if await self._edge.gate.statistics() is not None:
-                return json_response({"status": "ready"})
-        raise Refusal(503, "not_ready", "the server does not answer", READY_S)
+        """All shards answer."""
+        gate = self._edge.gate
+        found = await gate.statistics(READY_S)
+        silent = [str(shard) for shard, one in enumerate(found) if one is None]
+        if not silent:
+            return json_response({"status": "ready"})
+        which = f"shard {', '.join(silent)}" if gate.count > 1 else "the server"
+        raise Refusal(503, "not_ready", f"{which} does not answer", READY_S)
 
     async def metrics(self, request: Request) -> Response:
         """All numbers as text."""
@@ -47,8 +49,5 @@ class Health:
             peer = request.client.host if request.client is not None else ""
             if not (self._only_local and is_local(peer, request.headers)):
                 raise Refusal(403, "forbidden", "numbers are for this machine; set edge.metrics_token_env")
-        statistics = None
-        with trio.move_on_after(READY_S):
-            statistics = await edge.gate.statistics()
-        text = edge.metrics.text(statistics, edge.gate.under_way)
+        text = edge.metrics.text(await edge.gate.statistics(READY_S), edge.gate.under_way)
         return Response(text, 200, {"cache-control": "no-store"}, CONTENT_TYPE)

@@ -1,11 +1,13 @@
-"""What the edge and its shard have done, as Prometheus reads it.
+"""What the edge and the shards have done, as Prometheus reads it.
 
-Laws: names are stable: a number of the shard that is not in the table below does not appear, and one that the
-shard does not say is left out. Labels are names of routes and outcomes, never what somebody sent. A shard
-that does not answer is `stagewheel_up 0`, and the edge's own numbers are there all the same.
+Laws: names are stable: a number of a shard that is not in the table below does not appear, and one that no
+shard says is left out. Each number of a shard is labelled with it, also where there is one; so a sum is the
+server's. Other labels are names of routes and outcomes, never what somebody sent. A shard that does not
+answer is `stagewheel_shard_up 0`, and then `stagewheel_up` is 0 too; the others' numbers and the edge's own
+are there all the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+Numbers = dict[str, Any]
+"""The statistics of one shard."""
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 # name -> (where it stands in the shard's statistics, what it is); counters begin again with the shard.
@@ -33,6 +37,7 @@ LABELLED: Final = {
     "stagewheel_guarded": ("tally.guards", "guard", "Items that a guard stopped"),
 }
 GAUGES: Final = {
+    "stagewheel_relay_rows": ("relay.waiting", "What waits to be taken by other shards"),
     "stagewheel_items": ("items_stored", "Items"),
     "stagewheel_timers": ("timers_stored", "Steps that wait for a moment"),
     "stagewheel_outbox_rows": ("outbox_stored", "Actions on their way"),
@@ -101,71 +106,88 @@ class Metrics:
         """A request that nothing was made of: a filled honeypot, a visitor whom nobody knows."""
         self._dropped.labels(route, why).inc()
 
-    def text(self, statistics: dict[str, Any] | None, under_way: int) -> bytes:
-        """All numbers; `statistics` are the shard's, None if it does not answer."""
+    def text(self, shards: Sequence[Numbers | None], under_way: int) -> bytes:
+        """All numbers; `shards` are the statistics of each, None where it does not answer."""
         self._under_way.set(under_way)
-        shard = CollectorRegistry()
-        shard.register(_ShardNumbers(statistics))
-        return generate_latest(self.registry) + generate_latest(shard)
+        registry = CollectorRegistry()
+        registry.register(_ShardNumbers(shards))
+        return generate_latest(self.registry) + generate_latest(registry)
 
 
 class _ShardNumbers(Collector):
-    def __init__(self, statistics: dict[str, Any] | None) -> None:
-        self._statistics = statistics
+    def __init__(self, shards: Sequence[Numbers | None]) -> None:
+        self._shards = shards
 
     def collect(self) -> Iterable[Metric]:
-        """All numbers of the shard."""
-        up = GaugeMetricFamily("stagewheel_up", "Does the shard answer?")
-        up.add_metric([], 0 if self._statistics is None else 1)
+        """All numbers of the shards."""
+        up = GaugeMetricFamily("stagewheel_up", "Do all shards answer?")
+        up.add_metric([], 0 if None in self._shards else 1)
         yield up
-        if self._statistics is not None:
-            yield from _families(self._statistics)
+        each = GaugeMetricFamily("stagewheel_shard_up", "Does the shard answer?", labels=["shard"])
+        for number, statistics in enumerate(self._shards):
+            each.add_metric([str(number)], 0 if statistics is None else 1)
+        yield each
+        told = [(str(number), one) for number, one in enumerate(self._shards) if one is not None]
+        for family in _families(told):
+            if family.samples:
+                yield family
 
 
-def _families(statistics: dict[str, Any]) -> Iterator[Metric]:
-    for name, (path, what) in COUNTERS.items():
-        if (value := _number(statistics, path)) is not None:
-            yield CounterMetricFamily(name, what, value)
-    for name, (path, what) in GAUGES.items():
-        if (value := _number(statistics, path)) is not None:
-            yield GaugeMetricFamily(name, what, value)
+def _families(shards: list[tuple[str, Numbers]]) -> Iterator[Metric]:
+    for table, kind in ((COUNTERS, CounterMetricFamily), (GAUGES, GaugeMetricFamily)):
+        for name, (path, what) in table.items():
+            family = kind(name, what, labels=["shard"])
+            for shard, statistics in shards:
+                if (value := _number(statistics, path)) is not None:
+                    family.add_metric([shard], value)
+            yield family
     for name, (path, label, what) in LABELLED.items():
-        family = CounterMetricFamily(name, what, labels=[label])
-        found = _at(statistics, path)
-        for key, value in sorted(found.items()) if isinstance(found, dict) else ():
-            family.add_metric([str(key)], value)
+        family = CounterMetricFamily(name, what, labels=["shard", label])
+        for shard, statistics in shards:
+            found = _at(statistics, path)
+            for key, value in sorted(found.items()) if isinstance(found, dict) else ():
+                family.add_metric([shard, str(key)], value)
         yield family
-    yield from _told(_at(statistics, "told"))
+    yield from _told([(shard, _at(statistics, "told")) for shard, statistics in shards])
 
 
-def _told(told: Any) -> Iterator[Metric]:
-    """What sender processes and the listener of mail told the shard."""
-    pools, processes = _at(told, "pools") or {}, _at(told, "processes") or {}
+def _told(shards: list[tuple[str, Any]]) -> Iterator[Metric]:
+    """What sender processes and the listener of mail told each shard."""
+    pools = [
+        (shard, channel, pool)
+        for shard, told in shards
+        for channel, pool in sorted((_at(told, "pools") or {}).items())
+    ]
     for name, what in POOLS.items():
         kind = CounterMetricFamily if name.endswith("opened") else GaugeMetricFamily
-        family = kind(f"stagewheel_pool_{name}", what, labels=["channel"])
-        for lane, pool in sorted(pools.items()):
-            family.add_metric([lane], pool[name])
+        family = kind(f"stagewheel_pool_{name}", what, labels=["shard", "channel"])
+        for shard, channel, pool in pools:
+            family.add_metric([shard, channel], pool[name])
         yield family
     breakers = GaugeMetricFamily(
-        "stagewheel_pool_breaker", "Sender processes with the breaker so", labels=["channel", "state"]
+        "stagewheel_pool_breaker",
+        "Sender processes with the breaker so",
+        labels=["shard", "channel", "state"],
     )
-    for lane, pool in sorted(pools.items()):
+    for shard, channel, pool in pools:
         for state, count in pool["breaker"].items():
-            breakers.add_metric([lane, state], count)
+            breakers.add_metric([shard, channel, state], count)
     yield breakers
-    inbound = CounterMetricFamily("stagewheel_inbound_mails", "What mails that came in were", labels=["what"])
-    for what, count in sorted((processes.get("inbound") or {}).items()):
-        inbound.add_metric([what], count)
+    inbound = CounterMetricFamily(
+        "stagewheel_inbound_mails", "What mails that came in were", labels=["shard", "what"]
+    )
+    for shard, told in shards:
+        for what, count in sorted((_at(told, "processes.inbound") or {}).items()):
+            inbound.add_metric([shard, what], count)
     yield inbound
 
 
-def _number(statistics: dict[str, Any], path: str) -> float | None:
+def _number(statistics: Numbers, path: str) -> float | None:
     value = _at(statistics, path)
     return float(value) if isinstance(value, int | float) else None
 
 
-def _at(statistics: dict[str, Any], path: str) -> Any:
+def _at(statistics: Any, path: str) -> Any:
     value: Any = statistics
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None

@@ -43,6 +43,7 @@ def run_edge(
     ready: Callable[[str], None],
     lifeline_fd: int = LIFELINE_FD,
     statuses: Mapping[str, Any] = NOTHING,
+    shards: int = 1,
 ) -> None:
     """The life of an edge process. `ready` is told the address when requests are taken; `statuses` are how
     call-backs of providers are read.
@@ -54,7 +55,7 @@ def run_edge(
 
     async def live() -> None:
         async with open_shard() as shard:
-            gate = Gate(shard)
+            gate = Gate(shard, shards=shards)
             app = cast(ASGIFramework, application(_edge(config, secrets, gate, statuses)))
             trigger = functools.partial(_until_end, gate, lifeline_fd)
             http = functools.partial(serve, app, _settings(listener), shutdown_trigger=trigger, mode="asgi")

@@ -1,9 +1,10 @@
-"""The edge's way to the shard: commands go to a client, within bounds, and what comes back is known or 503.
+"""The edge's way to the shards: commands go to a client, within bounds, and what comes back is known or 503.
 
 Laws: an answer is the shard's durable one or there is none. No more than `EDGE_UNDER_WAY_MAX` requests wait
-for it. When one has waited in vain the shard is *away*: whoever comes then is refused at once and nothing of
-his is sent, until a question is answered again; so nothing piles up that would be done hours later. A
-session that is over for good ends the process, and the supervisor begins another.
+for it. When one has waited in vain its shard is *away*: whoever comes to that shard then is refused at once
+and nothing of his is sent, until a question is answered again; so nothing piles up that would be done hours
+later. What is another shard's goes on. A session that is over for good ends the process, and the supervisor
+begins another.
 
 Why a protocol and not the client: a server's room must not import the client library; `cli/edge_process.py`,
 which may import both, opens a client and hands it in. The client has its own bounds and resends by itself;
@@ -21,6 +22,7 @@ from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol.errors import NotTaken, QueryRefused, TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.files import FileChanged, FileDamaged, FileView
 from stagewheel.protocol.messages import AnyCommand, Result
+from stagewheel.protocol.partitions import DIRECTORY, even_owners, partition_of
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
 
@@ -43,8 +45,8 @@ class Shard(Protocol):
     async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
         """Send a batch and wait for its results. Raises StagewheelError."""
 
-    async def statistics(self) -> dict[str, Any]:
-        """What the shard has done. Raises StagewheelError."""
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
+        """What a shard has done. Raises StagewheelError."""
 
     async def get_file(self, file: str, into: BinaryIO | None = None) -> Stored | None:
         """A stored file, written to `into`; None if there is none. Raises StagewheelError."""
@@ -69,18 +71,21 @@ class _TooMuch(Exception):
 
 
 class Gate:
-    """The shard as the routes see it."""
+    """The shards as the routes see them."""
 
-    def __init__(self, shard: Shard, under_way_max: int = EDGE_UNDER_WAY_MAX) -> None:
+    def __init__(self, shard: Shard, under_way_max: int = EDGE_UNDER_WAY_MAX, shards: int = 1) -> None:
         self._shard, self._under_way_max = shard, under_way_max
+        self._owners = even_owners(shards)
+        self.count = shards
         self.under_way = 0
-        self.away = False
+        self.away: set[int] = set()
         self.error: StagewheelError | None = None  # why there will be no answer any more
-        self._look = trio.Event()  # set when the shard is away and has to be asked
+        self._look = trio.Event()  # set when a shard is away and has to be asked
 
     async def submit(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """The results, which are durable. Raises `Refusal`."""
-        if self.away:
+        wanted = {self._owner(one) for one in commands}
+        if self.away & wanted:
             raise Refusal(
                 503, "shard_away", "the server does not answer; nothing was sent to it", AWAY_AGAIN_S
             )
@@ -100,26 +105,36 @@ class Gate:
         except StagewheelError as error:
             if type(error) is CallerError:  # its values, not the session
                 raise Refusal(422, "bad_value", "the event holds a value that can't be sent") from None
-            log.warning("no answer of the shard: %s", type(error).__name__)
-            self._lose()
+            log.warning("no answer of shard %s: %s", min(wanted), type(error).__name__)
+            self._lose(wanted)
             why = "the server did not answer in time; the event may still be taken"
             raise Refusal(503, "unknown", why, AWAY_AGAIN_S) from None
         finally:
             self.under_way -= 1
 
-    async def statistics(self) -> dict[str, Any] | None:
-        """The shard's numbers; None when it does not answer."""
-        if self.away:
-            return None
-        try:
-            return await self._shard.statistics()
-        except StagewheelError:
-            self._lose()
-            return None
+    def _owner(self, command: AnyCommand) -> int:
+        """The shard of what a command names; without a name it is the directory's."""
+        return self._owners[partition_of(command.item)] if command.item else DIRECTORY
+
+    async def statistics(self, wait_s: float) -> list[dict[str, Any] | None]:
+        """The numbers of each shard; None where it does not answer in time."""
+        found: list[dict[str, Any] | None] = [None] * self.count
+
+        async def ask(shard: int) -> None:
+            with trio.move_on_after(wait_s):
+                try:
+                    found[shard] = await self._shard.statistics(shard)
+                except StagewheelError:
+                    self._lose({shard})
+
+        async with trio.open_nursery() as nursery:
+            for shard in {*range(self.count)} - self.away:
+                nursery.start_soon(ask, shard)
+        return found
 
     async def file(self, file: str, bytes_max: int) -> tuple[FileView, bytes] | None:
         """A stored file of at most so many bytes; None: it is not there, or larger. Raises `Refusal`."""
-        if self.away:
+        if DIRECTORY in self.away:
             raise Refusal(503, "shard_away", "the server does not answer", AWAY_AGAIN_S)
         into = _Bounded(bytes_max)
         try:
@@ -130,24 +145,27 @@ class Gate:
             raise Refusal(503, "busy", "the file can't be read now", BUSY_AGAIN_S) from None
         except StagewheelError as error:
             log.warning("no answer of the shard: %s", type(error).__name__)
-            self._lose()
+            self._lose({DIRECTORY})
             raise Refusal(503, "unknown", "the server did not answer in time", AWAY_AGAIN_S) from None
         return (found.view, into.getvalue()) if found is not None else None
 
     async def watch(self) -> None:
-        """While the shard is away, ask until it answers. Returns when the session is over, with `error`."""
+        """While a shard is away, ask until it answers. Returns when the session is over, with `error`."""
         while True:
             await self._look.wait()
-            try:
-                await self._shard.statistics()
-            except (TimedOut, TooMuchOutstanding):
-                continue  # each question waits by itself
-            except StagewheelError as error:  # fenced, or a server that breaks the protocol
-                self.error = error
-                return
-            log.info("the shard answers again")
-            self.away, self._look = False, trio.Event()
+            for shard in sorted(self.away):
+                try:
+                    await self._shard.statistics(shard)
+                except (TimedOut, TooMuchOutstanding):
+                    continue  # each question waits by itself
+                except StagewheelError as error:  # fenced, or a server that breaks the protocol
+                    self.error = error
+                    return
+                log.info("shard %s answers again", shard)
+                self.away.discard(shard)
+            if not self.away:
+                self._look = trio.Event()
 
-    def _lose(self) -> None:
-        self.away = True
+    def _lose(self, shards: set[int]) -> None:
+        self.away |= shards
         self._look.set()
