@@ -138,7 +138,7 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
     counters, item, record = engaged.engine.counters, template.item, template.record
     step = item.steps[0]
     batch = Batch()
-    items, timers = batch.puts[Table.ITEMS], list[tuple[bytes, bytes]]()
+    items, timers = batch.puts[Table.ITEMS], list[bytes]()
     stages, journal = batch.puts[Table.STAGES], batch.appends[Table.JOURNAL]
     prefix = stage_prefix(item.pipeline, item.stage)
     for number in numbers:
@@ -155,10 +155,10 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
             for fact in record.did
         ]
         items.append((raw_key, encode_item(own)))
-        timers.append((timer_key(due_ms, raw_key, step.no), b""))
+        timers.append(timer_key(due_ms, raw_key, step.no))
         stages.append((prefix + u64(position), raw_key))
         journal.append((u64(position), encode_payload(msgspec.structs.replace(record, item=key, did=did))))
-    engaged.engine.timers.write(batch, timers, engaged.engine.now_ms())
+    engaged.engine.timers.write(batch, timers, {}, engaged.engine.now_ms())
     engaged.engine.timers.save(batch)
     counters_row.save(batch, counters)
     transaction = engaged.store.begin()

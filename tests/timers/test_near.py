@@ -103,6 +103,7 @@ class NearMachine(RuleBasedStateMachine):
         )
     )
     def add(self, rows: list[tuple[int, bytes, int]]) -> None:
+        added: list[tuple[bytes, bytes]] = []
         for delay_ms, item_key, step in rows:
             self.value += 1
             due_ms = self.now_ms + delay_ms
@@ -110,7 +111,8 @@ class NearMachine(RuleBasedStateMachine):
             if key in self.taken:
                 continue  # the engine's step numbers are never used again
             self.table.rows[key] = value
-            self.near.add(due_ms, key, value)
+            added.append((key, value))
+        self.near.add_many(sorted(added, key=lambda row: row[0]))
 
     @rule(limit=st.integers(0, 5), passed_ms=st.sampled_from([0, 0, 1, 2, 7, 60, 500]))
     def due(self, limit: int, passed_ms: int) -> None:
@@ -193,7 +195,7 @@ def test_every_row_of_a_long_run_is_taken_exactly_once_and_in_order(rows_max: in
             key = timer_key(due_ms, b"item-%d" % turn, step)
             written.add(key)
             table.rows[key] = b"v"
-            near.add(due_ms, key, b"v")
+            near.add_many([(key, b"v")])
         now_ms += rng.choice([0, 1, 3, 20, 40])
         near.refill(now_ms, table.read)
         for due_ms, key, value in near.due(now_ms, 9):
@@ -225,7 +227,7 @@ def put(
 ) -> bytes:
     key = timer_key(T0_MS + delay_ms, item_key, 1)
     table.rows[key] = value
-    near.add(T0_MS + delay_ms, key, value)
+    near.add_many([(key, value)])
     return key
 
 

@@ -28,7 +28,9 @@ def await_end(turn: "Turn", report: Report, row: OutboxRow) -> None:
     number, until_ms = u64(row.number), turn.now_ms + wait_ms
     pending = PendingRow(report.channel, report.number, until_ms, wait_ms, report.detail, row)
     turn.batch.put(Table.PENDING, number, encode_pending(pending))
-    turn.put_timer((timer_key(until_ms, b"\x00" + number, TIMED_OUT), number))
+    timer = timer_key(until_ms, b"\x00" + number, TIMED_OUT)
+    turn.put_timer(timer)
+    turn.timer_values[timer] = number
     told = DeliveryAccepted(row.rule, row.step, report.channel, row.number, until_ms, report.detail)
     turn.deliver(row.key.encode(), told)
 

@@ -72,7 +72,8 @@ def _park_delivery(turn: "Turn", key: bytes, effect: ParkDelivery) -> None:
 def _expire_delivery(turn: "Turn", key: bytes, effect: ExpireDelivery) -> None:
     number = u64(effect.number)
     row_key, value = timer_key(effect.due_ms, b"\x00" + number, EXPIRES), number + effect.channel.encode()
-    turn.put_timer((row_key, value))
+    turn.put_timer(row_key)
+    turn.timer_values[row_key] = value
 
 
 def _keep_dead_letter(turn: "Turn", key: bytes, effect: KeepDeadLetter) -> None:

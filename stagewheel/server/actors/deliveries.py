@@ -96,7 +96,8 @@ def park(turn: "Turn", lane: str, row: OutboxRow, due_ms: int) -> None:
     number = u64(row.number)  # of its dispatch, whichever attempt this was
     row_key, value = timer_key(due_ms, b"\x00" + number, 0), number + lane.encode()
     turn.batch.put(Table.PARKED, number, encode_outbox_row(row))
-    turn.put_timer((row_key, value))
+    turn.put_timer(row_key)
+    turn.timer_values[row_key] = value
 
 
 def _take_back(turn: "Turn", report: Report) -> None:

@@ -129,7 +129,7 @@ class Holds:
         for row_key, _ in kept:
             timer = row_key[len(prefix) :]
             turn.batch.delete(Table.KEPT_STEPS, row_key)
-            turn.put_timer((timer, b""))
+            turn.put_timer(timer)
         if len(kept) < HOLD_SLICE_ROWS:
             self._put(turn.batch, key, _replace(row, releasing=False))
 

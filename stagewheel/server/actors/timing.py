@@ -42,7 +42,7 @@ from stagewheel.server.store.base import Batch, Reads, Row
 from stagewheel.server.store.keys import prefix_end, u64
 from stagewheel.server.store.tables import Table
 from stagewheel.server.timers import far as far_module, near as near_module
-from stagewheel.server.timers.far import BY_KEY, LEVELS, BucketKey, Far, Level, unpack
+from stagewheel.server.timers.far import LEVELS, BucketKey, Far, Level, Values, unpack
 from stagewheel.server.timers.near import DueRow, NearWindow, Read
 
 if TYPE_CHECKING:
@@ -127,15 +127,13 @@ class Timers:
 
     # ---------------------------------------------------------------- writing
 
-    def write(self, batch: Batch, rows: list[Row], at_ms: int) -> None:
-        """Place rows that were set, or taken out of a bucket; the window follows. Sorts `rows`."""
-        rows.sort(key=BY_KEY)
-        near, chunks = self.far.place(rows, at_ms)
+    def write(self, batch: Batch, keys: list[bytes], values: Values, at_ms: int) -> None:
+        """Place rows that were set, or taken out of a bucket, at least one; the window follows."""
+        near, chunks = self.far.place(keys, values, at_ms)
         if near:
-            batch.puts[Table.TIMERS] += near
-            add = self.near.add
-            for row_key, value in near:
-                add(int.from_bytes(row_key[:8], "big"), row_key, value)
+            rows = [(key, values.get(key, b"")) for key in near]
+            batch.puts[Table.TIMERS] += rows
+            self.near.add_many(rows)
         if chunks:
             batch.puts[Table.TIMERS_FAR] += chunks
 
@@ -227,24 +225,26 @@ class Timers:
         """Take chunks of a bucket up to `end` until they hold `limit` rows, and place anew what waits."""
         turn.flush()
         upper = end or prefix_end(key)
-        rows: list[Row] = []
+        keys: list[bytes] = []
+        values: dict[bytes, bytes] = {}
         taken = 0
         chunks = turn.transaction.range(Table.TIMERS_FAR, key, upper, CHUNKS_A_READ)
         for chunk_key, chunk in chunks:
             turn.batch.delete(Table.TIMERS_FAR, chunk_key)
-            rows += unpack(chunk)
+            keys += unpack(chunk, values)
             taken += 1
-            if len(rows) >= limit:
+            if len(keys) >= limit:
                 break
-        self.far.took(key, len(rows))
-        waits = still_waiting(turn.transaction, rows)
-        self._dropped += len(rows) - len(waits)
+        self.far.took(key, len(keys))
+        waits = still_waiting(turn.transaction, keys)
+        self._dropped += len(keys) - len(waits)
         self._slices += 1
-        self.write(turn.batch, waits, at_ms)
+        if waits:
+            self.write(turn.batch, waits, values, at_ms)
         self.far.close(key)
         if taken == len(chunks) < CHUNKS_A_READ and self._sweeping is not None and self._sweeping[0] == key:
             self._sweeping = None
-        return len(rows)
+        return len(keys)
 
     # ---------------------------------------------------------------- sweeping
 
@@ -261,10 +261,10 @@ class Timers:
         first = turn.transaction.range(Table.TIMERS_FAR, key, end, 1)
         begin = int.from_bytes(first[0][0][len(key) :], "big")
         step = max(1, (bucket.next_chunk - begin) // TIMER_SAMPLE_CHUNKS)
-        rows: list[Row] = []
+        keys: list[bytes] = []
         for number in range(begin, bucket.next_chunk, step):
             for _, chunk in turn.transaction.range(Table.TIMERS_FAR, key + u64(number), end, 1):
-                rows += unpack(chunk)
-        if 2 * len(still_waiting(turn.transaction, rows)) < len(rows):
+                keys += unpack(chunk, {})
+        if 2 * len(still_waiting(turn.transaction, keys)) < len(keys):
             self._sweeping = (key, bucket.next_chunk)
             self._sweeps += 1

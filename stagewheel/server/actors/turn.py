@@ -96,7 +96,8 @@ class Turn:
         self.facts.desk = self.desk = TurnDesk(transaction)
         self.now_ms = now_ms
         self.backlog = engine.backlog.counts
-        self.new_timers: list[tuple[bytes, bytes]] = []  # rows that were set and are not placed yet
+        self.new_timers: list[bytes] = []  # keys of rows that were set and are not placed yet
+        self.timer_values: dict[bytes, bytes] = {}  # of them, values that are not empty
         self.put_timer = self.new_timers.append
         self._new_batch()
         self.items: dict[bytes, Row] = {}
@@ -226,12 +227,12 @@ class Turn:
             if decision.place is not None:
                 self.put_stage((stage_prefix(*decision.place) + number, key))
         for due_ms, step in decision.timers:
-            self.put_timer((u64(due_ms) + key + u32(step), b""))  # as timer_key
+            self.put_timer(u64(due_ms) + key + u32(step))  # as timer_key
         for lane, out, sent in decision.sent:
             self._send(lane, out, sent)
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
-                self.put_timer((u64(effect.due_ms) + key + u32(effect.step), b""))  # as timer_key
+                self.put_timer(u64(effect.due_ms) + key + u32(effect.step))  # as timer_key
             elif isinstance(effect, DispatchAction):
                 self._send(effect.channel, effect.number, encode_payload(effect.row))
             else:
@@ -333,8 +334,9 @@ class Turn:
     def write_timers(self) -> None:
         """Place what was set so far, so that it can fall due."""
         if self.new_timers:
-            self.engine.timers.write(self.batch, self.new_timers, self.now_ms)
+            self.engine.timers.write(self.batch, self.new_timers, self.timer_values, self.now_ms)
             self.new_timers.clear()
+            self.timer_values.clear()
 
     def advance(self, until_ms: int) -> None:
         """Virtual time: everything due until then happens at its own moment, in order."""

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from stagewheel.server.core.client_row import CLIENT_LEAD
 from stagewheel.server.core.item import ITEM_LEAD
-from stagewheel.server.store.base import Reads, Row
+from stagewheel.server.store.base import Reads
 from stagewheel.server.store.tables import Table
 
 PARKED_LEAD: Final = 0  # an item's key never begins with it
@@ -74,11 +74,10 @@ class _Waiting(Struct, array_like=True, gc=False):
 _decode = msgspec.msgpack.Decoder(_Waiting).decode
 
 
-def still_waiting(reads: Reads, rows: list[Row]) -> list[Row]:
-    """Of rows of the timer table those that somebody waits for, in their order."""
-    keys = sorted({row_key[8:-4] for row_key, _ in rows if row_key[8] != PARKED_LEAD})
-    items = dict(reads.getmulti(Table.ITEMS, keys))
-    return [row for row in rows if row[0][8] == PARKED_LEAD or _waits(items.get(row[0][8:-4]), row[0])]
+def still_waiting(reads: Reads, keys: list[bytes]) -> list[bytes]:
+    """Of rows of the timer table, by their keys, those that somebody waits for, in their order."""
+    items = dict(reads.getmulti(Table.ITEMS, sorted({key[8:-4] for key in keys if key[8] != PARKED_LEAD})))
+    return [key for key in keys if key[8] == PARKED_LEAD or _waits(items.get(key[8:-4]), key)]
 
 
 def _waits(item: bytes | None, row_key: bytes) -> bool:
