@@ -86,7 +86,7 @@ def outbox_row(
         1,
         attempt,
         expires_ms,
-        Raw(encode_item(item)),
+        encode_item(item),
         roots,
         closes_ms=closes_ms,
         once=once,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 DOCUMENTS: Final = "documents"  # what the ids of documents and QR codes begin with
 MADE_MAX: Final = 1_000
-NOTHING: Final = msgspec.Raw(msgspec.msgpack.encode(None))
+NOTHING: Final = msgspec.msgpack.encode(None)
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 _decode_result: Final = msgspec.msgpack.Decoder(Result).decode

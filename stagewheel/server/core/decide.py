@@ -117,9 +117,13 @@ def decide(
     """
     if isinstance(item, Item):
         if type(message) is ChangeStage and lineage is None:
-            decision = _plainly(item, message, facts, now_ms)
-            if decision is not None:
-                return decision
+            version = facts.active.get(item.pipeline)
+            if version is not None and version.number == item.version and message.stage != item.stage:
+                stage = version.pipelines[item.pipeline].stages.get(message.stage)
+                if stage is not None and stage.plain is not None:
+                    decision: Decision | None = stage.plain(item, message, facts, now_ms)
+                    if decision is not None:
+                        return decision
         d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
         if type(result) is Failed:
@@ -144,18 +148,6 @@ def decide(
         if type(message) is ActionWithdrawn:
             return withdrawn_late(item, message, facts, now_ms)
     return decide_client(item, message, facts, now_ms, lineage) or Decision(None, None, NO_ITEM, [], None)
-
-
-def _plainly(item: Item, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
-    """The plain way into the stage, if it has one for this item; None: the walk decides."""
-    version = facts.active.get(item.pipeline)
-    if version is None or version.number != item.version or message.stage == item.stage:
-        return None
-    stage = version.pipelines[item.pipeline].stages.get(message.stage)
-    if stage is None or stage.plain is None:
-        return None
-    decision: Decision | None = stage.plain(item, message, facts, now_ms)
-    return decision
 
 
 # ---------------------------------------------------------------- commands

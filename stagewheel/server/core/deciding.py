@@ -9,7 +9,7 @@ that the common case encodes once.
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from stagewheel.protocol.journal import Did, FieldsChanged, Record, StepEnded
 from stagewheel.protocol.messages import Client, Result
@@ -176,9 +176,9 @@ class Deciding(Struct, gc=False):
     def freeze_rows(self) -> None:
         """Something that a template can see is about to change: rows decided so far keep what they saw."""
         if self.open_rows:
-            raw = Raw(encode_item(self.item))
+            seen = encode_item(self.item)
             for row in self.open_rows:
-                row.item = raw
+                row.item = seen
             self.open_rows = []
 
     def set_values(self, values: dict[str, Any], rule: str = "") -> tuple[str, ...]:
@@ -260,10 +260,8 @@ class Deciding(Struct, gc=False):
             item.head = self.facts.position
         item.updated_ms = self.now_ms
         row = encode_item(item)
-        if self.open_rows:
-            raw = Raw(row)
-            for open_row in self.open_rows:
-                open_row.item = raw
+        for open_row in self.open_rows:
+            open_row.item = row
         place = (item.pipeline, item.stage) if self.entered else None
         return Decision(item, row, result, effects, record, place, self.resumed)
 

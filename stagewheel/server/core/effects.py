@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import CreateItem, RaiseEvent, Result, UpdateItem
@@ -36,7 +36,7 @@ class OutboxRow(Struct, array_like=True, gc=False):
     first_step: int  # the step whose key the action carries for good, also when a dead letter is retried
     attempt: int
     expires_ms: int
-    item: Raw
+    item: bytes
     roots: dict[str, Any]
     number: int = 0  # under which it was dispatched; a later attempt stands in the outbox under another
     closes_ms: int = 0  # it has hours, and leaves before this moment or waits for the next (8.7); 0: at any

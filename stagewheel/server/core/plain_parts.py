@@ -7,11 +7,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from msgspec import Raw
 from msgspec.msgpack import Encoder
 
 from stagewheel.protocol.journal import Dispatched, Entered, FieldsChanged, StepEnded, StepWaits
-from stagewheel.protocol.messages import Applied
+from stagewheel.protocol.messages import Applied, ChangeStage
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, SKIPPED
 from stagewheel.server.core.calendar import Duration
@@ -25,14 +24,17 @@ from stagewheel.server.core.suppressing import is_any_stopped
 
 MOMENTS_MAX: Final = 16  # all entries of a turn have one moment
 
-# What the text of every stage names.
-SHARED: Final[Mapping[str, Any]] = MappingProxyType(
+RESULTS: Final = tuple(Applied(entry) for entry in range(256))
+
+# Words and numbers of our own, that stand in a text themselves.
+LITERALS: Final[Mapping[str, int | str | None]] = MappingProxyType(
     {
         "FIELDS_CHANGED": FieldsChanged.__struct_config__.tag,
         "STEP_ENDED": StepEnded.__struct_config__.tag,
         "STEP_WAITS": StepWaits.__struct_config__.tag,
         "ENTERED": Entered.__struct_config__.tag,
         "DISPATCHED": Dispatched.__struct_config__.tag,
+        "CAUSE": ChangeStage.__name__,
         "WAITING": WAITING,
         "SENDING": SENDING,
         "RUNNING": RUNNING,
@@ -41,11 +43,16 @@ SHARED: Final[Mapping[str, Any]] = MappingProxyType(
         "FAILED": FAILED,
         "CANCELLED": CANCELLED,
         "LEFT": LEFT,
-        "NOTHING": (),
+        "RESULTS_KEPT": len(RESULTS),
+    }
+)
+# What else the text of every stage names.
+SHARED: Final[Mapping[str, Any]] = MappingProxyType(
+    {
         "NO_ROOTS": {},
+        "RESULTS": RESULTS,
         "Applied": Applied,
         "Decision": Decision,
-        "Raw": Raw,
         "encode": Encoder().encode,
         "is_any_stopped": is_any_stopped,
         "lacking": lacking,
@@ -80,19 +87,21 @@ def refuses_of(fields: Mapping[str, FieldPlan]) -> Callable[[str, Any], bool]:
 
 
 def moments_of(
-    moments: dict[int, tuple[int, ...]], durations: list[Duration], zone: ZoneInfo
+    moments: dict[int, tuple[int, ...]], durations: list[Duration], lengths: list[int], zone: ZoneInfo
 ) -> Callable[[int], tuple[int, ...] | None]:
     def until(now_ms: int) -> tuple[int, ...] | None:
-        """When waits end that begin now; None: one of them is over at once, or in no year that there is."""
+        """When waits end that begin now, and then what expires; None: a wait is over at once, or ends in no
+        year that there is.
+        """
         try:
-            found = tuple(calendar.add(now_ms, duration, zone) for duration in durations)
+            dues = [calendar.add(now_ms, duration, zone) for duration in durations]
         except ValueError:
             return None
-        if min(found) <= now_ms:
+        if dues and min(dues) <= now_ms:
             return None
         if len(moments) == MOMENTS_MAX:
             moments.clear()
-        moments[now_ms] = found
+        found = moments[now_ms] = (*dues, *(now_ms + length_ms for length_ms in lengths))
         return found
 
     return until

@@ -5,7 +5,7 @@ carries, the moments of waits, what ends with the left stage, each rule in its o
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,13 +15,14 @@ from stagewheel.server.core.acting import LEFT
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Item
-from stagewheel.server.core.plain_parts import SHARED, moments_of, refuses_of, rest_of, scope_of
+from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, refuses_of, rest_of, scope_of
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.plan_actions import ANY_ADDRESS, ChannelPlan, Condition
 
 Change = Callable[[Item, ChangeStage, Facts, int], Decision | None]
 SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms)))"
 NAMES: Final = re.compile(r"\b(?:c[0-9]+|scope|item|see)\b")  # in the expression of a condition
+OWN_WORDS: Final = re.compile(r"\b(?:" + "|".join(LITERALS) + r")\b")
 STOPPED: Final = "chain stopped"
 
 # The parts of the text; behind ENTERING each rule of the stage has its own.
@@ -35,16 +36,19 @@ def change(item, message, facts, now_ms):
     ends = ENDS.get(item.stage)
     if ends is None:
         return None
-    did, fields, changed = [], item.fields, NOTHING
-    if message.fields:
-        changed = {}
-        for name, value in message.fields.items():
+    did, fields, changed = [], item.fields, message.fields
+    if changed:
+        stays = False
+        for name in changed:
+            value = changed[name]
             if TYPES.get(name) is not value.__class__ and refuses(name, value):
                 return None
-            if fields.get(name) != value:
-                changed[name] = value
+            if not fields.get(name) != value:
+                stays = True
+        if stays:
+            changed = {name: value for name, value in changed.items() if fields.get(name) != value}
         if changed:
-            fields = {**fields, **changed}
+            fields = fields | changed
             did.append((FIELDS_CHANGED, changed, ""))
 """
 LEAVING: Final = """\
@@ -70,8 +74,9 @@ LEAVING_CHAINS: Final = """\
             did += rest_sent
 """
 ENTERING: Final = """\
-    key, version, number, position = item.key, item.version, item.step_no, facts.position
-    entry, out, scope = item.entry + 1, facts.outbox_next, None
+    key, version, number = item.key, item.version, item.step_no
+    position, out, scope = facts.position, facts.outbox_next, None
+    entry = item.entry + 1
     did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
     steps, sent = [], []
 """
@@ -83,7 +88,8 @@ ITEM_ROW: Final = """\
 """
 ENDING: Final = """\
     record = encode((key, item.head, now_ms, PIPELINE, version, CAUSE, did))
-    return Decision(None, row, Applied(entry), [], record, PLACE, False, ({timers}), sent)
+    result = RESULTS[entry] if entry < RESULTS_KEPT else Applied(entry)
+    return Decision(None, row, result, [], record, PLACE, False, ({timers}), sent)
 """
 
 
@@ -110,14 +116,14 @@ class _Writer:
         self.waits: list[RulePlan] = []
         self.sends: list[RulePlan] = []
         fields = entity.fields if entity is not None else {}
+        unseen = _unseen(pipeline, entity)
         self.constants: dict[str, Any] = {
             "PIPELINE": pipeline.id,
             "STAGE": stage.id,
             "PLACE": (pipeline.id, stage.id),
-            "CAUSE": ChangeStage.__name__,
-            "TYPES": pipeline.any_of,
+            "TYPES": {name: type_ for name, type_ in pipeline.any_of.items() if name not in unseen},
             "ENDS": {one.id: self._ends(one) for one in pipeline.stages.values()},
-            "refuses": refuses_of(fields),
+            "refuses": refuses_of({name: plan for name, plan in fields.items() if name not in unseen}),
             "scope_of": scope_of(pipeline, stage),
             **SHARED,
         }
@@ -125,11 +131,11 @@ class _Writer:
     def text(self) -> str:
         """All of it."""
         rules = [self._rule(place, rule) for place, rule in enumerate(self.stage.heads)]
-        timers = "".join(f"(due{at}, number + {at + 1}), " for at in self._places(self.waits))
-        parts = [BEGINNING, self._changes(), self._dues(), LEAVING_CHAINS if self.chains else LEAVING]
+        timers = "".join(f"(due{at}, no{at}), " for at in self._places(self.waits))
+        parts = [BEGINNING, self._moments(), LEAVING_CHAINS if self.chains else LEAVING]
         parts += [ENTERING, *rules, ITEM_ROW.format(count=len(self.stage.heads))]
         parts += [self._outbox(), ENDING.format(timers=timers.strip())]
-        return "".join(parts)
+        return OWN_WORDS.sub(lambda found: repr(LITERALS[found[0]]), "".join(parts))
 
     def _places(self, rules: list[RulePlan]) -> list[int]:
         return [self.stage.heads.index(rule) for rule in rules]
@@ -144,31 +150,24 @@ class _Writer:
             for rule, rest in zip(stage.rules, rests, strict=True)
         )
 
-    def _changes(self) -> str:
-        """Changed fields that somebody else is to see, or that re-arm what waits, are for the walk."""
-        if self.pipeline.sees_changes or self.pipeline.keeps_was:
-            return "    if changed:\n        return None\n"
-        if not self.pipeline.watched:
-            return ""
-        self.constants["WATCHED"] = self.pipeline.watched
-        return "    if changed and not WATCHED.isdisjoint(changed):\n        return None\n"
-
-    def _dues(self) -> str:
-        """The moments for which the rules of the stage wait."""
-        if not self.waits:
-            return ""
+    def _moments(self) -> str:
+        """When the waits of the stage end, and when what is sent expires."""
         durations = [d for rule in self.waits if rule.wait is not None and (d := rule.wait.duration)]
+        lengths = [rule.action.expires_ms for rule in self.sends if isinstance(rule.action, ChannelPlan)]
+        if not durations and not lengths:
+            return ""
         moments: dict[int, tuple[int, ...]] = {}
         self.constants |= {
             "MOMENTS": moments,
-            "moments_of": moments_of(moments, durations, self.pipeline.zone),
+            "moments_of": moments_of(moments, durations, lengths, self.pipeline.zone),
         }
-        names = "".join(f"due{at}, " for at in self._places(self.waits))
+        names = [f"due{at}" for at in self._places(self.waits)]
+        names += [f"expires{at}" for at in self._places(self.sends)]
         return (
-            "    dues = MOMENTS.get(now_ms) or moments_of(now_ms)\n"
-            "    if dues is None:\n"
+            "    moments = MOMENTS.get(now_ms) or moments_of(now_ms)\n"
+            "    if moments is None:\n"
             "        return None\n"
-            f"    {names}= dues\n"
+            f"    {', '.join(names)}, = moments\n"
         )
 
     def _rule(self, at: int, rule: RulePlan) -> str:
@@ -249,7 +248,7 @@ class _Writer:
 
     def _outbox(self) -> str:
         """The rows of the outbox: the item stands in each of them as it is stored."""
-        text = "    raw = Raw(row)\n" if self.sends else ""
+        text = ""
         for at in self._places(self.sends):
             action = self.constants[f"ACTION{at}"]
             once = not action.unknown_retries
@@ -258,10 +257,17 @@ class _Writer:
                 f"    if out{at} is not None:\n"
                 f"        sent.append((LANE{at}, out{at}, encode((\n"
                 f"            key, entry, no{at}, RULE{at}, {action.index}, version, now_ms, no{at}, 0,\n"
-                f"            now_ms + {action.expires_ms}, raw, {roots}, out{at}, 0, 0, {once},\n"
+                f"            expires{at}, row, {roots}, out{at}, 0, 0, {once},\n"
                 "        ))))\n"
             )
         return text
+
+
+def _unseen(pipeline: PipelinePlan, entity: EntityPlan | None) -> Container[str]:
+    """Fields whose change somebody else is to see, or that re-arm what waits: they are for the walk."""
+    if (pipeline.sees_changes or pipeline.keeps_was) and entity is not None:
+        return entity.fields
+    return pipeline.watched
 
 
 def written(pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> Source:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from stagewheel.errors import RuleError
 from stagewheel.protocol.journal import Dispatched
@@ -17,7 +16,7 @@ from stagewheel.server.core.plan_actions import ChannelPlan
 from stagewheel.server.core.scope import Scope, roots_of
 from stagewheel.server.core.suppressing import suppressed
 
-NOT_YET = Raw(b"")
+NOT_YET = b""
 
 
 def send(d: Deciding, action: ChannelPlan, asked: Asked) -> Acted:
