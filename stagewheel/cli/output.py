@@ -1,28 +1,24 @@
 """What commands print: one JSON value for programs, tables and sentences for people.
 
 Laws: with `--json` standard output holds exactly one JSON value (or one a line, where a command says so) and
-nothing else; progress and remarks go to standard error. Times are shown in this machine's zone.
+nothing else; progress and remarks go to standard error. Times are shown in this machine's zone. Bars and
+tables are imported when one is drawn: most commands, `serve` first, start without.
 """
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
 
 from stagewheel.protocol.plain import plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from rich.table import Table
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -43,8 +39,10 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: str = "") -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", right: str = "") -> "Table":
     """Rows of text. `right` names the columns, by comma, that hold numbers."""
+    from rich.table import Table
+
     made = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False, box=None)
     numbers = right.split(",") if right else []
     for name in columns:
@@ -54,8 +52,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     return made
 
 
-def progress(described: str = "{task.description}") -> Progress:
+def progress(described: str = "{task.description}") -> "Progress":
     """A progress bar on standard error, shown on a terminal only."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     return Progress(
         TextColumn(described),
         BarColumn(bar_width=None),
@@ -69,7 +76,7 @@ def progress(described: str = "{task.description}") -> Progress:
     )
 
 
-def beside(bar: Progress, out: Console) -> Console:
+def beside(bar: "Progress", out: Console) -> Console:
     """Where to print while a bar is shown: through the bar, if both would go to the same screen."""
     return bar.console if out.is_terminal and not bar.disable else out
 

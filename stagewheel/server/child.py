@@ -1,9 +1,11 @@
 """What the entry of every child process does: hears who it is, works, and tells why it could not.
 
 Laws: the first line of standard input is the role, and nothing of the lifeline behind it is read; an error
-that starting again can't mend ends the process with `EXIT_FINAL`.
+that starting again can't mend ends the process with `EXIT_FINAL`. What was imported stays until the end, so
+the collector of cycles never looks at it again: its pauses and the end of the process are shorter.
 """
 
+import gc
 import json
 import logging
 import os
@@ -27,6 +29,7 @@ def run_child(work: Callable[[Role], None], final: type[StagewheelError] = Stage
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     role = msgspec.json.decode(_first_line(), type=Role)
+    gc.freeze()
     try:
         work(role)
     except StagewheelError as error:
