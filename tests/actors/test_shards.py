@@ -1,5 +1,7 @@
 """What crosses shards, and that it is applied exactly once and in order whoever is killed when."""
 
+import hashlib
+
 import pytest
 
 from stagewheel.protocol.journal import ItemCreated
@@ -9,25 +11,38 @@ from stagewheel.protocol.messages import (
     AliasItem,
     AnyCommand,
     Applied,
+    BeginFile,
     ChangeStage,
     Client,
     CreateItem,
+    DeleteItem,
     Employee,
     EmployeesQuery,
     EraseClient,
     Failed,
+    FileProgress,
+    FileQuery,
     Forwarded,
     HoldItem,
     ItemQuery,
+    Published,
     PutClient,
     PutEmployee,
+    PutFileChunk,
+    PutRuleset,
+    Query,
     RaiseEvent,
+    Refused,
     Relayed,
+    Suppress,
+    Unsuppress,
     UpdateItem,
     VersionsQuery,
 )
-from stagewheel.protocol.partitions import partition_of
+from stagewheel.protocol.partitions import lane_of, partition_of
+from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.relayed import NOT_A_SHARD
+from stagewheel.server.limits import VERSIONS_KEPT
 from stagewheel.server.store.tables import Table
 from tests.actors.shards import Cluster, on
 
@@ -154,6 +169,92 @@ def test_an_alias_names_its_item_from_every_shard(two: Cluster) -> None:
     assert two.results[waits] == Applied(1), "its end came from the other shard"
     assert two.item(A).fields == {"n": 4}
     assert two.is_quiet()
+
+
+def test_a_question_about_a_key_is_answered_by_the_shard_where_it_lives(two: Cluster) -> None:
+    two.submit(deal(A))
+    two.submit(AliasItem(A, alias=on(1, "crm")))
+    for key, shard in ((A, 1), (on(1, "crm"), 1), (B, 0)):
+        refused = answer(two.nodes[shard].engine, Query(7, ItemQuery(key)))
+        assert isinstance(refused, Refused)
+        assert (refused.code, refused.query) == ("wrong_shard", 7)
+    [view] = two.rows(ItemQuery(on(1, "crm")), 0)
+    assert view.key == A
+
+
+def test_numbers_of_a_store_tell_its_lane(two: Cluster) -> None:
+    for key in (A, B):
+        two.submit(deal(key, "mail", client=Client("Bo", [Address("bo@example.com")])))
+    for shard, key in enumerate((A, B)):
+        assert lane_of(two.item(key).head) == shard
+        assert {lane_of(position) for position in two.nodes[shard].records} == {shard}
+        counters = two.nodes[shard].engine.counters
+        assert {lane_of(n) for n in (counters.outbox, counters.mailbox, counters.record)} == {shard}
+
+
+def test_an_address_is_suppressed_on_every_shard_and_told_where_it_was_said(two: Cluster) -> None:
+    two.submit(deal(B))
+    assert two.submit(Suppress(B, channel="email", address="bo@example.com")) == Applied()
+    for node in two.nodes:
+        assert node.engine.any_suppressed
+        assert node.count(Table.SUPPRESSED) == 1
+    assert two.timeline(B)[-1].cause == "Suppress"
+    assert two.submit(Unsuppress("", channel="email", address="bo@example.com")) == Applied()
+    assert [node.count(Table.SUPPRESSED) for node in two.nodes] == [0, 0]
+
+
+def test_a_file_is_stored_on_every_shard_under_one_number(two: Cluster) -> None:
+    data = b"offer" * 2000
+    sha256 = hashlib.sha256(data).hexdigest()
+    begun = two.submit(
+        BeginFile("", file="offer", name="offer.txt", type="text/plain", size=len(data), sha256=sha256)
+    )
+    assert begun == FileProgress(1, 0)
+    assert two.submit(PutFileChunk("", upload=1, data=data)) == FileProgress(1, len(data), True)
+    for shard in (0, 1):
+        [part] = two.rows(FileQuery("offer"), shard)
+        assert part.data == data
+
+
+def test_a_version_is_forgotten_elsewhere_only_when_the_directory_has_it_no_more(two: Cluster) -> None:
+    two.submit(deal(A))
+    for n in range(VERSIONS_KEPT + 1):
+        assert isinstance(two.submit(PutRuleset("", files={"rules.yaml": RULES + f"# {n}"})), Published)
+    for shard in (0, 1):  # an item of the first needs the first version
+        assert 1 in [one.version for one in two.rows(VersionsQuery("sales"), shard)]
+        assert two.nodes[shard].count(Table.RULESETS) == VERSIONS_KEPT + 1
+    two.submit(DeleteItem(A))
+    for n in range(2):  # forgotten with the first one here, and there with the walk of the second
+        two.submit(PutRuleset("", files={"rules.yaml": RULES + f"## {n}"}))
+    assert two.nodes[0].count(Table.RULESETS) == VERSIONS_KEPT
+    assert two.nodes[1].count(Table.RULESETS) <= VERSIONS_KEPT + 1
+
+
+def test_what_rests_on_reference_data_waits_for_it(two: Cluster) -> None:
+    """The first shard has a new pipeline and makes an item in it on the third, which has not heard of it."""
+    three = Cluster(3, RULES)
+    key = next(k for n in range(999) if _makes(k := f"deal:{n}") == (1, 2))
+    three.submit(deal(key))
+    for link in three.nodes[0].links.values():
+        link.broken = "cut"
+    more = RULES.replace("  orders: {", "  extra: {entity: order, stages: [{id: open}]}\n  orders: {")
+    three.send(PutRuleset("", files={"rules.yaml": more.replace("pipeline: orders", "pipeline: extra")}))
+    three.nodes[0].links[1].broken = ""
+    three.settle()
+    three.send(ChangeStage(key, stage="ordered", fields={"n": 5}))
+    for node in three.nodes[1:2]:  # what the second has for the third is refused now, and sent again
+        for _ in zip(range(40), three.steps(), strict=False):
+            pass
+        assert node.count(Table.RELAY) > 0
+    three.nodes[0].links[2].broken = ""
+    three.settle()
+    [made_there] = made(three)
+    assert three.item(made_there).pipeline == "extra"
+    assert three.is_quiet()
+
+
+def _makes(key: str) -> tuple[int, int]:
+    return partition_of(key) % 3, partition_of(f"order:{key.replace(':', '-')}-2-order-1") % 3
 
 
 # ---------------------------------------------------------------- whoever is killed when

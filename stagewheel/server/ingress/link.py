@@ -65,10 +65,12 @@ class Link:
 
     def messages_to_send(self, now_ms: int, end_seq: int) -> list[Message]:
         """What to send now; `end_seq` is the number of the row that is written next."""
+        if self.broken:
+            return []
         if self.state is not State.CLOSED and self._due_ms and now_ms >= self._due_ms:
             self._begin_again(now_ms)
         if self.state is State.CLOSED:
-            if now_ms < self._due_ms or self.broken:
+            if now_ms < self._due_ms:
                 return []
             self.state, self._due_ms = State.HELLO_SENT, now_ms + HELLO_WAIT_MS
             instance, producer = self._instance, self._producer
