@@ -21,7 +21,6 @@ costs 100 ns, to wake a task that waits for a socket 15 µs. Why not aiosmtplib:
 
 import base64
 import hmac
-import re
 from collections.abc import Generator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -32,7 +31,10 @@ from stagewheel.server.limits import REASON_LENGTH_MAX, SMTP_REPLY_BYTES_MAX
 
 REFUSED_NAMED_MAX: Final = 5  # of a mail that others got; a report is a row of the journal
 GOING_AWAY: Final = (421, 530)  # the server ends the connection; it wants a login: nothing about this mail
-_LINE: Final = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+FIRST_DIGITS: Final = frozenset((b"2", b"3", b"4", b"5"))
+MARKS: Final = frozenset(
+    (b" ", b"-", b"\r", b"")
+)  # behind the code: the last line, one of several, a bare code
 
 
 class Reply(NamedTuple):
@@ -90,14 +92,17 @@ class Replies:
             raise Refusal("a reply without end")
         replies = []
         for line in lines:
-            match = _LINE.fullmatch(line.rstrip(b"\r"))
-            if match is None:
-                raise Refusal(f"no reply of SMTP: {line[:60].decode('ascii', 'replace').strip()!r}")
-            code, mark, text = match.groups()
-            self._lines.append(text or b"")
-            if mark != b"-":
-                replies.append(Reply(int(code), b"\n".join(self._lines).decode("utf-8", "replace")))
+            code, mark, text = line[:3], line[3:4], line[4:]
+            if code[:1] not in FIRST_DIGITS or not code.isdigit() or len(code) < 3 or mark not in MARKS:
+                said = line[:60].decode("ascii", "replace").strip()
+                raise Refusal(f"no reply of SMTP: {said!r}")
+            if mark == b"-":
+                self._lines.append(text.rstrip(b"\r"))
+                continue
+            if self._lines:
+                text = b"\n".join((*self._lines, text))
                 self._lines.clear()
+            replies.append(Reply(int(code), text.rstrip(b"\r").decode("utf-8", "replace")))
         return replies
 
     def is_within(self) -> bool:
