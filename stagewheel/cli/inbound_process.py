@@ -22,7 +22,12 @@ def work(role: Role) -> None:
         raise OperatorError("there is no [inbound] in the configuration")
     address = shard_address(role.config)
     open_shard = functools.partial(open_client, address, role.name, config.answer_timeout_s)
-    run_inbound(config, open_shard, lambda where: say({"ready": role.name, "inbound": where}))
+    run_inbound(
+        config,
+        open_shard,
+        lambda where: say({"ready": role.name, "inbound": where}),
+        shards=role.config.shards,
+    )
 
 
 if __name__ == "__main__":

@@ -29,11 +29,12 @@ from stagewheel.client.dividing import Part, Share, Whole, divide
 from stagewheel.client.line import Line, call, saying
 from stagewheel.client.outstanding import Cursor, Feed, producer_of
 from stagewheel.client.questions import Question
-from stagewheel.client.shards import NOT_HERE, ShardMap, map_of
+from stagewheel.client.shards import ShardMap, map_of
 from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.codec import decode_command, encode_payload
 from stagewheel.protocol.errors import Expired, ProtocolBroken, QueryRefused, TooMuchOutstanding
+from stagewheel.protocol.routing import NOT_HERE
 from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX, SubmitTicket
 

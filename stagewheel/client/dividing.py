@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
-from stagewheel.client.shards import TOLD_TO_ALL, ShardMap
+from stagewheel.client.shards import ShardMap
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.partitions import DIRECTORY
+from stagewheel.protocol.routing import TOLD_TO_ALL
 from stagewheel.protocol.window import SubmitTicket
 
 

@@ -9,7 +9,7 @@ Laws:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 from zlib import crc32
 
 from msgspec import Struct
@@ -17,21 +17,7 @@ from msgspec import Struct
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import ProtocolBroken
 from stagewheel.protocol.partitions import DIRECTORY, PARTITIONS, lane_of
-from stagewheel.protocol.told import TellCounts
-
-TOLD_TO_ALL: Final = frozenset(
-    {
-        *(m.PutEmployee, m.PutRuleset, m.ActivateVersion, m.StopEnrolment, m.Hold),
-        *(m.Suppress, m.Unsuppress, m.BeginFile, m.PutFileChunk, m.DropFile),
-        *(m.RegisterAction, m.DropAction),
-    }
-)
-"""The directory decides and tells every other shard; final when the last of them has it."""
-
-AT_DIRECTORY: Final = TOLD_TO_ALL | {m.ReceiveChat, m.AdvanceClock, TellCounts}
-BY_NUMBER: Final = frozenset({m.RetryDeadLetter, m.DropDeadLetter, m.SettlePoison, m.CompleteDelivery})
-NOT_HERE: Final = frozenset({"unknown_dead_letter", "unknown_poison", "unknown_delivery"})
-"""A shard that says so of a number is not the one that has it."""
+from stagewheel.protocol.routing import AT_DIRECTORY, BY_NUMBER
 
 
 class ShardMap(Struct, frozen=True):

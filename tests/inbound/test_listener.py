@@ -15,11 +15,12 @@ import pytest
 from stagewheel.errors import OperatorError
 from stagewheel.protocol.errors import Closed, TimedOut
 from stagewheel.protocol.messages import AnyCommand, Applied, Failed, RaiseEvent, Result
+from stagewheel.protocol.partitions import partition_of
 from stagewheel.server.inbound.config import InboundConfig, MailboxConfig, check
 from stagewheel.server.inbound.desk import Desk
 from stagewheel.server.inbound.listener import Listener
 from stagewheel.server.inbound.process import run_inbound
-from stagewheel.server.inbound.shard import Gate
+from stagewheel.server.inbound.shard import Away, Gate
 from tests.channels.peers import certificate
 from tests.inbound.conftest import REPLY, mail, send
 
@@ -37,7 +38,7 @@ class Answering:
         self.commands += commands
         return [self.results.pop(0) if self.results else Applied() for _ in commands]
 
-    async def statistics(self) -> dict[str, Any]:
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
         return {}
 
 
@@ -161,7 +162,7 @@ async def _watched() -> tuple[list[str], Exception]:
             told.append("asked")
             raise Closed("over") if len(told) > 2 else TimedOut("no answer")
 
-        async def statistics(self) -> dict[str, Any]:
+        async def statistics(self, shard: int = -1) -> dict[str, Any]:
             if len(told) > 2:
                 raise Closed("over")
             told.append("back")
@@ -183,6 +184,31 @@ def test_a_session_that_is_over_ends_the_process_and_one_that_comes_back_does_no
     told, error = asyncio.run(_watched())
     assert told == ["asked", "back", "asked"]
     assert isinstance(error, Closed)
+
+
+async def _half_away() -> list[str]:
+    """What becomes of events for two shards, of which the second is dead."""
+    told: list[str] = []
+
+    class Half(Answering):
+        async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
+            told.extend(one.item for one in commands)
+            if any(partition_of(one.item) % 2 for one in commands):
+                raise TimedOut("no answer")
+            return [Applied()]
+
+    gate = Gate(Half(), shards=2)
+    own = {partition_of(key) % 2: key for key in ("deal:1", "deal:2", "deal:3", "deal:4")}
+    for shard in (1, 1, 0):
+        try:
+            await gate.submit([RaiseEvent(own[shard])])
+        except Away:
+            told.append("away")
+    return ["one" if key == own[0] else "two" if key == own[1] else key for key in told]
+
+
+def test_a_dead_shard_holds_up_only_the_mails_that_are_its() -> None:
+    assert asyncio.run(_half_away()) == ["two", "away", "away", "one"]
 
 
 WRONG = {

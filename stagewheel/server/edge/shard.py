@@ -22,7 +22,8 @@ from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol.errors import NotTaken, QueryRefused, TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.files import FileChanged, FileDamaged, FileView
 from stagewheel.protocol.messages import AnyCommand, Result
-from stagewheel.protocol.partitions import DIRECTORY, even_owners, partition_of
+from stagewheel.protocol.partitions import DIRECTORY, even_owners
+from stagewheel.protocol.routing import needed
 from stagewheel.server.edge.answers import Refusal
 from stagewheel.server.limits import EDGE_UNDER_WAY_MAX
 
@@ -84,7 +85,7 @@ class Gate:
 
     async def submit(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """The results, which are durable. Raises `Refusal`."""
-        wanted = {self._owner(one) for one in commands}
+        wanted = needed(commands, self._owners)
         if self.away & wanted:
             raise Refusal(
                 503, "shard_away", "the server does not answer; nothing was sent to it", AWAY_AGAIN_S
@@ -105,16 +106,12 @@ class Gate:
         except StagewheelError as error:
             if type(error) is CallerError:  # its values, not the session
                 raise Refusal(422, "bad_value", "the event holds a value that can't be sent") from None
-            log.warning("no answer of shard %s: %s", min(wanted), type(error).__name__)
+            log.warning("no answer of shard %s: %s", shown(wanted), type(error).__name__)
             self._lose(wanted)
             why = "the server did not answer in time; the event may still be taken"
             raise Refusal(503, "unknown", why, AWAY_AGAIN_S) from None
         finally:
             self.under_way -= 1
-
-    def _owner(self, command: AnyCommand) -> int:
-        """The shard of what a command names; without a name it is the directory's."""
-        return self._owners[partition_of(command.item)] if command.item else DIRECTORY
 
     async def statistics(self, wait_s: float) -> list[dict[str, Any] | None]:
         """The numbers of each shard; None where it does not answer in time."""
@@ -169,3 +166,8 @@ class Gate:
     def _lose(self, shards: set[int]) -> None:
         self.away |= shards
         self._look.set()
+
+
+def shown(shards: set[int]) -> str:
+    """For the log."""
+    return ", ".join(map(str, sorted(shards)))

@@ -33,14 +33,18 @@ OpenShard = Callable[[], AbstractAsyncContextManager[Shard]]
 
 
 def run_inbound(
-    config: InboundConfig, open_shard: OpenShard, ready: Callable[[str], None], lifeline_fd: int = LIFELINE_FD
+    config: InboundConfig,
+    open_shard: OpenShard,
+    ready: Callable[[str], None],
+    lifeline_fd: int = LIFELINE_FD,
+    shards: int = 1,
 ) -> None:
     """The life of the process. `ready` is told the address when mails are taken."""
     secrets = check(config)
     tls = _tls(config)
     listening = _listen(config.listen)
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd writes addresses there
-    asyncio.run(_live(config, secrets, tls, listening, open_shard, ready, lifeline_fd))
+    asyncio.run(_live(config, secrets, tls, listening, open_shard, ready, lifeline_fd, shards))
 
 
 async def _live(
@@ -51,9 +55,10 @@ async def _live(
     open_shard: OpenShard,
     ready: Callable[[str], None],
     lifeline_fd: int,
+    shards: int,
 ) -> None:
     async with open_shard() as shard:
-        gate = Gate(shard)
+        gate = Gate(shard, shards)
         desk = Desk(config, gate, secrets.signing_key)
         listener = Listener(config, secrets, desk, tls)
         loop = asyncio.get_running_loop()

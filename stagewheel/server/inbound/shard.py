@@ -1,9 +1,10 @@
-"""The listener's way to the shard: commands go to a client of the client library, and what comes back is the
+"""The listener's way to the shards: commands go to a client of the client library, and what comes back is a
 shard's durable answer or `Away`.
 
-Laws: those of the edge's gate (`edge/shard.py`), in asyncio. When a mail has waited in vain the shard is
-away: the next ones are refused at once, and nothing of them is sent, until a question is answered again. A
-session that is over for good ends the process, and the supervisor begins another.
+Laws: those of the edge's gate (`edge/shard.py`), in asyncio. When a mail has waited in vain its shard is
+away: the next ones for it are refused at once, and nothing of them is sent, until a question is answered
+again; what is another shard's goes on. A session that is over for good ends the process, and the supervisor
+begins another.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol.errors import NotTaken, TimedOut, TooLarge, TooMuchOutstanding
 from stagewheel.protocol.messages import AnyCommand, Result
+from stagewheel.protocol.partitions import even_owners
+from stagewheel.protocol.routing import needed
 
 log = logging.getLogger("stagewheel.inbound")
 
@@ -24,8 +27,8 @@ class Shard(Protocol):
     async def submit(self, commands: Sequence[AnyCommand], wait_applied: bool = False) -> list[Result]:
         """Send a batch and wait for its results. Raises StagewheelError."""
 
-    async def statistics(self) -> dict[str, Any]:
-        """What the shard has done. Raises StagewheelError."""
+    async def statistics(self, shard: int = -1) -> dict[str, Any]:
+        """What a shard has done. Raises StagewheelError."""
 
 
 class Away(Exception):
@@ -37,16 +40,18 @@ class Unfit(Exception):
 
 
 class Gate:
-    """The shard as the listener sees it."""
+    """The shards as the listener sees them."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, shards: int = 1) -> None:
         self._shard = shard
-        self.away = False
-        self._look = asyncio.Event()  # set when the shard is away and has to be asked
+        self._owners = even_owners(shards)
+        self.away: set[int] = set()
+        self._look = asyncio.Event()  # set when a shard is away and has to be asked
 
     async def submit(self, commands: Sequence[AnyCommand]) -> list[Result]:
         """The results, which are durable. Raises `Away`, `Unfit`."""
-        if self.away:
+        wanted = needed(commands, self._owners)
+        if self.away & wanted:
             raise Away
         try:
             return await self._shard.submit(commands)
@@ -57,21 +62,24 @@ class Gate:
         except StagewheelError as error:
             if type(error) is CallerError:  # its values, not the session
                 raise Unfit from None
-            log.warning("no answer of the shard: %s", type(error).__name__)
-            self.away = True
+            which = ", ".join(map(str, sorted(wanted)))
+            log.warning("no answer of shard %s: %s", which, type(error).__name__)
+            self.away |= wanted
             self._look.set()
             raise Away from None
 
     async def watch(self) -> StagewheelError:
-        """While the shard is away, ask until it answers. Returns why there will be no answer any more."""
+        """While a shard is away, ask until it answers. Returns why there will be no answer any more."""
         while True:
             await self._look.wait()
-            try:
-                await self._shard.statistics()
-            except (TimedOut, TooMuchOutstanding):
-                continue  # each question waits by itself
-            except StagewheelError as error:  # fenced, or a server that breaks the protocol
-                return error
-            log.info("the shard answers again")
-            self.away = False
-            self._look.clear()
+            for shard in sorted(self.away):
+                try:
+                    await self._shard.statistics(shard)
+                except (TimedOut, TooMuchOutstanding):
+                    continue  # each question waits by itself
+                except StagewheelError as error:  # fenced, or a server that breaks the protocol
+                    return error
+                log.info("shard %s answers again", shard)
+                self.away.discard(shard)
+            if not self.away:
+                self._look.clear()
