@@ -24,10 +24,15 @@ CALIBRATIONS: Final = 1000
 
 
 class Counter:
-    """Reads one growing number. `overhead` is what a pair of readings adds to what lies between them."""
+    """Reads one growing number. `overhead` is what a pair of readings adds to what lies between them. With a
+    process it is that one's main thread which is counted; where nobody counts it, `unit` is "".
+    """
 
-    def __init__(self) -> None:
-        self._file = _opened()
+    def __init__(self, process: int = 0) -> None:
+        self._file = _opened(process)
+        if process and self._file is None:
+            self.unit, self.overhead = "", 0
+            return
         self.unit = "instructions" if self._file is not None else "ns of processor time"
         readings = [self.read() for _ in range(CALIBRATIONS)]
         self.overhead = min(later - earlier for earlier, later in itertools.pairwise(readings))
@@ -42,8 +47,10 @@ class Counter:
             os.close(self._file)
 
 
-def _opened() -> int | None:
-    """The file of a counter of this thread's instructions; None where nobody counts them."""
+def _opened(process: int) -> int | None:
+    """The file of a counter of instructions, of this thread without a process; None where nobody counts
+    them.
+    """
     number = CALL_NUMBERS.get(platform.machine())
     if number is None or platform.system() != "Linux":
         return None
@@ -52,5 +59,5 @@ def _opened() -> int | None:
     )
     call = ctypes.CDLL(None).syscall
     call.restype = ctypes.c_long
-    file: int = call(number, ctypes.c_char_p(attribute), 0, -1, -1, 0)
+    file: int = call(number, ctypes.c_char_p(attribute), process, -1, -1, 0)
     return file if file >= 0 else None
