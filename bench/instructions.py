@@ -40,7 +40,8 @@ from stagewheel.protocol.messages import (
     Submit,
 )
 from stagewheel.server.actors import engine as engines, turn as turns
-from stagewheel.server.actors.engine import Engine, Frame, Inbound
+from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors.inbound import Frame, Inbound
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.lmdb_store import LmdbStore
@@ -59,7 +60,7 @@ ROUTE, PRODUCER, INSTANCE = b"feeder", bytes(range(16)), bytes(16)
 # The parts of a turn: name -> the class or module, and its function. What one calls of the others is theirs.
 PARTS: Final[dict[str, tuple[Any, str]]] = {
     "load": (turns.Turn, "load"),
-    "collect": (turns.Turn, "collect"),
+    "collect": (turns, "decide_run"),
     "admission": (engines, "judge"),
     "answer": (turns.Turn, "answer"),
     "puts": (LmdbTransaction, "apply"),

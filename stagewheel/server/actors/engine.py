@@ -31,7 +31,7 @@ from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
 from stagewheel.server.actors.inbound import Frame, Inbound as Inbound, Outbound as Outbound
 from stagewheel.server.actors.mailbox import Backlog
-from stagewheel.server.actors.outboxes import outbox_rows
+from stagewheel.server.actors.outboxes import OutboxCount
 from stagewheel.server.actors.pools import Told
 from stagewheel.server.actors.reference import Compile, Reference
 from stagewheel.server.actors.relay import ALONE, Place, Relay
@@ -39,6 +39,7 @@ from stagewheel.server.actors.special import SPECIAL, do_special
 from stagewheel.server.actors.suppressions import any_in
 from stagewheel.server.actors.timing import Timers
 from stagewheel.server.actors.turn import Admitted, Owed, Turn
+from stagewheel.server.actors.virtual_time import advance
 from stagewheel.server.actors.workers import Workers
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision
@@ -130,6 +131,7 @@ class Engine:
             registered.hand_out_by(self)
             self.backlog.load(snapshot)
             self.background.load(snapshot)
+            self.outbox_count = OutboxCount(snapshot, self.counters.outbox)
             self.any_suppressed = any_in(snapshot)
             self.any_alias = aliases.any_in(snapshot)
             self.files.load(snapshot, self.place.lane)
@@ -232,7 +234,7 @@ class Engine:
             self.timers.fire(turn, others_wait=bool(inbound.submits))
         turn.mailboxes(waiting)
         if self.clock.exact:
-            turn.advance(turn.now_ms)
+            advance(turn, turn.now_ms)
         left = self._submits(turn, inbound.submits) if inbound.submits else []
         if inbound.files:
             turn.frames += store_files(turn, inbound.files)
@@ -284,7 +286,7 @@ class Engine:
         """Why new commands can't be taken just now; "" if they can."""
         if self.store.free_bytes() < self.free_bytes_min:
             return "storage_full"
-        if outbox_rows(reads) > self.outbox_rows_max:
+        if self.outbox_count.is_above(self.outbox_rows_max, self.counters.outbox, reads):
             return "busy"
         return "busy" if self.relay is not None and self.relay.is_full(reads) else ""
 

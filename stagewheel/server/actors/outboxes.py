@@ -98,3 +98,18 @@ def outbox_rows(reads: Reads) -> int:
     their end.
     """
     return sum(reads.count(table) for table in (*TABLES, Table.PARKED, Table.PENDING))
+
+
+class OutboxCount:
+    """How many rows wait, at most: each takes a number, so since the last count there came no more rows than
+    numbers were given. Tables are counted again only when that says too many.
+    """
+
+    def __init__(self, reads: Reads, number: int) -> None:
+        self._rows, self._number = outbox_rows(reads), number
+
+    def is_above(self, rows_max: int, number: int, reads: Reads) -> bool:
+        """Do more than so many rows wait? `number` is the next one to be given."""
+        if self._rows + number - self._number > rows_max:
+            self._rows, self._number = outbox_rows(reads), number
+        return self._rows + number - self._number > rows_max

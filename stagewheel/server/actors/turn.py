@@ -15,6 +15,7 @@ from stagewheel.protocol.journal import Record
 from stagewheel.protocol.messages import (
     Accepted,
     Answer,
+    AnyCommand,
     DeleteItem,
     Failed,
     HoldItem,
@@ -29,10 +30,12 @@ from stagewheel.server.actors.careful import Care
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import expire, unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare, tell_shards
+from stagewheel.server.actors.ordinary import decide_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.poison import put_poison
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.actors.tasks import load_tasks
+from stagewheel.server.actors.virtual_time import advance
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
 from stagewheel.server.core.decide import DROPPED
@@ -99,6 +102,7 @@ class Turn:
         self.new_timers: list[bytes] = []  # keys of rows that were set and are not placed yet
         self.timer_values: dict[bytes, bytes] = {}  # of them, values that are not empty
         self.put_timer = self.new_timers.append
+        self.stage_prefixes: dict[tuple[str, str], bytes] = {}  # of the places that items came to
         self._new_batch()
         self.items: dict[bytes, Row] = {}
         self.rows: dict[bytes, bytes] = {}  # item rows that changed
@@ -125,16 +129,18 @@ class Turn:
 
         A key that no item can have is not looked for.
         """
-        fresh = keys - self.items.keys()
-        if not fresh:
-            return
         items, reference = self.items, self.engine.reference
-        for key in fresh & self.rows.keys():
+        fresh = keys.difference(items) if items else set(keys)
+        for key in self.rows.keys() & fresh:
             items[key] = decode_row(self.rows[key])  # decided in this turn and let go
             fresh.discard(key)
+        if not fresh:
+            return
         versions = reference.facts.versions
         items.update(dict.fromkeys(fresh))
-        readable = sorted(key for key in fresh if 0 < len(key) <= ITEM_KEY_BYTES_MAX)
+        readable = sorted(fresh)
+        if not readable[0] or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
+            readable = [key for key in readable if 0 < len(key) <= ITEM_KEY_BYTES_MAX]
         for key, row in self.transaction.getmulti(ITEMS, readable):
             if row[0] != ITEM_LEAD:
                 items[key] = decode_row(row)
@@ -178,7 +184,9 @@ class Turn:
         self.engine.tally.mailbox_rows += 1
         return ACCEPTED
 
-    def decide(self, key: bytes, item: Row, message: ItemMessage, lineage: Lineage | None) -> Result:
+    def decide(
+        self, key: bytes, item: Row, message: ItemMessage, lineage: Lineage | None, *, tries: int = 2
+    ) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
         facts, counters, care = self.facts, self.counters, self.care
         if care is not None and (wrong := care.meet(self, key, message)) is not None:
@@ -187,15 +195,16 @@ class Turn:
         of_client = type(message) in NAMING or type(item) is ClientRow
         if of_client:
             prepare(self, key, item, message)
-        try:
-            decision = self.engine.decide(item, message, facts, self.now_ms, lineage)
-        except Exception:
+        decision = None
+        while decision is None:
             try:
                 decision = self.engine.decide(item, message, facts, self.now_ms, lineage)
             except Exception as error:
-                if of_client:
-                    forget(self)
-                return put_poison(self, key, message, error)
+                tries -= 1
+                if not tries:
+                    if of_client:
+                        forget(self)
+                    return put_poison(self, key, message, error)
         if of_client:
             forget(self)
         self.decided_count += 1
@@ -203,6 +212,14 @@ class Turn:
             care.collect(self, key, decision)
         elif decision.row is not None or decision.effects:
             self.collect(key, decision)
+        return decision.result
+
+    def finish(self, key: bytes, item: Item, message: AnyCommand, decision: Decision | None) -> Result:
+        """What a run of ordinary commands leaves: a decision of another kind, or one that failed (None)."""
+        if decision is None:
+            return self.decide(key, item, message, None, tries=1)  # type: ignore[arg-type]  # not special
+        self.decided_count += 1
+        self.collect(key, decision)
         return decision.result
 
     def collect(self, key: bytes, decision: Decision) -> None:
@@ -229,12 +246,12 @@ class Turn:
         for due_ms, step in decision.timers:
             self.put_timer(u64(due_ms) + key + u32(step))  # as timer_key
         for lane, out, sent in decision.sent:
-            self._send(lane, out, sent)
+            self.send(lane, out, sent)
         for effect in decision.effects:
             if isinstance(effect, StartTimer):
                 self.put_timer(u64(effect.due_ms) + key + u32(effect.step))  # as timer_key
             elif isinstance(effect, DispatchAction):
-                self._send(effect.channel, effect.number, encode_payload(effect.row))
+                self.send(effect.channel, effect.number, encode_payload(effect.row))
             else:
                 COLLECT[type(effect)](self, key, effect)
         if decision.resumed:
@@ -242,7 +259,7 @@ class Turn:
         if self.at_once:
             self._tell_at_once()
 
-    def _send(self, lane: str, number: int, row: bytes) -> None:
+    def send(self, lane: str, number: int, row: bytes) -> None:
         """A row for the outbox of a lane."""
         self.counters.outbox = number + 1
         table = OUTBOX_TABLES.get(lane)
@@ -264,30 +281,32 @@ class Turn:
     def commands(self, one: Admitted) -> None:
         """Decide the commands of an admitted Submit, in order, and answer it."""
         engine = self.engine
-        exact, special, items, backlog = engine.clock.exact, engine.special, self.items, self.backlog
         commands, results, producer, seq = one.submit.commands, one.results, one.producer, one.submit.seq
         self.admitted[answer_key(producer_bytes(producer), seq)] = one
         keys = [command.item.encode() for command in commands]
         self.load(set(keys))
-        for index, command in enumerate(commands):
-            if exact and command.at_ms > self.now_ms:
-                self.advance(command.at_ms)
-            if engine.any_alias:
-                keys[index] = meant(self, command, keys[index])
-                if engine.relay is not None and engine.relay.pass_on(self, command, (producer, seq, index)):
-                    results.append(ACCEPTED)
-                    continue
-            if command.dedupe_key or type(command) in special:
-                results.append(engine.special_command(self, command, (producer, seq, index)))
-                continue
-            key = keys[index]
-            item = items.get(key)
-            if type(item) is Item and item.more is None and not backlog:  # as nearly always: nothing holds it
-                results.append(self.decide(key, item, command, None))  # type: ignore[arg-type]  # not special
-            else:
-                results.append(self.deliver(key, command, (producer, seq, index)))  # type: ignore[arg-type]
+        runs = self.care is None and not engine.clock.exact
+        at, end = 0, len(commands)
+        while at < end:
+            if runs and not engine.any_alias and (at := decide_run(self, commands, keys, results, at)) == end:
+                break
+            results.append(self._command(commands[at], keys[at], (producer, seq, at)))
+            at += 1
         # Let go while warm: what a whole turn keeps has left the processor's cache by its end.
         self.items.clear()
+
+    def _command(self, command: AnyCommand, key: bytes, owed: Owed) -> Result:
+        """One command, whatever it is."""
+        engine = self.engine
+        if engine.clock.exact and command.at_ms > self.now_ms:
+            advance(self, command.at_ms)
+        if engine.any_alias:
+            key = meant(self, command, key)
+            if engine.relay is not None and engine.relay.pass_on(self, command, owed):
+                return ACCEPTED
+        if command.dedupe_key or type(command) in engine.special:
+            return engine.special_command(self, command, owed)
+        return self.deliver(key, command, owed)  # type: ignore[arg-type]  # not special
 
     def is_over(self) -> bool:
         """Has the turn decided for as long as it may? Virtual time has no hurry."""
@@ -337,30 +356,6 @@ class Turn:
             self.engine.timers.write(self.batch, self.new_timers, self.timer_values, self.now_ms)
             self.new_timers.clear()
             self.timer_values.clear()
-
-    def advance(self, until_ms: int) -> None:
-        """Virtual time: everything due until then happens at its own moment, in order."""
-        engine = self.engine
-        while True:
-            if engine.background.holds.has_work():
-                engine.background.holds.slice(self)
-                continue
-            if engine.background.relooks.has_work():
-                engine.background.relooks.slice(self)
-                continue
-            if engine.backlog.has_work():
-                self.flush()
-                taken = engine.backlog.take(self.transaction, 256)
-                self.load({key for key, _, _ in taken})
-                self.mailboxes(taken)
-                continue
-            due = engine.next_timers(self, until_ms)
-            if not due:
-                break
-            self.now_ms = max(self.now_ms, due[0][0])
-            self.flush()  # a batch deletes before it puts, and these rows may be of this very turn
-            self.timers(due)
-        self.now_ms = max(self.now_ms, until_ms)
 
     # ---------------------------------------------------------------- the end
 

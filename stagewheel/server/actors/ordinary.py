@@ -1,0 +1,93 @@
+"""The way of nearly every command: a change of stage of an item that nothing holds, all in one loop.
+
+Laws: what is written is what `Turn.deliver` and `Turn.collect` would have written, in the same order; where
+anything out of the ordinary turns up (a mailbox, a rare part of an item, an effect of the rarer kinds), that
+command goes their way, and the run begins anew behind it. So does a decision that fails, for its second try.
+
+Why one long function: at 64 commands a frame each call, each attribute of the turn and each packed number
+costs as much as a row that is read. Numbers count up within a run, so their keys share the upper seven bytes.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from stagewheel.protocol.codec import decode_record, encode_payload
+from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES
+from stagewheel.server.core.item import Item
+from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+U32_COUNT: Final = 4096
+U32: Final = tuple(u32(number) for number in range(U32_COUNT))  # step numbers of items that are not very old
+
+
+def decide_run(
+    turn: "Turn", commands: list[AnyCommand], keys: list[bytes], results: list[Result], first: int
+) -> int:
+    """Decide and collect from command `first` on, while they are ordinary; the first that is not decided."""
+    facts, counters, now_ms, backlog = turn.facts, turn.counters, turn.now_ms, turn.backlog
+    decide, items, rows, prefixes = turn.engine.decide, turn.items, turn.rows, turn.stage_prefixes
+    appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer
+    followers = turn.records if turn.engine.followed else None
+    position, out, due_ms, due = counters.position, counters.outbox, -1, b""
+    high, out_high = u64(position)[:7], u64(out)[:7]
+    for at in range(first, len(commands)):
+        command, key = commands[at], keys[at]
+        item = items.get(key)
+        if type(item) is not Item or item.more is not None or type(command) is not ChangeStage:
+            break
+        if command.dedupe_key or backlog:
+            break
+        facts.position, facts.outbox_next = position, out
+        try:
+            decision = decide(item, command, facts, now_ms, None)
+        except Exception:
+            decision = None
+        if (
+            decision is None
+            or (place := decision.place) is None
+            or (row := decision.row) is None
+            or (record := decision.record) is None
+            or decision.effects
+            or decision.resumed
+        ):
+            counters.position, counters.outbox = position, out
+            turn.decided_count += at - first
+            results.append(turn.finish(key, item, command, decision))
+            return at + 1
+        results.append(decision.result)
+        rows[key] = row
+        if (item := decision.item) is not None:
+            items[key] = item
+        else:
+            del items[key]  # nobody has built it: who needs it in this turn reads its row
+        low, encoded = position & 255, record if type(record) is bytes else encode_payload(record)
+        if not low:
+            high = u64(position)[:7]
+        number = high + LOW_BYTES[low]
+        add_record((number, encoded))
+        if followers is not None:
+            followers.append((position, encoded, decode_record(encoded)))
+        position += 1
+        if (prefix := prefixes.get(place)) is None:
+            prefix = prefixes[place] = stage_prefix(*place)
+        turn.put_stage((prefix + number, key))
+        for at_ms, step in decision.timers:
+            if at_ms != due_ms:
+                due_ms, due = at_ms, u64(at_ms)
+            put_timer(due + key + (U32[step] if step < U32_COUNT else u32(step)))
+        for lane, sent, content in decision.sent:
+            if lane not in OUTBOX_TABLES:
+                turn.send(lane, sent, content)
+            else:
+                if not sent & 255:
+                    out_high = u64(sent)[:7]
+                appends[OUTBOX_TABLES[lane]].append((out_high + LOW_BYTES[sent & 255], content))
+            out = sent + 1
+    else:
+        at += 1
+    counters.position, counters.outbox = position, out
+    turn.decided_count += at - first
+    return at
