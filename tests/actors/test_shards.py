@@ -42,6 +42,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.protocol.partitions import lane_of, partition_of
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.relayed import NOT_A_SHARD
+from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.limits import VERSIONS_KEPT
 from stagewheel.server.store.tables import Table
 from tests.actors.shards import Cluster, on
@@ -50,7 +51,7 @@ RULES = """
 ruleset: sales
 timezone: Europe/Rome
 caps: {email: {limit: 1 per 1d, over: skip}}
-entities: {deal: {fields: {n: number}}, order: {fields: {n: number}}}
+entities: {deal: {fields: {n: number, scan: file}}, order: {fields: {n: number}}}
 pipelines:
   deals:
     entity: deal
@@ -214,6 +215,26 @@ def test_a_file_is_stored_on_every_shard_under_one_number(two: Cluster) -> None:
     for shard in (0, 1):
         [part] = two.rows(FileQuery("offer"), shard)
         assert part.data == data
+
+
+def test_what_is_erased_is_looked_for_on_every_shard(two: Cluster) -> None:
+    """A file that only the item named, its suppressed address, and a result that repeats a value of it."""
+    data = b"passport"
+    sha256 = hashlib.sha256(data).hexdigest()
+    two.submit(BeginFile("", file="scan", name="s.txt", type="text/plain", size=len(data), sha256=sha256))
+    two.submit(PutFileChunk("", upload=1, data=data))
+    two.submit(deal(B, fields={"scan": {"file": "scan"}, "n": 1}, client=Client("Bo", [Address("bo@example.com")])))
+    two.submit(Suppress(B, channel="email", address="bo@example.com"))
+    two.submit(DeleteItem(B, erase=True))
+    two.wait(10_000)
+    for node in two.nodes:
+        assert node.count(Table.ERASURES) == node.count(Table.FILES) == node.count(Table.BLOBS) == 0
+        snapshot = node.store.snapshot()
+        [(key, _)] = snapshot.range(Table.SUPPRESSED, b"", None, 10)
+        assert b"bo@example.com" not in key
+        assert lookup_in(snapshot)("email", "bo@example.com") == "unsubscribed", "it stays so, unreadably"
+        snapshot.close()
+    assert two.is_quiet()
 
 
 def test_a_version_is_forgotten_elsewhere_only_when_the_directory_has_it_no_more(two: Cluster) -> None:

@@ -38,6 +38,7 @@ from stagewheel.server.actors.erasing_rows import (
     keep_used,
     still_sent,
 )
+from stagewheel.server.actors.relay_shapes import ItemErased
 from stagewheel.server.core.effects import EraseItem
 from stagewheel.server.core.inbox import ErasureFinished
 from stagewheel.server.core.item import Tombstone
@@ -122,8 +123,9 @@ class Erasures:
     def _end(self, turn: "Turn", number: int, one: Erasure) -> None:
         del self.going[number]
         turn.batch.delete(Table.ERASURES, u64(number))
-        told = ErasureFinished(one.item, one.records, one.rows, one.since_ms)
-        turn.deliver(one.item.encode(), told)
+        if turn.engine.relay is None or turn.engine.relay.is_own(one.item.encode()):
+            told = ErasureFinished(one.item, one.records, one.rows, one.since_ms)
+            turn.deliver(one.item.encode(), told)
 
 
 def erase_item(turn: "Turn", key: bytes, effect: EraseItem) -> None:
@@ -146,6 +148,7 @@ def _journal(turn: "Turn", one: Erasure) -> None:
         if row is None:
             one.at = b""
             one.doing = "records"
+            _tell_shards(turn, one)
             return
         record = decode_record(row)
         _note(one, record)
@@ -157,6 +160,25 @@ def _journal(turn: "Turn", one: Erasure) -> None:
             one.records += 1
         position = record.prev
     one.at = u64(position)
+
+
+def _tell_shards(turn: "Turn", one: Erasure) -> None:
+    """What the timeline led to may stand on other shards as well: files, answers, addresses."""
+    relay = turn.engine.relay
+    if relay is not None:
+        number = next(n for n, going in turn.engine.background.erasures.going.items() if going is one)
+        words, addresses, files = one.words, one.addresses, one.files
+        told = ItemErased(number, one.item, one.by, one.since_ms, words, addresses, files)
+        relay.tell_others(turn, told)
+
+
+def item_erased(turn: "Turn", told: ItemErased, shard: int) -> None:
+    """An item of another shard; the number is of its lane, so it is nobody else's here."""
+    one = Erasure(told.item, told.by, told.since_ms, "records")
+    one.words, one.addresses, one.files = told.words, told.addresses, told.files
+    erasures = turn.engine.background.erasures
+    erasures.going[told.number], erasures.later_ms = one, 0
+    turn.batch.put(Table.ERASURES, u64(told.number), _encode(one))
 
 
 def _note(one: Erasure, record: j.Record) -> None:

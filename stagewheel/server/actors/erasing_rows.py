@@ -15,7 +15,6 @@ from stagewheel.server.actors.activities import activity_key, rows_of
 from stagewheel.server.actors.chats import items_of, unbind_chat
 from stagewheel.server.actors.outboxes import TABLES as OUTBOXES, place
 from stagewheel.server.actors.poison import decode_poison
-from stagewheel.server.actors.relay_shapes import AddressHidden
 from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.actors.tasks import forget_task, read_task
 from stagewheel.server.core.activity_row import decode_activity
@@ -70,7 +69,9 @@ def drop_activity(turn: "Turn", item: str, number: int) -> int:
 
 def drop_chat(turn: "Turn", item: str, channel: str, chat: str) -> int:
     """Messages of a chat come to the item no more, unless it has the chat again."""
-    if not chat or item not in items_of(turn.transaction, channel, chat):
+    relay = turn.engine.relay
+    bound_here = relay is None or relay.is_directory  # else the directory looks whether it is
+    if not chat or (bound_here and item not in items_of(turn.transaction, channel, chat)):
         return 0
     key = item.encode()
     turn.load({key})
@@ -204,5 +205,3 @@ def hide_addresses(turn: "Turn", one: "Erasure") -> None:
     for address in one.addresses:
         for channel in CHANNELS:
             hide(turn, channel, address)
-            if turn.engine.relay is not None:
-                turn.engine.relay.tell_others(turn, AddressHidden(channel, address))

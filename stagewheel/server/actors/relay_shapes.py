@@ -138,11 +138,16 @@ class FileBegun(Struct, array_like=True, tag=9):
     number: int
 
 
-class AddressHidden(Struct, array_like=True, tag=10):
-    """Of a suppressed address nobody is to know any more which one it is (7.6)."""
+class ItemErased(Struct, array_like=True, tag=10):
+    """The personal data of an item goes (7.6): what its timeline showed is to be looked for here as well."""
 
-    channel: str
-    address: str
+    number: int
+    item: str
+    by: int
+    since_ms: int
+    words: list[str]
+    addresses: list[str]
+    files: list[str]
 
 
 class VersionsForgotten(Struct, array_like=True, tag=11):
@@ -161,7 +166,7 @@ Told = (
     | InvitationTold
     | ChatOffered
     | FileBegun
-    | AddressHidden
+    | ItemErased
     | VersionsForgotten
 )
 

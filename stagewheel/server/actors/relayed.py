@@ -15,9 +15,9 @@ from stagewheel.protocol.partitions import SHARD_PRODUCER
 from stagewheel.server.actors.aliases import alias_told
 from stagewheel.server.actors.chats import chat_offered, chat_told, invitation_told
 from stagewheel.server.actors.collect import send_to_item
+from stagewheel.server.actors.erasing import item_erased
 from stagewheel.server.actors.files import begin_file
 from stagewheel.server.actors.relay_shapes import (
-    AddressHidden,
     AliasTold,
     ChatOffered,
     ChatTold,
@@ -25,13 +25,13 @@ from stagewheel.server.actors.relay_shapes import (
     FileBegun,
     Finished,
     InvitationTold,
+    ItemErased,
     ItemMessageSent,
     PassedOn,
     VersionsForgotten,
     decode_told,
 )
 from stagewheel.server.actors.retention import versions_forgotten
-from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.core.client_row import Known
 from stagewheel.server.core.effects import SendToItem
 from stagewheel.server.store.tables import Table
@@ -94,11 +94,6 @@ def _file_begun(turn: "Turn", told: FileBegun, shard: int) -> None:
     relay.spread(turn, told.command, (b"", 0, 0), result)
 
 
-def _address_hidden(turn: "Turn", told: AddressHidden, shard: int) -> None:
-    turn.flush()
-    hide(turn, told.channel, told.address)
-
-
 APPLY: dict[type, Callable[["Turn", Any, int], None]] = {
     ItemMessageSent: _item_message,
     PassedOn: _passed_on,
@@ -109,6 +104,6 @@ APPLY: dict[type, Callable[["Turn", Any, int], None]] = {
     InvitationTold: invitation_told,
     ChatOffered: chat_offered,
     FileBegun: _file_begun,
-    AddressHidden: _address_hidden,
+    ItemErased: item_erased,
     VersionsForgotten: versions_forgotten,
 }
