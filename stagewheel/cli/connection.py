@@ -38,12 +38,14 @@ def server_options(command: F) -> F:
 
 @contextmanager
 def connected(server: str, timeout_s: float, role: str = "feed", name: str | None = None) -> Iterator[Client]:
-    """A client with a session. Raises TimedOut, with what to do, where no server answers."""
+    """A client whose address answers. Raises TimedOut, with what to do, where no server does. Where there are
+    several shards, a command waits for those that it needs.
+    """
     if not server.startswith(("tcp://", "ipc://")):
         raise click.UsageError(f"--server {server}: an address begins with tcp:// or ipc://")
     with Client(server, name, timeout_s=timeout_s, role=role) as client:
         try:
-            client.connect()
+            client.reach()
         except TimedOut:
             raise TimedOut(
                 f"no server answers at {server} within {timeout_s:g} s; start one with 'stagewheel serve', "

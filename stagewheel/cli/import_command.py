@@ -134,7 +134,7 @@ def command(
     before now is skipped. Exit status 1 when a line was refused.
     """
     with connected(server, timeout_s, role="read") as client:
-        now_ms = client.connect().now_ms
+        now_ms = client.reach().now_ms
         told = Import(
             file,
             read_import_mapping(mapping) if mapping is not None else ImportMapping(None),
@@ -223,12 +223,12 @@ def _line_of(mistake: Mistake) -> int:
 
 
 def _send(client: Client, told: Import, total: int, done: int) -> Tally:
-    """All lines behind the first `done`, in order."""
-    tally, lines = Tally(), deque[int]()
+    """All lines that were not sent before, in order. `done`: how many were."""
+    tally, lines, sent = Tally(), deque[int](), client.sent_before()
 
     def commands() -> Iterator[CreateItem]:
-        for number, (line, one) in enumerate(told.commands(Log())):
-            if number >= done:
+        for line, one in told.commands(Log()):
+            if not sent(one):
                 lines.append(line)
                 yield one
 

@@ -25,7 +25,7 @@ def command(key: str, server: str, timeout_s: float, as_json: bool) -> None:
     """Show the item KEY and what waits for it, or the contact or company KEY and what is linked to it."""
     with connected(server, timeout_s, role="read") as client:
         view = client.item(key)
-        now_ms = client.connect().now_ms
+        now_ms = client.reach().now_ms
         if view is None and (contact := client.client(key)) is not None:
             links = list(islice(client.links(key), LINKS_SHOWN_MAX))
             if as_json:

@@ -89,7 +89,13 @@ def command(
     out = console(stderr=as_json)
     out.print(_about(log, events))
     with connected(server, timeout_s) as client:
-        clock = client.connect().clock
+        welcome = client.reach()
+        if len(welcome.shards) > 1:
+            raise OperatorError(
+                f"a log is one order of all that happened, and this server has {len(welcome.shards)} shards, "
+                "each with its own; replay it to a server with one"
+            )
+        clock = welcome.clock
         if afterwards is not None and clock != "replay":
             raise OperatorError("--then moves the clock of a server that was started with --clock replay")
         if rules is not None:

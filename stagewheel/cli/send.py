@@ -22,6 +22,7 @@ from stagewheel.client.blocking import Client, Ticket
 from stagewheel.errors import CallerError
 from stagewheel.protocol.messages import AnyCommand, Failed, Result
 from stagewheel.protocol.plain import kind_of, plain
+from stagewheel.protocol.routing import TOLD_TO_ALL
 from stagewheel.server.rules import yaml
 from stagewheel.server.rules.mistakes import Log, Place
 from stagewheel.server.scenarios.written import WORDS, read_command
@@ -145,15 +146,18 @@ def _lines(file: str) -> Iterator[str]:
 
 
 def pipelined(client: Client, commands: Iterable[AnyCommand], wait_applied: bool) -> Iterator[list[Result]]:
-    """Send in order, in batches with many under way; the results of each batch, in order."""
+    """Send in order, in batches with many under way; the results of each batch, in order. Behind what every
+    shard is told of (a ruleset, an employee) the next batch waits until all know.
+    """
     under_way: deque[Ticket] = deque()
     batch: list[AnyCommand] = []
     for one in commands:
         batch.append(one)
         if len(batch) == BATCH_COMMANDS:
             under_way.append(client.send(batch, wait_applied))
+            left = BATCHES_UNDER_WAY_MAX if TOLD_TO_ALL.isdisjoint(map(type, batch)) else 1
             batch = []
-            while under_way and (len(under_way) >= BATCHES_UNDER_WAY_MAX or under_way[0].done):
+            while under_way and (len(under_way) >= left or under_way[0].done):
                 yield under_way.popleft().results()
     if batch:
         under_way.append(client.send(batch, wait_applied))

@@ -39,6 +39,13 @@ REPORTED = {
     "postponed": "breaker open",
 }
 
+SHARDS = {
+    "items_stored": "items",
+    "timers_stored": "timers",
+    "outbox_stored": "on their way",
+    "mailbox_stored": "in mailboxes",
+    "journal_stored": "records",
+}
 POOLS = {
     "processes": "processes",
     "size": "size",
@@ -70,6 +77,12 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
         table(["stored", "count"], [[text, _count(statistics[name])] for name, text in STORED], right="count")
     )
     out.print()
+    shards = statistics.get("shards", ())
+    if shards:
+        rows = [[str(n), *(_count(one[name]) for name in SHARDS)] for n, one in enumerate(shards)]
+        heads = list(SHARDS.values())
+        out.print(table(["shard", *heads], rows, right=",".join(heads)))
+        out.print()
     done = [[name.replace("_", " "), _count(tally[name])] for name in DONE]
     done += [[f"refused: {code}", _count(count)] for code, count in tally["refused"].items()]
     done += [[f"loop detected: {guard}", _count(count)] for guard, count in tally["guards"].items()]

@@ -43,7 +43,7 @@ def command(
     where = TaskFilter(item, responsible or 0, status or "", workgroup, rule, pipeline, stage)
     with connected(server, timeout_s, role="read") as client:
         found = list(islice(client.tasks(where), limit))
-        now_ms = client.connect().now_ms
+        now_ms = client.reach().now_ms
     if as_json:
         emit(found)
         return

@@ -52,7 +52,8 @@ def command(
     outcome changes; the item's timeline tells it.
     """
     with connected(server, timeout_s) as client:
-        after = int(client.statistics()["journal_position"])
+        item = client.item(key)
+        after, key = (item.head, item.key) if item is not None else (0, key)
         result = client.try_rule(key, rule, to, by=by)
         if isinstance(result, Accepted):
             return _say({"outcome": "", "reason": "the item is paused; the test goes out on resume"}, as_json)
