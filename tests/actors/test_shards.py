@@ -223,7 +223,9 @@ def test_what_is_erased_is_looked_for_on_every_shard(two: Cluster) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
     two.submit(BeginFile("", file="scan", name="s.txt", type="text/plain", size=len(data), sha256=sha256))
     two.submit(PutFileChunk("", upload=1, data=data))
-    two.submit(deal(B, fields={"scan": {"file": "scan"}, "n": 1}, client=Client("Bo", [Address("bo@example.com")])))
+    two.submit(
+        deal(B, fields={"scan": {"file": "scan"}, "n": 1}, client=Client("Bo", [Address("bo@example.com")]))
+    )
     two.submit(Suppress(B, channel="email", address="bo@example.com"))
     two.submit(DeleteItem(B, erase=True))
     two.wait(10_000)
@@ -272,6 +274,21 @@ def test_what_rests_on_reference_data_waits_for_it(two: Cluster) -> None:
     [made_there] = made(three)
     assert three.item(made_there).pipeline == "extra"
     assert three.is_quiet()
+
+
+def test_clients_are_told_busy_while_too_much_waits_for_another_shard(two: Cluster) -> None:
+    two.nodes[0].links[1].broken = "cut"
+    two.nodes[0].engine.relay.rows_max = 2  # type: ignore[union-attr]
+    for n in range(3):
+        two.send(PutEmployee("", employee=Employee(n + 1)))
+        two.settle()
+    assert two.refusal(deal(A), 0) == "busy"
+    two.submit(deal(B, "ordered", fields={"n": 1}))
+    assert two.nodes[1].count(Table.RELAY) == 0, "what comes from a shard is taken all the same"
+    two.nodes[0].links[1].broken = ""
+    two.settle()
+    assert two.submit(deal(A)) == Applied(1)
+    assert len(two.rows(EmployeesQuery(), 1)) == 3
 
 
 def _makes(key: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from hypothesis import given, strategies as st
 
+from stagewheel.protocol.codec import encode_record
 from stagewheel.protocol.messages import (
     AnyCommand,
     CreateItem,
@@ -11,10 +12,16 @@ from stagewheel.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
+from stagewheel.protocol.partitions import first_of
 from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.subscriptions import SLICE_ROWS, Subscriptions
 from stagewheel.server.limits import SUBSCRIPTION_CREDIT_MAX, SUBSCRIPTIONS_MAX
+from stagewheel.server.store.base import Batch
+from stagewheel.server.store.keys import u64
+from stagewheel.server.store.memory import MemoryStore
+from stagewheel.server.store.tables import Table
 from tests.actors.shard import Peer, Shard, deal, setn
+from tests.protocol.vectors import RECORD
 
 ROUTE = b"follower"
 
@@ -142,6 +149,36 @@ def test_a_follower_resumes_from_its_cursor_in_a_new_session() -> None:
     stage.follow(Subscribe(1, cursor=stage.cursor))
     stage.catch_up()
     assert stage.got == [1, 2, 3, 4]
+
+
+def test_a_follower_of_a_divided_journal_goes_on_from_its_position_in_each_lane() -> None:
+    """Records of two shards came together in a third lane: nothing that it had comes again, nothing else is
+    left out, also of a lane that it has not heard of.
+    """
+    followed = Followed()
+    newest = first_of(5)
+    lanes = {lane: [first_of(lane) + n for n in range(1, 4)] for lane in (0, 1, 3)}
+    store = MemoryStore()
+    batch = Batch()
+    for position in (position for lane in lanes.values() for position in lane):
+        batch.append(Table.JOURNAL, u64(position), encode_record(RECORD))
+    transaction = store.begin()
+    transaction.apply(batch)
+    transaction.commit()
+    for cursors, wanted in (
+        ([], [*lanes[0], *lanes[1], *lanes[3]]),
+        ([lanes[0][1], lanes[1][2]], [lanes[0][2], *lanes[3]]),
+        ([lanes[3][0]], [*lanes[0], *lanes[1], *lanes[3][1:]]),
+        ([lanes[0][2], lanes[1][0], lanes[3][2]], lanes[1][1:]),
+    ):
+        followed.follow(Subscribe(1, cursors=cursors))
+        got: list[int] = []
+        while followed.subscriptions.lagging(newest):
+            snapshot = store.snapshot()
+            for _, journal in followed.subscriptions.catch_up(snapshot, newest):
+                got += [position for position, _ in journal.records]
+            snapshot.close()
+        assert got == wanted, cursors
 
 
 def test_an_ended_subscription_gets_nothing_and_its_credit_is_answered_with_a_word() -> None:

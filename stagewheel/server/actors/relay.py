@@ -114,6 +114,7 @@ class Relay:
         self.shard_of_lane = {lane: shard for shard, lane in enumerate(place.lanes)}
         self.rows_max = RELAY_ROWS_MAX
         self.failed = 0  # what another shard refused that was decided here
+        self.broken: dict[str, str] = {}  # shards that say what cannot be, and what; people have to look
         self._directory = lane_name(place.lanes[DIRECTORY])
         self._state = RelayState([0] * self.count)
         self._saved = encode_payload(self._state)
@@ -282,4 +283,5 @@ class Relay:
 
     def statistics(self, reads: Reads) -> dict[str, Any]:
         """For the statistics of the shard."""
-        return {"waiting": reads.count(Table.RELAY), "given": sum(self._state.next), "failed": self.failed}
+        waiting, given = reads.count(Table.RELAY), sum(self._state.next)
+        return {"waiting": waiting, "given": given, "failed": self.failed, "broken": self.broken}

@@ -37,8 +37,7 @@ class Follower(Struct):
         """A slice of the journal behind the cursor, which passes over what the follower has of a lane."""
         while True:
             rows = reads.range(Table.JOURNAL, u64(self.cursor + 1), u64(newest + 1), SLICE_ROWS)
-            starts = [*rows[:1], *rows[-1:]] if self.starts else []
-            lanes = {lane_of(read_u64(key)) for key, _ in starts}
+            lanes = {lane_of(read_u64(key)) for key, _ in rows} if self.starts else set()
             if not lanes & self.starts.keys():
                 return rows
             lane = min(lanes & self.starts.keys())

@@ -75,6 +75,9 @@ class Links:
         now_ms = monotonic_ms()
         for shard, link in self.links.items():
             socket = self._sockets[shard]
+            if link.broken:
+                self._relay.broken[str(shard)] = link.broken
+                continue
             if not socket.connected():
                 link.connection_lost()
                 continue
