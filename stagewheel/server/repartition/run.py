@@ -27,6 +27,7 @@ from stagewheel.server.actors.files import TOTALS_KEY
 from stagewheel.server.actors.holds import Holds
 from stagewheel.server.actors.reference import ACTIVE_KEY
 from stagewheel.server.actors.relay import STATE_KEY as RELAY_KEY
+from stagewheel.server.actors.retention import TOLD_KEY
 from stagewheel.server.actors.suppressions import DIGEST_SECRET
 from stagewheel.server.core.client_row import CLIENT_LEAD, Known, decode_client_row
 from stagewheel.server.core.facts import Facts
@@ -149,6 +150,8 @@ class _Run:
             found = ""
             if snapshot.count(Table.RELAY) or snapshot.count(Table.BROADCASTS):
                 found = "a shard has something for another one that is not delivered yet"
+            elif len(self._old) > 1 and snapshot.count(Table.ERASURES):
+                found = "what is erased is still being looked for on several shards"
             elif any(one.state == RUNNING for one in enrolments.all):
                 found = "an enrolment is not at its end"
             elif holds.has_work():
@@ -201,7 +204,7 @@ class _Run:
         """What the other shards know of a contact or company."""
         row = decode_client_row(value)
         for target in self._targets:
-            if target is not home:
+            if target is not home and not row.going:
                 target.put(Table.KNOWN_CLIENTS, key, _encode(Known(row.client, row.company)))
 
     def _everywhere(self, old: Snapshot, table: Table, way: Everywhere) -> None:
@@ -283,4 +286,4 @@ class _Run:
 
 
 OF_DIRECTORY: Final = frozenset({STORE_ID_KEY, DIGEST_SECRET, ACTIVE_KEY, ENROLMENTS_KEY})
-OF_STORE: Final = frozenset({FORMAT_KEY, counters_row.COUNTERS_KEY, TOTALS_KEY, RELAY_KEY})
+OF_STORE: Final = frozenset({FORMAT_KEY, counters_row.COUNTERS_KEY, TOTALS_KEY, RELAY_KEY, TOLD_KEY})
