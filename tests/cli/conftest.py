@@ -19,10 +19,15 @@ def loan_events(loan_log: Path) -> list[LogEvent]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """A server of this module's own: `stagewheel serve` with a sender that writes mails into a Maildir."""
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[LocalServer]:
+    """A server of this module's own: `stagewheel serve`, and where the module sets `SENDERS = 1` a sender that
+    writes mails into a Maildir.
+    """
     folder = tmp_path_factory.mktemp("server")
-    settings = f'[channels.email]\nspool = "{folder / "spool"}"\ndefault_from = "desk@shop.example"\n'
+    settings = f"senders = {getattr(request.module, 'SENDERS', 0)}\n"
+    settings += f'[channels.email]\nspool = "{folder / "spool"}"\ndefault_from = "desk@shop.example"\n'
     with local_server(folder, settings) as running:
         yield running
 

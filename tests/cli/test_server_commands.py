@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 
 Run = Callable[..., tuple[int, Any, str]]
 EXAMPLES = REPOSITORY / "examples"
+SENDERS = 1  # of the shared server
 WAIT_S = 30.0
 
 

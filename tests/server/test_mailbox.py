@@ -48,7 +48,7 @@ pipelines:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of the shared server."""
-    with Served(tmp_path_factory.mktemp("mailbox")) as served, served.client() as client:
+    with Served(tmp_path_factory.mktemp("mailbox"), senders=0) as served, served.client() as client:
         client.put_ruleset("mailboxes", {"rules.yaml": RULES})
         yield client
 
@@ -57,7 +57,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a server that has a bug: it can't decide an update that sets `n` to BOOM."""
     folder = tmp_path_factory.mktemp("failing")
-    planted = Served(folder, child="tests.crash.planted", arguments=("failing-decide",))
+    planted = Served(folder, senders=0, child="tests.crash.planted", arguments=("failing-decide",))
     with planted as served, served.client() as client:
         client.put_ruleset("mailboxes", {"rules.yaml": RULES})
         yield client
