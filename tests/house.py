@@ -11,6 +11,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -164,7 +165,7 @@ def is_impure(path: str, text: str) -> Complaints:
     ]
     return found + [
         f"{path}:{node.lineno}: reads the clock; the moment is an argument here"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree(text))
         if isinstance(node, ast.Call) and CLOCK_READS.fullmatch(dotted(node.func))
     ]
 
@@ -174,7 +175,7 @@ def is_too_long(path: str, text: str) -> Complaints:
     found = []
     if (lines := len(text.splitlines())) > FILE_LINES_MAX:
         found.append(f"{path}: {lines} lines, at most {FILE_LINES_MAX}: it is a room with two jobs")
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > FUNCTION_LINES_MAX:
@@ -186,7 +187,7 @@ def is_too_long(path: str, text: str) -> Complaints:
 
 def says_not_what_it_is(path: str, text: str) -> Complaints:
     """A room without its one sentence, or a module beyond a few lines that does not open with what it is."""
-    if ast.get_docstring(ast.parse(text)):
+    if ast.get_docstring(tree(text)):
         return []
     if path.endswith("/__init__.py"):
         return [f"{path}: no docstring; one sentence says what the room is for"]
@@ -197,7 +198,7 @@ def says_not_what_it_is(path: str, text: str) -> Complaints:
 
 def works_at_import(path: str, text: str) -> Complaints:
     """Module-level calls that touch the world, and module-level containers that wait to be filled."""
-    body = ast.parse(text).body
+    body = tree(text).body
     found = [
         f"{path}:{node.lineno}: calls {dotted(node.func)} at import; build it in app.py"
         for node in _module_level(body)
@@ -265,7 +266,7 @@ def sleeps_or_mocks(path: str, text: str) -> Complaints:
         sleeps = [line for line, module in imports(path, text) if module == "time.sleep"]
         sleeps += [
             node.lineno
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(tree(text))
             if isinstance(node, ast.Call) and dotted(node.func) == "time.sleep"
         ]
     return [f"{path}:{line}: mocks; use a fake that passes the suite of the real thing" for line in mocks] + [
@@ -273,10 +274,16 @@ def sleeps_or_mocks(path: str, text: str) -> Complaints:
     ]
 
 
+@lru_cache(maxsize=1)
+def tree(text: str) -> ast.Module:
+    """The syntax of a file; the last one is kept for the next law."""
+    return ast.parse(text)
+
+
 def imports(path: str, text: str) -> Iterator[tuple[int, str]]:
     """(line, full dotted name) of all that a file imports; `from a import b` is `a.b`, relative ones too."""
     package = path.removesuffix(".py").split("/")[:-1]
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree(text)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name

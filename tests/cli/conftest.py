@@ -19,11 +19,9 @@ def loan_events(loan_log: Path) -> list[LogEvent]:
 
 
 @pytest.fixture(scope="module")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[LocalServer]:
-    """A server of this module's own: `stagewheel serve`, and where the module sets `SENDERS = 1` a sender that
-    writes mails into a Maildir.
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[LocalServer]:
+    """A server of this module's own: `stagewheel serve`. Where the module says `SENDERS = 1` it has a sender
+    that writes mails into a Maildir.
     """
     folder = tmp_path_factory.mktemp("server")
     settings = f"senders = {getattr(request.module, 'SENDERS', 0)}\n"
