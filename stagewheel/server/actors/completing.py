@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from stagewheel.protocol.messages import Applied, CompleteDelivery, Failed, Report, Result
-from stagewheel.protocol.partitions import lane_of
 from stagewheel.server.actors.awaiting import end
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.mailbox import LOAD_ROWS
@@ -62,10 +61,7 @@ def complete_delivery(turn: "Turn", command: CompleteDelivery, owed: object) -> 
             return _other(command)
         take_reports(turn, [Report(lane, present, command.outcome, reason, 0, command.detail)])
         return Applied()
-    if _waits(turn, command):
-        return Applied()
-    is_own = lane_of(command.number) == turn.engine.place.lane  # an older lane's may be another shard's now
-    return OVER if is_own else _other(command)
+    return Applied() if _waits(turn, command) else OVER
 
 
 def _parked(turn: "Turn", number: bytes) -> PendingRow | None:

@@ -157,7 +157,7 @@ class Relay:
         kind = type(command)
         if kind in AT_DIRECTORY:
             return self.is_directory
-        return kind in ANY_SHARD or self.is_own(command.item.encode())
+        return (kind in ANY_SHARD and not command.item) or self.is_own(command.item.encode())
 
     def answers(self, query: AnyQuery) -> bool:
         """Is a query about what lives here, or about no key?"""

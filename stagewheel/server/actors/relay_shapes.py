@@ -223,7 +223,7 @@ ANY_SHARD: Final = frozenset(
         TellCounts,
     }
 )
-"""Commands that name a number, which tells whose it is; who does not have it says so."""
+"""Commands that may name a number and no item: who does not have that number says so."""
 
 
 def key_asked(query: AnyQuery) -> str:
