@@ -26,7 +26,7 @@ from msgspec import Raw
 from stagewheel import __version__
 from stagewheel.client.asking import Asking
 from stagewheel.client.dividing import Part, Share, Whole, divide
-from stagewheel.client.line import Line, call, saying
+from stagewheel.client.line import QUERIES_MAX, Line, call, saying
 from stagewheel.client.outstanding import Cursor, Feed, producer_of
 from stagewheel.client.questions import Question
 from stagewheel.client.shards import ShardMap, map_of
@@ -145,8 +145,11 @@ class ClientCore:
 
     def when_known(self, asking: Asking[Any]) -> None:
         """Let it `ask` when it is known how many shards there are."""
-        if asking not in self._askings:
-            self._askings.append(asking)
+        if asking in self._askings:
+            return
+        if len(self._askings) >= QUERIES_MAX:
+            raise TooMuchOutstanding(f"{QUERIES_MAX} questions wait for a server; none is there yet")
+        self._askings.append(asking)
 
     # ---- what lines tell ----
 
@@ -212,7 +215,11 @@ class ClientCore:
             self._follow(feed)
         askings, self._askings = self._askings, []
         for asking in askings:
-            asking.ask()
+            if not asking.over:
+                try:
+                    asking.ask()
+                except StagewheelError as error:
+                    asking.fail(error)
 
     def _route_again(self, ticket: SubmitTicket, encoded: list[Raw]) -> None:
         """What was given before the session stood, and may belong elsewhere."""

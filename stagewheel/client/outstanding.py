@@ -114,7 +114,8 @@ class Source:
     def _subscribe(self) -> m.Subscribe:
         positions = sorted(self.at.values())
         credit, feed = FEED_CREDIT - self._untaken, self._feed
-        if self.at.keys() <= {0}:
+        # What an item did has one order over all lanes, so there one position says it all.
+        if feed.item or self.at.keys() <= {0}:
             return m.Subscribe(self.id, max(positions, default=0), credit, feed.item, feed.pipeline)
         return m.Subscribe(self.id, 0, credit, feed.item, feed.pipeline, positions)
 
@@ -150,7 +151,12 @@ class Feed:
         self._began = {lane_of(position): position for position in self.cursors()}
         self._arrived.clear()
         self._lanes = lanes
-        self.sources = {shard: Source(self, self._began) for shard in shards}
+        self.sources = {
+            shard: Source(
+                self, {at: p for at, p in self._began.items() if at not in lanes or at == lanes[shard]}
+            )
+            for shard in shards
+        }
         return self.sources
 
     def arrived(self, source: Source, rows: list[tuple[int, Raw]]) -> None:

@@ -34,7 +34,8 @@ class ShardMap(Struct, frozen=True):
 
     def of_key(self, key: str) -> int:
         """The shard of an item, contact or company."""
-        return self.owners[crc32(key.encode()) % PARTITIONS]
+        # What can't be sent is told when it is encoded, not here.
+        return self.owners[crc32(key.encode(errors="surrogatepass")) % PARTITIONS]
 
     def of_number(self, number: int) -> tuple[int, ...]:
         """The shard that handed out a number; all of them when its lane is no one's any more."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from stagewheel.client import questions
+from stagewheel.client.outstanding import FEED_CREDIT
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import QueryRefused
 from stagewheel.protocol.partitions import first_of
@@ -144,18 +145,18 @@ def test_a_subscription_follows_every_shard_and_its_cursor_has_a_position_a_lane
     (again,) = [one for one in desk.line(0).messages_to_send(0) if isinstance(one, m.Subscribe)]
     assert again.cursor == 2
     on = desk.core.subscribe(feed.cursors())
-    for shard, line in enumerate(desk.core.lines):
+    for line, where in zip(desk.core.lines, [(1, []), (0, [one + 2])], strict=True):
         told = [sent for sent in line.messages_to_send(0) if isinstance(sent, m.Subscribe)][-1]
-        assert told.cursors == [1, one + 2], shard
+        assert (told.cursor, told.cursors) == where
     assert on.cursors() == feed.cursors()
 
 
 def test_a_subscription_of_one_item_follows_its_shard_alone(desk: Desk) -> None:
-    desk.core.subscribe(item=B)
+    feed, behind = desk.core.subscribe((5, first_of(1) + 7), item=B), first_of(1) + 7
     assert desk.line(0).messages_to_send(0) == []
     (told,) = desk.line(1).messages_to_send(0)
-    assert isinstance(told, m.Subscribe)
-    assert told.item == B
+    assert told == m.Subscribe(feed.sources[1].id, behind, FEED_CREDIT, B)
+    assert feed.cursors() == (5, behind)
 
 
 def test_a_subscription_goes_on_where_the_data_was_divided_anew_and_misses_nothing_of_an_older_lane(

@@ -9,7 +9,7 @@ import pytest
 
 from stagewheel.client import ActionWorker, CommandFailed, TimedOut
 from stagewheel.protocol import messages as m
-from stagewheel.protocol.journal import HistoryAdded
+from stagewheel.protocol.journal import FieldsChanged, HistoryAdded
 from stagewheel.protocol.partitions import lane_of
 from tests.client.served import SHELLS, Scenario
 from tests.client.sharded import Sharded
@@ -111,6 +111,31 @@ def test_while_a_shard_is_away_the_other_goes_on_and_then_it_gets_what_waits(
         served.start(1)
         assert await waits.results() == [m.Applied(1)]
         assert (await client.item(two)).title == "Two"
+
+    run(scenario)
+
+
+def test_while_a_shard_comes_and_goes_each_command_is_applied_once_and_in_order(
+    run: Run, served: Sharded
+) -> None:
+    keys = [served.key_of(shard, number) for number in range(3) for shard in (0, 1)]
+
+    async def scenario(client: Any) -> None:
+        await begin(client, *keys)
+        tickets = []
+        for n in range(60):
+            tickets.append(client.send([m.UpdateItem(key, title=str(n)) for key in keys]))
+            if n % 20 == 10:
+                away = n // 20 % 2
+                served.stop(away)
+                assert await client.item(keys[1 - away]) is not None
+                served.start(away)
+        for ticket in tickets:
+            assert await ticket.results() == [m.Applied(1)] * len(keys)
+        for key in keys:
+            did = [fact for _, record in await client.timeline(key) for fact in record.did]
+            titles = [fact.fields["title"] for fact in did if isinstance(fact, FieldsChanged)]
+            assert titles == [str(n) for n in reversed(range(60))]
 
     run(scenario)
 
