@@ -70,9 +70,10 @@ class Subscription(Iterator[tuple[int, Record]]):
     def close(self) -> None:
         """The server sends nothing more of it."""
         self._client.unfollow(self._feed)
+        self._client.move()
 
     def __del__(self) -> None:
-        self.close()
+        self._client.unfollow(self._feed)  # the server hears of it when the client moves next
 
 
 class Client(ActivityVerbs[m.Result]):
@@ -282,7 +283,11 @@ class Client(ActivityVerbs[m.Result]):
 
     def unfollow(self, feed: Feed) -> None:
         """Nothing more of this subscription is wanted."""
-        if self._core.unsubscribe(feed) and self._core.error is None:
+        self._core.unsubscribe(feed)
+
+    def move(self) -> None:
+        """Send and take what can be, without waiting."""
+        if self._core.error is None:
             self._wire.pump()
 
     # ---- the line ----

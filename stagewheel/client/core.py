@@ -90,14 +90,12 @@ class ClientCore:
             self._follow(feed)
         return feed
 
-    def unsubscribe(self, feed: Feed) -> bool:
-        """The user takes no more of this subscription; was it open?"""
-        if feed not in self._feeds:
-            return False
-        self._feeds.remove(feed)
-        for shard, source in feed.sources.items():
-            self._by_shard[shard].unfollow(source)
-        return True
+    def unsubscribe(self, feed: Feed) -> None:
+        """The user takes no more of this subscription."""
+        if feed in self._feeds:
+            self._feeds.remove(feed)
+            for shard, source in feed.sources.items():
+                self._by_shard[shard].unfollow(source)
 
     def opening(self, every: bool = True) -> "Opening":
         """Settles when the sessions stand: with every shard, or the first one."""
