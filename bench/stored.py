@@ -11,6 +11,7 @@ Law: the counters are those of a store into which the items came one by one.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -62,23 +63,29 @@ class Engaged:
         hello = Hello(1, 1, os.urandom(16), "stagewheel bench", instance=os.urandom(16))
         self.engine.turn(Inbound([(ROUTE, hello)], [], []))
 
-    def do(self, commands: list[AnyCommand]) -> None:
-        """Decide and commit, frame after frame of one turn; what is not applied is a failure."""
+    def do(self, commands: list[AnyCommand]) -> float:
+        """Decide and commit, frame after frame of one turn; what is not applied is a failure. How many
+        seconds the turns took, of which there is one more wherever time was up.
+        """
+        taken_s = 0.0
         left: list[tuple[bytes, Submit, int]] = []
         for start in range(0, len(commands), PER_FRAME):
             part = commands[start : start + PER_FRAME]
             left.append((ROUTE, Submit(self._seq, self._seq, part), 0))
             self._seq += len(part)
         while left:
+            started_s = time.perf_counter()
             outbound = self.engine.turn(Inbound([], left, []))
+            taken_s += time.perf_counter() - started_s
             if not outbound.committed:
                 raise report.Failed("the store takes no more: the disk is full")
             for _, header, payload in outbound.frames:
                 _look_at(decode(header, payload))
             left = outbound.left
+        return taken_s
 
     def publish(self, documents: dict[str, str]) -> None:
-        self.do([PutRuleset("", ruleset=deals.RULESET, files=documents)])
+        self.do([PutRuleset("", files=documents)])
 
     def close(self) -> None:
         self.store.close()

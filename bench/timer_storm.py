@@ -21,7 +21,7 @@ from bench import curves, report, stored
 from bench.deals import Changes
 from bench.feed import Feeder
 from bench.served import Served
-from bench.timers import LEAD_MS, lateness
+from bench.timers import GRACE_S, LEAD_MS, LOOK_S, lateness
 from stagewheel.errors import StagewheelError
 
 NAME = "timer_storm"
@@ -55,7 +55,7 @@ def measure(folder: Path, storm: int, rate: float, seconds: float) -> dict[str, 
     """Fill, start, measure before and during the storm, and read the journal."""
     data = folder / "data"
     stored.fill(data, ITEMS, lambda number: _now_ms() + DAY_MS + number)
-    first_ms = _now_ms() + LEAD_MS + int(BEFORE_S * 1000) + storm // 50
+    first_ms = _now_ms() + LEAD_MS + int(BEFORE_S * 1000) + storm // 20  # and the time that it takes to write them
 
     def due_ms_of(number: int) -> int:
         return first_ms + (number - ITEMS) % 1000
@@ -71,7 +71,12 @@ def measure(folder: Path, storm: int, rate: float, seconds: float) -> dict[str, 
         time.sleep(max(0.0, (first_ms - _now_ms()) / 1000))
         stormy_ms = feeder.offer(rate, seconds)
         with served.client() as client:
-            waits = client.statistics()["timers_stored"]
+            until_s = time.perf_counter() + GRACE_S
+            while (told := client.statistics())["tally"]["timers_fired"] < storm:
+                if time.perf_counter() > until_s:
+                    raise report.Failed(f"{told['tally']['timers_fired']} of {storm} timers fired in time")
+                time.sleep(LOOK_S)
+            waits = told["timers_stored"]
     late_ms = lateness(data, ITEMS + storm + MODELS, due_ms_of, storm, first=ITEMS)
     figures = curves.told(curves.histogram([max(one, 0.001) for one in late_ms]))
     drained_s = max(late + number % 1000 for number, late in enumerate(late_ms)) / 1000

@@ -1,8 +1,10 @@
 """Timers: what it costs to set, cancel and fire them, with none and with millions pending.
 
-- `durable_per_s`: a stage change that sets a timer, then one that cancels it, each a committed change of a
-  deal, 4,096 a turn, at the turn without sockets. Cancelling writes no timer row: it is the deal that forgets
-  its step.
+- `durable_per_s`: a stage change that sets a timer, then one that cancels it, each a committed change of an
+  item with its record in the journal, 4,096 a turn, at the turn without sockets. The items are reminders: a
+  key and a stage, and nothing that the timer does not need. Cancelling writes no timer row: it is the item
+  that forgets its step. `of_deals_per_s` is the same with deals, which have a client and five fields; beside
+  each stand the instructions of an operation, which do not depend on what else the machine does.
 - `wheel_per_s`: the wheel alone: insertions and polls of timers that are spread over an hour.
 - `pending`: a store with so many waiting timers, from which `--due-rate` a second fall due while it runs: how
   long the server takes until it answers, its memory, and how late the timers fire.
@@ -24,10 +26,11 @@ from typing import Any, Final
 import msgspec
 
 from bench import curves, deals, memory_of, report, stored
+from bench.counting import Counter
 from bench.served import Served
 from stagewheel.errors import StagewheelError
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.messages import AnyCommand, ChangeStage
+from stagewheel.protocol.messages import AnyCommand, ChangeStage, CreateItem
 from stagewheel.server.store.base import Snapshot
 from stagewheel.server.store.keys import u64
 from stagewheel.server.store.tables import Table
@@ -48,6 +51,22 @@ GRACE_S: Final = 60.0
 MODELS: Final = 2  # each filling leaves one
 PAGE: Final = 10_000
 
+WARM_TURNS: Final = 4
+REMINDERS: Final = {
+    "reminders.yaml": """\
+ruleset: reminders
+timezone: UTC
+entities: {reminder: {fields: {text: text}}}
+pipelines:
+  reminders:
+    entity: reminder
+    stages:
+      - {id: idle}
+      - id: set
+        rules: [{id: remind, run: {after: 1d}, action: {do: add_history, text: it is time}}]
+"""
+}
+
 _decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
@@ -65,7 +84,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="timers-") as name:
         try:
             return {
-                **durable(Path(name) / "durable", seconds / 4, args.rounds),
+                **durable(Path(name), seconds / 4, args.rounds),
                 **wheel(args.rounds),
                 "pending": pending(Path(name) / "pending", args.pending, args.due_rate, due),
             }
@@ -76,36 +95,72 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 # ---------------------------------------------------------------- without sockets
 
 
-def durable(data: Path, seconds: float, rounds: int) -> dict[str, Any]:
-    """Committed schedules and cancellations a second."""
-    engaged = stored.Engaged(data)
+def durable(folder: Path, seconds: float, rounds: int) -> dict[str, Any]:
+    """Committed schedules and cancellations a second: of reminders, and of deals."""
+    reminders = [CreateItem(f"r:{number}", pipeline="reminders", stage="idle") for number in range(ITEMS)]
+    own = _durable(
+        folder / "reminders", REMINDERS, reminders, ("set", "idle"), seconds=seconds / 2, rounds=rounds
+    )
+    stages = (deals.STAGES[1], deals.STAGES[-1])
+    of_deals = _durable(
+        folder / "deals",
+        deals.waiting_ruleset(),
+        list(deals.creations(ITEMS)),
+        stages,
+        seconds=seconds / 2,
+        rounds=rounds,
+    )
+    return {
+        "durable_per_s": own["per_s"],
+        "durable_spread": own["spread"],
+        "durable_instructions": own["instructions"],
+        "of_deals_per_s": of_deals["per_s"],
+        "of_deals_instructions": of_deals["instructions"],
+    }
+
+
+def _durable(
+    data: Path,
+    ruleset: dict[str, str],
+    creations: list[CreateItem],
+    stages: tuple[str, str],
+    *,
+    seconds: float,
+    rounds: int,
+) -> dict[str, Any]:
+    """Stage changes to and fro, of which one sets a timer and the other one cancels it."""
+    engaged, counter = stored.Engaged(data), Counter()
     try:
-        engaged.publish(deals.waiting_ruleset())
-        keys = [deals.key(number) for number in range(ITEMS)]
-        engaged.do(list(deals.creations(ITEMS)))
-        turns = _turns(keys)
-        engaged.do(next(turns))
-        rates = []
+        engaged.publish(ruleset)
+        engaged.do(list(creations))
+        turns = _turns([one.item for one in creations], stages)
+        for _ in range(WARM_TURNS):
+            engaged.do(next(turns))
+        rates, cost, done = [], 0, 0
         for _ in range(rounds):
-            count, started_s = 0, time.perf_counter()
-            while (taken_s := time.perf_counter() - started_s) < seconds / rounds:
+            count, taken_s = 0, 0.0
+            while taken_s < seconds / rounds:
                 commands = next(turns)
-                engaged.do(commands)
+                before = counter.read()
+                taken_s += engaged.do(commands)
+                cost += counter.read() - before
                 count += len(commands)
             rates.append(count / taken_s)
+            done += count
         return {
-            "durable_per_s": round(statistics.median(rates)),
-            "durable_spread": {"min": round(min(rates)), "max": round(max(rates))},
+            "per_s": round(statistics.median(rates)),
+            "spread": {"min": round(min(rates)), "max": round(max(rates))},
+            "instructions": round(cost / done),
         }
     finally:
+        counter.close()
         engaged.close()
 
 
-def _turns(keys: list[str]) -> Iterator[list[AnyCommand]]:
-    """Rounds over all deals: into a stage with a timer, then into one without."""
-    waiting, none = deals.STAGES[1], deals.STAGES[-1]
+def _turns(keys: list[str], stages: tuple[str, str]) -> Iterator[list[AnyCommand]]:
+    """Rounds over all items: into a stage with a timer, then into one without."""
     while True:
-        for stage in (waiting, none):
+        for stage in stages:
             for start in range(0, len(keys) - PER_TURN + 1, PER_TURN):
                 yield [ChangeStage(key, stage=stage) for key in keys[start : start + PER_TURN]]
 
@@ -141,7 +196,7 @@ def pending(folder: Path, count: int, due_rate: int, due: int) -> dict[str, Any]
     filling_s = time.perf_counter()
     stored.fill(data, count - due, lambda number: _now_ms() + FAR_MS + number)
     filling_s = time.perf_counter() - filling_s
-    first_ms = _now_ms() + LEAD_MS + due // 100  # and the time that it takes to write them
+    first_ms = _now_ms() + LEAD_MS + due // 25  # and the time that it takes to write them
 
     def due_ms_of(number: int) -> int:
         return first_ms + (number - (count - due)) * 1000 // due_rate

@@ -55,9 +55,9 @@ BACKLOG_ITEMS_MAX: Final = (
 )
 MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
 TURN_TIMERS_MAX: Final = 2048  # the timers' share of a turn …
-TURN_TIMERS_US: Final = 60_000  # … and how long it may take,
+TURN_TIMERS_US: Final = 50_000  # … and how long it may take,
 TURN_TIMERS_BUSY_US: Final = 20_000  # and where commands wait
-TIMER_BATCH_ROWS: Final = 256  # fired before the time is looked at
+TIMER_BATCH_ROWS: Final = 64  # fired before the time is looked at
 WITHDRAW_RECORDS_MAX: Final = 10_000  # of a timeline that are looked through when its item is deleted
 TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
 TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
@@ -68,7 +68,7 @@ TURN_DECIDE_US: Final = 100_000  # then what was not admitted waits for the next
 
 TIMER_ROWS_IN_MEMORY_MAX: Final = 200_000  # of the timer table; all others are on disk alone
 TIMER_WINDOW_MS: Final = 3600 * 1000  # memory reaches so far ahead, if that many rows suffice for it
-TIMER_SLICE_ROWS: Final = 4096  # read from the table at a time
+TIMER_SLICE_ROWS: Final = 2048  # read from the table at a time
 TIMER_MOVE_ROWS_MIN: Final = 512  # of a far bucket, moved in a turn where there is time …
 TIMER_MOVE_ROWS_MAX: Final = 8192  # … and where it is late
 TIMER_SWEEP_ROWS_MIN: Final = 100_000  # ended ones, for which a far bucket is swept if they are half of it

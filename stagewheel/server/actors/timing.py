@@ -85,6 +85,7 @@ class Timers:
         self.far = Far(levels)
         self.pace = Pace()
         self._sweeping: tuple[BucketKey, int] | None = None  # the bucket, and the chunk at which it ends
+        self._has_refilled = False  # has this turn read a slice into the window?
         self._look_ms = 0
         self._looked = b""
         self._dropped = self._slices = self._sweeps = 0
@@ -152,6 +153,7 @@ class Timers:
         share_us = self.pace.busy_share_us if others_wait else self.pace.share_us
         until_ns = time.perf_counter_ns() + share_us * 1000
         left = TURN_TIMERS_MAX
+        self._has_refilled = False
         while left > 0 and (due := turn.engine.next_timers(turn, turn.now_ms)):
             turn.timers(due)
             left -= len(due)
@@ -174,7 +176,8 @@ class Timers:
             if first is None or first[0] > until_ms:
                 return []
             now_ms = max(first[0], turn.now_ms)
-        else:
+        elif near.is_dry or not self._has_refilled:
+            self._has_refilled = True  # a slice a turn is enough, and not one a batch
             near.refill(now_ms, read)
         horizon_ms = self.far.horizon_ms()
         if horizon_ms is not None and horizon_ms <= now_ms:
