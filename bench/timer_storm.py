@@ -55,7 +55,8 @@ def measure(folder: Path, storm: int, rate: float, seconds: float) -> dict[str, 
     """Fill, start, measure before and during the storm, and read the journal."""
     data = folder / "data"
     stored.fill(data, ITEMS, lambda number: _now_ms() + DAY_MS + number)
-    first_ms = _now_ms() + LEAD_MS + int(BEFORE_S * 1000) + storm // 20  # and the time that it takes to write them
+    writing_ms = storm // 20
+    first_ms = _now_ms() + LEAD_MS + int(BEFORE_S * 1000) + writing_ms
 
     def due_ms_of(number: int) -> int:
         return first_ms + (number - ITEMS) % 1000
