@@ -1,4 +1,4 @@
-"""A server with an HTTP edge that all tests of a module share, each under an address of its own."""
+"""A server with an HTTP edge that the tests share, each with items and under an address of its own."""
 
 import ssl
 from collections.abc import Iterator
@@ -140,7 +140,7 @@ def channels(folder: Path) -> ChannelsConfig:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with every route and the rules above."""
     with pytest.MonkeyPatch.context() as environment:
@@ -154,14 +154,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(served: Served) -> Iterator[Client]:
     """To look at what became of a request."""
     with served.client() as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def addresses() -> Iterator[int]:
     """Numbers of the addresses that requests come from."""
     return count(1)
@@ -170,6 +170,7 @@ def addresses() -> Iterator[int]:
 @pytest.fixture
 def web(served: Served, addresses: Iterator[int]) -> Iterator[httpx.Client]:
     """Somebody in the web, who asks from an address of his own through our proxy."""
-    headers = {"X-Forwarded-For": f"198.51.100.{next(addresses)}"}
+    above, below = divmod(next(addresses), 250)
+    headers = {"X-Forwarded-For": f"198.51.{100 + above}.{1 + below}"}
     with httpx.Client(base_url=served.edge, headers=headers, timeout=30, verify=NO_TLS) as web:
         yield web
