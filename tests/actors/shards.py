@@ -3,6 +3,7 @@ by the test, so that it can kill any of them between any two steps.
 """
 
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from stagewheel.protocol.codec import Message
@@ -98,6 +99,8 @@ class Cluster:
         self.next_seq = [0] * count
         self.sent: dict[tuple[int, int], AnyCommand] = {}  # (shard, number of a command) -> it
         self.results: dict[tuple[int, int], Result] = {}
+        self.cuts: Random | None = None
+        self.kills = 0
         for node in self.nodes:
             self.hello(node)
         if rules:
@@ -149,8 +152,15 @@ class Cluster:
             self.next_seq[node.shard] = max(self.next_seq[node.shard], message.next_seq)
 
     def settle(self) -> None:
-        for _ in self.steps():
-            pass
+        """Until nothing is left to do. Where there are `cuts`, some shard is killed now and then."""
+        while True:
+            for _ in self.steps():
+                if self.cuts is not None and self.cuts.random() < 0.05:
+                    self.kill(self.cuts.randrange(self.count))
+                    self.kills += 1
+                    break
+            else:
+                return
 
     def kill(self, shard: int) -> None:
         """Its memory is gone, and what was on its way to or from it."""

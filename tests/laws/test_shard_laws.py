@@ -192,20 +192,27 @@ def business(random: Random) -> Happening:
     return random.randrange(1, 30) * 37 * 60_000
 
 
-def sold(count: int, seed: int) -> Cluster:
+def sold(count: int, seed: int, length: int, cuts: Random | None = None) -> Cluster:
     """A cluster after much business, each thing at its own moment."""
     random = Random(seed)
     cluster = Cluster(count, RULES)
-    for _ in range(120):
+    cluster.cuts = cuts
+    for _ in range(length):
         happen(cluster, business(random))
         cluster.pass_time(61_000)
     cluster.pass_time(5 * 24 * 3_600_000)
     return cluster
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_business_between_items_and_clients_comes_to_the_same(seed: int) -> None:
-    one, several = sold(1, seed), sold(3, seed)
-    assert seen(several) == seen(one)
-    assert left(several) == left(one)
+@pytest.mark.parametrize("count", [2, 3])
+def test_business_between_items_and_clients_comes_to_the_same(count: int) -> None:
+    one, several = sold(1, 0, 100), sold(count, 0, 100)
+    assert (seen(several), left(several)) == (seen(one), left(one))
     assert several.is_quiet()
+
+
+def test_it_comes_to_the_same_while_shards_are_killed_all_the_time() -> None:
+    one, cut = sold(1, 1, 50), sold(3, 1, 50, Random(2))
+    assert cut.kills > 10
+    assert (seen(cut), left(cut)) == (seen(one), left(one))
+    assert cut.is_quiet()
