@@ -8,6 +8,7 @@ unless JSON goes there.
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -33,6 +34,8 @@ from stagewheel.server.backtest.side_by_side import run_both
 from stagewheel.server.core.calendar import add, parse_duration, parse_zone
 from stagewheel.server.rules.load import load_folder_or_files
 from stagewheel.server.store.backup import StoreCopy, copy_store
+from stagewheel.server.store.base import Reads
+from stagewheel.server.store.layout import stores
 
 STANDARD_OUTPUT: Final = "-"
 BY_SIDE_COMMANDS_MIN: Final = 5_000  # a shorter history is over before another process has started
@@ -115,21 +118,24 @@ def history_of_log(log: Path, mapping: Mapping, sample: int | None = None) -> Hi
 
 
 def history_of_store(data: Path, sample: int | None = None) -> History:
-    """The commands that the journal of a server tells of, from a copy of its store as it is now."""
-    shard = data / "shard-0"
-    with TemporaryDirectory(prefix="stagewheel-") as copy:
-        copy_store(shard if shard.is_dir() else data, Path(copy))
-        store = StoreCopy.open(Path(copy))
-        reads = store.snapshot()
-        try:
-            commands = Commands(reads)
-            wanted = chosen(commands.items(), sample) if sample is not None else None
-            history = packed(data.name, _of_items(commands, wanted))
-            history.notes, history.sample = commands.notes(), sample or 0
-            return history
-        finally:
-            reads.close()
-            store.close()
+    """The commands that the journals of a server tell of, from a copy of each store as it is now."""
+    with ExitStack() as opened:
+        commands = Commands(*(_copy(store, opened) for store in stores(data) or [data]))
+        wanted = chosen(commands.items(), sample) if sample is not None else None
+        history = packed(data.name, _of_items(commands, wanted))
+        history.notes, history.sample = commands.notes(), sample or 0
+        return history
+
+
+def _copy(folder: Path, opened: ExitStack) -> Reads:
+    """A store, copied and opened until `opened` ends."""
+    copy = Path(opened.enter_context(TemporaryDirectory(prefix="stagewheel-")))
+    copy_store(folder, copy)
+    store = StoreCopy.open(copy)
+    opened.callback(store.close)
+    reads = store.snapshot()
+    opened.callback(reads.close)
+    return reads
 
 
 def _of_items(commands: Iterable[AnyCommand], wanted: set[str] | None) -> Iterator[AnyCommand]:

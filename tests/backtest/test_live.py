@@ -27,6 +27,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.backtest.history import packed
 from stagewheel.server.backtest.run import Job, Outcome, Run
 from stagewheel.server.core.chat import Said
+from stagewheel.server.repartition.run import repartition
 from stagewheel.server.store.lmdb_store import LmdbStore
 from tests.backtest.desk import HOUR_MS, ROSA, RULES, START_MS, story, ticket
 from tests.backtest.test_same_engine import loans
@@ -62,6 +63,17 @@ def test_the_history_of_a_desk_comes_to_the_same_again(tmp_path: Path) -> None:
     assert after.report.triggers == before.report.triggers
     assert after.report.workflows == before.report.workflows
     assert after.report.refused == [], "what the server refused is no part of its history"
+
+
+def test_a_history_is_the_same_from_the_stores_of_two_shards_and_of_one_that_had_been_two(
+    tmp_path: Path,
+) -> None:
+    before = lived(tmp_path, {"rules.yaml": RULES}, story())
+    for count in (2, 1):
+        repartition(tmp_path, count)
+        after = again(tmp_path, {"rules.yaml": RULES}, before.report.until_ms)
+        assert after.trails == before.trails
+        assert after.report.refused == []
 
 
 def test_the_history_of_a_loan_desk_comes_to_the_same_again(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from stagewheel.protocol.messages import (
     Address,
@@ -38,12 +37,12 @@ from stagewheel.server.core.kept import Kept
 from stagewheel.server.core.pending import PendingRow
 from stagewheel.server.core.task_row import Task
 from stagewheel.server.repartition.files import rows_of as rows_in
+from stagewheel.server.repartition.run import unpacked
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import kept_prefix, mailbox_prefix, timer_key, u64
 from stagewheel.server.store.layout import Layout, folder_of, read
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import TABLES, Table
-from stagewheel.server.timers.far import unpack
 from tests.actors.shard import DAY_MS, MONDAY_NINE_MS, Peer, Shard, deal, setn
 
 NAMES: Final = [f"deal:{n}" for n in range(12)]
@@ -72,7 +71,7 @@ def engine_rows() -> Shard:
 
 def outbox_row(item: str, number: int) -> OutboxRow:
     """An action that waits for a sender."""
-    raw = Raw(encode({"key": item}))
+    raw = encode({"key": item})
     return OutboxRow(item, 1, 1, "mail", 0, 1, MONDAY_NINE_MS, 1, 0, LATER_MS, raw, {}, number, once=True)
 
 
@@ -158,7 +157,7 @@ def rows_of_store(folder: Path) -> Rows:
         for table in TABLES:
             for key, value in rows_in(snapshot, table):
                 if table is Table.TIMERS_FAR:
-                    found.update((Table.TIMERS, *row) for row in unpack(value))
+                    found.update((Table.TIMERS, *row) for row in unpacked(value).items())
                 elif table is not Table.TIMER_BUCKETS:
                     found[table, key, value] += 1
         snapshot.close()

@@ -4,9 +4,12 @@ Laws: only what came from outside is a command; what rules, timers, deliveries a
 left to the run, which causes it itself or does not. A record tells what a command did, not what it said, so
 some of it can't be had again (`NOTES`, and docs/simulation.md): what an event carried besides the values that
 tests of triggers saw, the variables a workflow was started with, who gave a command that is no move. Commands
-come in the order of the journal, at the moments at which they were decided.
+come in the order of the journal, at the moments at which they were decided. Several stores, and the parts of
+one that other stores wrote before the data was divided anew, are one history in the order of time; what every
+store has (employees, versions) is read from the first.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -32,6 +35,7 @@ from stagewheel.protocol.messages import (
     StartWorkflow,
     UpdateItem,
 )
+from stagewheel.protocol.partitions import first_of, lane_of
 from stagewheel.server.actors.reference import Reference
 from stagewheel.server.backtest.live_erasing import alias_item, delete_item
 from stagewheel.server.backtest.live_tasks import brought, put_task, update_task
@@ -39,6 +43,7 @@ from stagewheel.server.core.chat import INVITED, Said
 from stagewheel.server.core.plan import TriggerPlan, Version
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.base import Reads
+from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
 PAGE_ROWS: Final = 4_096
@@ -54,10 +59,11 @@ _decode_employee = msgspec.msgpack.Decoder(Employee).decode
 
 
 class Commands:
-    """Reads a store. `notes` are complete when the last command was taken."""
+    """Reads stores. `notes` are complete when the last command was taken."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, *others: Reads) -> None:
         self._reads = reads
+        self._stores = (reads, *others)
         self._reference = Reference(compile_ruleset)
         self._triggers: dict[int, dict[str, TriggerPlan]] = {}  # version -> its triggers by id
         self._caused: Counter[tuple[str, str]] = Counter()  # (item, cause) that another item's decision sent
@@ -98,8 +104,8 @@ class Commands:
             yield _decode_employee(value)
 
     def _records(self) -> Iterator[j.Record]:
-        for number, (_, value) in enumerate(_rows(self._reads, Table.JOURNAL)):
-            record = decode_record(value)
+        parts = [_part(reads, lane) for reads in self._stores for lane in _lanes(reads)]
+        for number, record in enumerate(heapq.merge(*parts, key=lambda record: record.at_ms)):
             if number == 0 and record.prev:
                 self._begins_late = True
             yield record
@@ -236,9 +242,25 @@ class Commands:
         return PutClient(record.item, client=msgspec.convert(put.client, Client), company=put.company)
 
 
-def _rows(reads: Reads, table: Table) -> Iterator[tuple[bytes, bytes]]:
+def _lanes(reads: Reads) -> Iterator[int]:
+    """The lanes whose records stand in a journal."""
     start = b""
-    while rows := reads.range(table, start, None, PAGE_ROWS):
+    while rows := reads.range(Table.JOURNAL, start, None, 1):
+        lane = lane_of(read_u64(rows[0][0]))
+        yield lane
+        start = u64(first_of(lane + 1))
+
+
+def _part(reads: Reads, lane: int) -> Iterator[j.Record]:
+    """The records of a lane, in order."""
+    for _, value in _rows(reads, Table.JOURNAL, u64(first_of(lane)), u64(first_of(lane + 1))):
+        yield decode_record(value)
+
+
+def _rows(
+    reads: Reads, table: Table, start: bytes = b"", end: bytes | None = None
+) -> Iterator[tuple[bytes, bytes]]:
+    while rows := reads.range(table, start, end, PAGE_ROWS):
         yield from rows
         start = rows[-1][0] + b"\x00"
 

@@ -224,9 +224,10 @@ class _Run:
     def _timer(self, old: Snapshot, table: Table, key: bytes, value: bytes) -> None:
         if table is Table.TIMER_BUCKETS:
             return
-        for row in unpack(value) if table is Table.TIMERS_FAR else [(key, value)]:
-            item = timer_item(old, *row)
-            self._targets[self._owners[partition_of(item)] if item else 0].timer(row)
+        rows = {key: value} if table is Table.TIMERS else unpacked(value)
+        for one, told in rows.items():
+            item = timer_item(old, one, told)
+            self._targets[self._owners[partition_of(item)] if item else 0].timer(one, told)
             self._read[Table.TIMERS] += table is Table.TIMERS_FAR
 
     def _each(self, old: Snapshot, table: Table, do: Callable[[bytes, bytes], None]) -> None:
@@ -283,6 +284,12 @@ class _Run:
             raise StoreBroken(
                 f"the new stores do not have the rows of {', '.join(sorted(wrong))}; nothing was changed"
             )
+
+
+def unpacked(chunk: bytes) -> dict[bytes, bytes]:
+    """The rows of a far bucket's chunk."""
+    values: dict[bytes, bytes] = {}
+    return {key: values.get(key, b"") for key in unpack(chunk, values)}
 
 
 OF_DIRECTORY: Final = frozenset({STORE_ID_KEY, DIGEST_SECRET, ACTIVE_KEY, ENROLMENTS_KEY})

@@ -7,7 +7,7 @@ from typing import Final
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
-from stagewheel.server.timers.far import Far, Row
+from stagewheel.server.timers.far import Far
 
 ROWS_A_COMMIT: Final = 20_000
 BYTES_A_COMMIT: Final = 32 << 20
@@ -23,7 +23,8 @@ class Target:
         self.timers = 0
         self._now_ms = now_ms
         self._far = Far()
-        self._due: list[Row] = []
+        self._due: list[bytes] = []
+        self._values: dict[bytes, bytes] = {}  # of rows of `_due` that have one
         self._batch = Batch()
         self._count = self._bytes = 0
 
@@ -49,18 +50,23 @@ class Target:
         finally:
             snapshot.close()
 
-    def timer(self, row: Row) -> None:
+    def timer(self, key: bytes, value: bytes) -> None:
         """A timer: into the exact table, or into a far bucket."""
         self.timers += 1
-        self._due.append(row)
+        self._due.append(key)
+        if value:
+            self._values[key] = value
         if len(self._due) >= ROWS_A_COMMIT:
             self._place()
 
     def _place(self) -> None:
-        near, chunks = self._far.place(sorted(self._due), self._now_ms)
-        self._due = []
-        for key, value in near:
-            self.put(Table.TIMERS, key, value)
+        due, values = self._due, self._values
+        self._due, self._values = [], {}
+        if not due:
+            return
+        near, chunks = self._far.place(due, values, self._now_ms)
+        for key in near:
+            self.put(Table.TIMERS, key, values.get(key, b""))
         for key, value in chunks:
             self.put(Table.TIMERS_FAR, key, value)
 
