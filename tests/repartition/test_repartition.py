@@ -54,7 +54,19 @@ def test_every_table_has_a_way_and_the_world_has_rows_of_all_that_are_carried(bu
     assert {table for table, _, _ in rows} >= {*CARRIED, *SHARED, Table.ANSWERS, Table.PRODUCERS}
 
 
+def write(data: Path, batch: Batch) -> None:
+    """Into the first store."""
+    store = LmdbStore.open(folder_of(data, 0), 1 << 26)
+    transaction = store.begin()
+    transaction.apply(batch)
+    transaction.commit()
+    store.close()
+
+
 def test_from_one_to_two_to_three_and_back_every_row_is_what_it_was(data: Path) -> None:
+    erased = Batch()
+    erased.delete_range(Table.ERASURES, b"", None)  # which several shards have to end first
+    write(data, erased)
     [before] = rows_by_shard(data)
     lanes: list[int] = []
     for count in (2, 3, 1):
@@ -93,6 +105,16 @@ def test_each_row_stands_where_its_item_lives_and_clients_are_known_elsewhere(da
         }
         taken = {key for table, key, _ in rows if table is Table.TAKEN}
         assert taken <= {key for table, key, _ in rows if table is Table.OUTBOX_SMS}
+
+
+def test_an_erasure_goes_on_from_its_beginning_and_several_shards_have_to_end_theirs(data: Path) -> None:
+    [before] = rows_by_shard(data)
+    repartition(data, 2)
+    together = only(sum(rows_by_shard(data), Rows()), [Table.ERASURES])
+    assert together == only(before, [Table.ERASURES])
+    assert len(together) == 12
+    with pytest.raises(OperatorError, match="what is erased is still being looked for"):
+        repartition(data, 3)
 
 
 def test_numbers_begin_with_the_new_lanes_and_time_goes_on(data: Path) -> None:
@@ -144,11 +166,7 @@ def test_a_folder_that_is_served_is_refused(data: Path) -> None:
 def test_what_is_under_way_between_shards_is_to_be_delivered_first(data: Path) -> None:
     batch = Batch()
     batch.put(Table.RELAY, relay_key(1, 0), b"\xc0")
-    store = LmdbStore.open(folder_of(data, 0), 1 << 26)
-    transaction = store.begin()
-    transaction.apply(batch)
-    transaction.commit()
-    store.close()
+    write(data, batch)
     with pytest.raises(OperatorError, match="not delivered yet: serve the folder as it is"):
         repartition(data, 2)
 
