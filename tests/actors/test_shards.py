@@ -34,12 +34,14 @@ from stagewheel.protocol.messages import (
     RaiseEvent,
     Refused,
     Relayed,
+    StoreFile,
     Suppress,
     Unsuppress,
     UpdateItem,
     VersionsQuery,
 )
-from stagewheel.protocol.partitions import lane_of, partition_of
+from stagewheel.protocol.partitions import first_of, lane_of, partition_of
+from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.relayed import NOT_A_SHARD
 from stagewheel.server.actors.suppressions import lookup_in
@@ -236,6 +238,26 @@ def test_what_is_erased_is_looked_for_on_every_shard(two: Cluster) -> None:
         assert b"bo@example.com" not in key
         assert lookup_in(snapshot)("email", "bo@example.com") == "unsubscribed", "it stays so, unreadably"
         snapshot.close()
+    assert two.is_quiet()
+
+
+def test_a_document_that_a_sender_made_is_on_every_shard(
+    two: Cluster,
+) -> None:
+    data = b"%PDF made"
+    sha256 = hashlib.sha256(data).hexdigest()
+    begin = BeginFile("", file="made", name="m.pdf", type="application/pdf", size=len(data), sha256=sha256)
+    upload = first_of(1) + 1
+    two.nodes[1].turn(Inbound(files=[(b"sender", StoreFile(1, begin))]))
+    two.nodes[1].turn(Inbound(files=[(b"sender", StoreFile(2, PutFileChunk("", upload=upload, data=data)))]))
+    two.nodes[1].frames.clear()
+    two.settle()
+    for shard in (0, 1):
+        [part] = two.rows(FileQuery("made"), shard)
+        assert part.data == data
+    assert two.submit(PutEmployee("", employee=Employee(7))) == Applied()
+    for n in range(8):  # each says how much reference data it rests on
+        assert two.submit(deal(f"deal:{n}", "ordered", fields={"n": n})) == Applied(1)
     assert two.is_quiet()
 
 

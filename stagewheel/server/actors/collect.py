@@ -13,6 +13,7 @@ from stagewheel.server.actors.holds import keep_step
 from stagewheel.server.actors.links import put_link, remove_link
 from stagewheel.server.actors.outboxes import place
 from stagewheel.server.actors.records import keep_record
+from stagewheel.server.actors.relay_shapes import FileDropped
 from stagewheel.server.actors.relooks import forget_employee, watch_employee
 from stagewheel.server.actors.tasks import keep_task
 from stagewheel.server.actors.withdraw import withdraw, withdraw_all
@@ -116,6 +117,8 @@ def _take_turn(turn: "Turn", key: bytes, effect: TakeTurn) -> None:
 
 def _drop_made(turn: "Turn", key: bytes, effect: DropMade) -> None:
     turn.engine.files.drop_unnamed(turn, effect.file)
+    if turn.engine.relay is not None:
+        turn.engine.relay.tell_others(turn, FileDropped(effect.file))
 
 
 COLLECT: dict[type[Effect], Callable[["Turn", bytes, Any], None]] = {

@@ -167,7 +167,9 @@ def drop_unused_files(turn: "Turn", one: "Erasure") -> int:
 def drop_made(turn: "Turn", one: "Erasure") -> int:
     """Documents that were finished when the item was gone already; a new life of the key keeps its own."""
     turn.load({one.item.encode()})
-    if not isinstance(turn.items[one.item.encode()], Tombstone):
+    row, relay = turn.items[one.item.encode()], turn.engine.relay
+    lives_here = relay is None or relay.is_own(one.item.encode())
+    if lives_here and not isinstance(row, Tombstone):
         return 0
     prefix = f"\0{DOCUMENTS}/{one.item}/".encode()
     rows = turn.transaction.range(Table.FILES, prefix, prefix_end(prefix), MADE_MAX)

@@ -33,6 +33,7 @@ from stagewheel.protocol.frames import encode
 from stagewheel.protocol.messages import Applied, Failed, FileProgress, Refused, Reply, Result, StoreFile
 from stagewheel.protocol.partitions import first_of
 from stagewheel.server import limits
+from stagewheel.server.actors.relay_shapes import FileMade
 from stagewheel.server.actors.version_queries import Page, page_rows
 from stagewheel.server.store.base import Reads
 from stagewheel.server.store.keys import prefix_end, read_u64, u64
@@ -164,12 +165,16 @@ def store_files(turn: "Turn", asked: list[tuple[bytes, StoreFile]]) -> list[tupl
             result = begin_file(turn, command, (b"", 0, 0))
         else:
             result = put_file_chunk(turn, command, (b"", 0, 0))
+        if turn.engine.relay is not None and isinstance(result, FileProgress):
+            turn.engine.relay.tell_others(turn, FileMade(command, result.upload))
         frames.append((route, *encode(Reply(one.id, [result]))))
     return frames
 
 
 def begin_file(turn: "Turn", command: BeginFile, owed: "Owed", told: int = 0) -> Result:
-    """Store a file, or go on with its upload; the result says where. `told`: the directory's number of it."""
+    """Store a file, or go on with its upload; the result says where. `told`: its number, by the shard that took
+    it.
+    """
     if wrong := _wrong(command):
         return Failed("bad_file", wrong)
     turn.flush()
@@ -186,10 +191,11 @@ def begin_file(turn: "Turn", command: BeginFile, owed: "Owed", told: int = 0) ->
     for number, one in uploads:
         if (one.file, one.sha256, one.size) == (command.file, command.sha256, command.size):
             return FileProgress(number, one.offset)
-    if len(uploads) >= limits.FILE_UPLOADS_MAX:
+    if len(uploads) >= limits.FILE_UPLOADS_MAX and not told:
         return Failed("files_full", f"{limits.FILE_UPLOADS_MAX} uploads are under way; try again later")
     totals = files.totals
-    if totals.files >= limits.FILES_MAX or totals.bytes + command.size > limits.FILES_BYTES_MAX:
+    is_full = totals.files >= limits.FILES_MAX or totals.bytes + command.size > limits.FILES_BYTES_MAX
+    if is_full and not told:
         return Failed("files_full", "too many files, or too many bytes of them, are stored; drop some")
     number = told or totals.next
     totals.next += not told

@@ -150,6 +150,19 @@ class ItemErased(Struct, array_like=True, tag=10):
     files: list[str]
 
 
+class FileMade(Struct, array_like=True, tag=12):
+    """A sender of this shard stores a document that it made: another shard's item may come to name it."""
+
+    command: BeginFile | PutFileChunk
+    number: int
+
+
+class FileDropped(Struct, array_like=True, tag=13):
+    """A document was made for an item that is gone."""
+
+    file: str
+
+
 class VersionsForgotten(Struct, array_like=True, tag=11):
     """The directory has these versions no more: nobody activates them again."""
 
@@ -168,6 +181,8 @@ Told = (
     | FileBegun
     | ItemErased
     | VersionsForgotten
+    | FileMade
+    | FileDropped
 )
 
 encode_told: Final = msgspec.msgpack.Encoder().encode

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from stagewheel.protocol.messages import Accepted, Applied, Failed, Relayed, Result
+from stagewheel.protocol.messages import Accepted, Applied, BeginFile, Failed, Relayed, Result
 from stagewheel.protocol.partitions import SHARD_PRODUCER
 from stagewheel.server.actors.aliases import alias_told
 from stagewheel.server.actors.chats import chat_offered, chat_told, invitation_told
 from stagewheel.server.actors.collect import send_to_item
 from stagewheel.server.actors.erasing import item_erased
-from stagewheel.server.actors.files import begin_file
+from stagewheel.server.actors.files import begin_file, put_file_chunk
 from stagewheel.server.actors.relay_shapes import (
     AliasTold,
     ChatOffered,
     ChatTold,
     ClientTold,
     FileBegun,
+    FileDropped,
+    FileMade,
     Finished,
     InvitationTold,
     ItemErased,
@@ -57,6 +59,17 @@ def relayed(turn: "Turn", command: Relayed, owed: "Owed") -> Result:
 
 def _item_message(turn: "Turn", told: ItemMessageSent, shard: int) -> None:
     send_to_item(turn, b"", SendToItem(told.item, told.message, told.lineage))
+
+
+def _file_made(turn: "Turn", told: FileMade, shard: int) -> None:
+    if isinstance(told.command, BeginFile):
+        begin_file(turn, told.command, (b"", 0, 0), told.number)
+    else:
+        put_file_chunk(turn, told.command, (b"", 0, 0))
+
+
+def _file_dropped(turn: "Turn", told: FileDropped, shard: int) -> None:
+    turn.engine.files.drop_unnamed(turn, told.file)
 
 
 def _passed_on(turn: "Turn", told: PassedOn, shard: int) -> None:
@@ -106,4 +119,6 @@ APPLY: dict[type, Callable[["Turn", Any, int], None]] = {
     FileBegun: _file_begun,
     ItemErased: item_erased,
     VersionsForgotten: versions_forgotten,
+    FileMade: _file_made,
+    FileDropped: _file_dropped,
 }
