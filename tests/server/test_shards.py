@@ -1,5 +1,6 @@
 """A server of several shards as processes: each has its own store, address and senders, and dies alone."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from stagewheel.client.blocking import Client
 from stagewheel.server.config import ServerConfig, shard_address
 from stagewheel.server.store.layout import read
 from stagewheel.server.supervisor import addresses
-from tests.server.harness import Served, group_members
+from tests.server.harness import WAIT_S, Served, group_members
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,17 @@ def test_a_shard_listens_a_port_behind_the_one_before_it() -> None:
         ("tcp://127.0.0.1:7412", "ipc:///run/stage.1"),
         ("tcp://127.0.0.1:7413", "ipc:///run/stage.2"),
     )
+
+
+def test_a_shard_that_can_not_be_kept_alive_does_not_take_the_others_with_it(served: Served) -> None:
+    """The last test of this server: its second shard stays away."""
+    lock = Path(served.config.data) / "shard-1" / "lock"
+    lock.unlink()
+    lock.mkdir()  # nobody can claim the store now
+    served.kill("shard-1")
+    deadline = time.monotonic() + WAIT_S
+    with Client(served.address) as client:
+        while "shard-1 can't be kept alive" not in served.said() and time.monotonic() < deadline:
+            assert client.statistics(0)["python_threads"] == 1
+    assert "shard-1 can't be kept alive (status 3); the other shards go on" in served.said()
+    assert served.running
