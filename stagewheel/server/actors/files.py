@@ -172,8 +172,8 @@ def store_files(turn: "Turn", asked: list[tuple[bytes, StoreFile]]) -> list[tupl
 
 
 def begin_file(turn: "Turn", command: BeginFile, owed: "Owed", told: int = 0) -> Result:
-    """Store a file, or go on with its upload; the result says where. `told`: its number, by the shard that took
-    it.
+    """Store a file, or go on with its upload; the result says where. `told`: its number, by the shard that
+    took it.
     """
     if wrong := _wrong(command):
         return Failed("bad_file", wrong)
