@@ -232,7 +232,7 @@ class Turn:
             elif decision.place is not None:
                 self.items.pop(key, None)  # nobody has built it: who needs it in this turn reads its row
             else:
-                tell_shards(self, self.items[key], decoded := decode_row(row))
+                tell_shards(self, self.items.get(key), decoded := decode_row(row))
                 self.items[key] = decoded
         if record is not None:
             position = counters.position
