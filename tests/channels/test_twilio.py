@@ -162,7 +162,7 @@ async def test_a_chat_message_is_a_text_message_of_a_number_that_is_an_open_chan
         ),
         (Speech("Hello\x00", 1.5), '<Response><Say><prosody rate="150%">Hello</prosody></Say></Response>'),
         (Speech("Hello", 1, 2.0), '<Response><Say><prosody volume="+6.0dB">Hello</prosody></Say></Response>'),
-        (Speech("Hello", voice='a"b'), "<Response><Say voice='a\"b'>Hello</Say></Response>"),
+        (Speech("Hello", voice='a"b'), '<Response><Say voice="a&quot;b">Hello</Say></Response>'),
         (
             "https://files.example.com/a.mp3?x=1&y=2",
             "<Response><Play>https://files.example.com/a.mp3?x=1&amp;y=2</Play></Response>",

@@ -11,9 +11,9 @@ decibels.
 """
 
 import math
+from html import escape  # xml.sax.saxutils does the same, and brings urllib with all of HTTP to each process
 from typing import Any
 from urllib.parse import quote, urlencode
-from xml.sax.saxutils import escape, quoteattr
 
 from stagewheel.errors import OperatorError
 from stagewheel.server.channels.base import (
@@ -179,8 +179,8 @@ def outcome(name: str, answer: Answer, to: str) -> Outcome:
 
 
 def _say(say: Speech) -> str:
-    voice = f" voice={quoteattr(say.voice)}" if say.voice else ""
-    language = f" language={quoteattr(say.language)}" if say.language else ""
+    voice = f' voice="{escape(say.voice)}"' if say.voice else ""
+    language = f' language="{escape(say.language)}"' if say.language else ""
     prosody = ""
     if say.speed != 1:
         prosody += f' rate="{round(say.speed * 100)}%"'
@@ -192,4 +192,4 @@ def _say(say: Speech) -> str:
 
 def _text(text: str) -> str:
     """As XML takes it: control characters can't be written in it."""
-    return escape("".join(c for c in text if c >= " " or c in "\t\n\r"))
+    return escape("".join(c for c in text if c >= " " or c in "\t\n\r"), quote=False)

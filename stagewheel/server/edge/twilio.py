@@ -6,9 +6,9 @@ Nothing of a request is believed before that. What is ours in an answer is escap
 
 import hmac
 from collections.abc import Sequence
+from html import escape
 from typing import Final
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape, quoteattr
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,8 +59,8 @@ def twiml(*verbs: str) -> Response:
 
 def verb(name: str, text: str = "", **attributes: str) -> str:
     """An element of TwiML, without the attributes that are empty."""
-    told = "".join(f" {key}={quoteattr(_plain(one))}" for key, one in attributes.items() if one)
-    return f"<{name}{told}>{escape(_plain(text))}</{name}>" if text else f"<{name}{told}/>"
+    told = "".join(f' {key}="{escape(_plain(one))}"' for key, one in attributes.items() if one)
+    return f"<{name}{told}>{escape(_plain(text), quote=False)}</{name}>" if text else f"<{name}{told}/>"
 
 
 def _plain(text: str) -> str:
