@@ -108,6 +108,8 @@ class ClientCore:
         shards = self.shards
         if shards is None:
             return partial(self._first.has_room, len(commands))
+        if all(line.has_room(len(commands)) for line in self.lines):
+            return lambda: True
         counts = Counter(self._by_shard[shards.of_command(command)[0]] for command in commands)
         return lambda: all(line.has_room(count) for line, count in counts.items())
 
@@ -299,7 +301,7 @@ class ClientCore:
         part = Part(whole, old.places, old.wait_applied)
         part.results, part.open, part.unsent = [None], 1, 1
         whole.parts[whole.parts.index(old)] = part
-        again = Share(share.others[0], part, share.commands, None, share.others[1:])
+        again = Share(share.others[0], part, share.places, share.commands, None, share.others[1:])
         part.on_settled.append(partial(self._settled, again))
         self._give(again)
 

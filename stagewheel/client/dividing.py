@@ -8,14 +8,17 @@ Laws:
 """
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from msgspec import Raw, Struct
 
 from stagewheel.client.shards import ShardMap
 from stagewheel.protocol import messages as m
-from stagewheel.protocol.partitions import DIRECTORY
-from stagewheel.protocol.routing import TOLD_TO_ALL
+from stagewheel.protocol.partitions import DIRECTORY, PARTITIONS
+from stagewheel.protocol.routing import AT_DIRECTORY, BY_NUMBER, TOLD_TO_ALL
 from stagewheel.protocol.window import SubmitTicket
+
+UNUSUAL = AT_DIRECTORY | BY_NUMBER  # not simply the owner of their item
 
 
 class Whole(SubmitTicket):
@@ -70,6 +73,7 @@ class Share(Struct):
 
     shard: int
     part: Part
+    places: list[int]  # of its commands in the whole
     commands: list[Raw]
     behind: Part | None = None
     others: Sequence[int] = ()
@@ -80,28 +84,33 @@ def divide(
 ) -> list[Share]:
     """The shares of a batch, those of one shard in the order of the commands."""
     shares: list[Share] = []
-    growing: dict[int, Share] = {}  # the last share of each shard
+    growing: dict[int, Share] = {}  # the last share of a shard, as far as it is
+    owners = shards.owners
     told: Share | None = None  # the last one that every shard is told of
     for place, command in enumerate(commands):
-        first, *others = shards.of_command(command)
+        others: Sequence[int] = ()
+        if type(command) not in UNUSUAL:
+            first = owners[crc32(command.item.encode()) % PARTITIONS]
+            share = growing.get(first)
+            if share is not None:
+                share.places.append(place)
+                share.commands.append(encoded[place])
+                continue
+        else:
+            first, *others = shards.of_command(command)
         to_all = type(command) in TOLD_TO_ALL
-        wait = whole.wait_applied or to_all
         behind = told.part if told is not None and first != DIRECTORY else None
-        share = growing.get(first)
-        if (
-            share is None
-            or others
-            or share.others
-            or share.behind is not behind
-            or share.part.wait_applied != wait
-        ):
-            share = Share(first, Part(whole, [], wait), [], behind, others)
-            growing[first] = share
-            shares.append(share)
-        share.part.places.append(place)
-        share.commands.append(encoded[place])
+        places = [place]
+        part = Part(whole, places, whole.wait_applied or to_all)
+        share = Share(first, part, places, [encoded[place]], behind, others)
+        shares.append(share)
         if to_all:
             told = share
+            growing.clear()  # what follows waits for it
+        elif others:
+            growing.pop(first, None)
+        else:
+            growing[first] = share
     for share in shares:
         count = len(share.commands)
         share.part.results = [None] * count

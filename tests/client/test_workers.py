@@ -35,6 +35,8 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.protocol.socket import RouterSocket
 from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors.registered import share_of
+from stagewheel.server.actors.relay import Place
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.rules.compile import compile_ruleset
@@ -305,3 +307,10 @@ def test_a_worker_without_actions_or_with_one_twice_is_a_mistake_of_its_author(t
     worker.action("a")(print)
     with pytest.raises(CallerError, match="already"):
         worker.action("a")(print)
+
+
+def test_how_many_jobs_are_under_way_at_once_is_divided_over_the_shards() -> None:
+    lanes = (0, 1, 2)
+    assert [share_of(8, Place(shard, lanes)) for shard in range(3)] == [3, 3, 2]
+    assert [share_of(1, Place(shard, lanes)) for shard in range(3)] == [1, 1, 1]
+    assert share_of(8, Place()) == 8

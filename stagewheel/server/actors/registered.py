@@ -34,6 +34,7 @@ from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
+    from stagewheel.server.actors.relay import Place
     from stagewheel.server.actors.turn import Turn
 
 APP: Final = "app"
@@ -65,7 +66,17 @@ def hand_out_by(engine: "Engine") -> None:
     actions = engine.reference.facts.app_actions.values()
     handout = engine.handout
     handout.to_channel = {lane_of(APP, spec.name) for spec in actions if spec.handler == "http"}
-    handout.at_once = {lane_of(APP, spec.name): spec.concurrency for spec in actions if spec.concurrency}
+    handout.at_once = {
+        lane_of(APP, spec.name): share_of(spec.concurrency, engine.place)
+        for spec in actions
+        if spec.concurrency
+    }
+
+
+def share_of(concurrency: int, place: "Place") -> int:
+    """What a shard may hand out of what is under way at once over all of them; at least one."""
+    count = len(place.lanes)
+    return max(1, concurrency // count + (place.shard < concurrency % count))
 
 
 def wrong_with(spec: ActionSpec) -> str:
