@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from stagewheel.client.blocking import Client
+from stagewheel.protocol.messages import Applied, PutRuleset
 from stagewheel.server.config import ServerConfig, shard_address
 from stagewheel.server.store.layout import read
 from stagewheel.server.supervisor import addresses
+from tests.actors.shard import RULES, deal
 from tests.server.harness import WAIT_S, Served, group_members
 
 
@@ -49,6 +51,25 @@ def test_each_shard_has_its_own_store_and_all_have_one_name(served: Served) -> N
     assert layout is not None
     assert (layout.lanes, layout.next_lane, layout.store_id) == ((0, 1), 2, served.store_id)
     assert all((data / f"shard-{shard}" / "data.mdb").is_file() for shard in (0, 1))
+
+
+def test_what_one_shard_has_for_another_arrives_once_though_both_are_killed(served: Served) -> None:
+    with Client(served.address) as client:
+        client.submit([PutRuleset("", files={"rules.yaml": RULES})])
+        keys = [f"deal:{n}" for n in range(150)]
+        applied = client.submit([deal(key, "ordered", fields={"n": 1}) for key in keys])
+        assert applied == [Applied(1)] * 150
+        killed = {name: served.kill(name) for name in ("shard-1", "shard-0")}  # orders are on their way
+        for name, pid in killed.items():
+            served.wait_ready(name, other_than=pid)
+        until_s = time.monotonic() + WAIT_S
+        while (told := client.statistics())["relay"]["waiting"] or told["mailbox_stored"]:
+            assert time.monotonic() < until_s, told["relay"]
+        assert (told["items_stored"], told["journal_stored"]) == (300, 300), "each was made, and once"
+        for n in range(20):
+            order = client.item(f"order:deal-{n}-1-order-1")
+            assert order is not None
+            assert (order.source, order.entry) == (f"deal:{n}", 1)
 
 
 def test_a_shard_listens_a_port_behind_the_one_before_it() -> None:
