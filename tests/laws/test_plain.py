@@ -11,7 +11,7 @@ from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.deciding import Deciding
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.item import Item
+from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import Way
 from stagewheel.server.core.plain_text import Change, written
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
@@ -69,7 +69,7 @@ class Counting(Changing):
             return change
         change = written(pipeline, stage, version.entities[pipeline.entity]).made()
 
-        def counted(item: Item, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
+        def counted(item: Glance, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
             decision = change(item, message, facts, now_ms)
             kind = "entry" if decision is not None else "no entry"
             self.taken[kind] = self.taken.get(kind, 0) + 1
@@ -126,9 +126,13 @@ def played(seed: int, compiler: Compiler) -> Everything:
 
 
 def entered(seed: int, compiler: Compiler) -> Everything:
-    """Deals that are moved again and again, under rules that are all plain; every few moves in one frame."""
+    """Deals that are moved again and again, under rules that are nearly all plain; a few moves in a frame.
+
+    The engine does not move its clock, as in `serve`: so items are read at a glance and decided in runs.
+    """
     random = Random(seed)
     world = World(plain_ruleset(random), compiler=compiler)
+    world.clock.exact = False  # type: ignore[misc]  # nothing else tells the two ways apart
     for one in moves(random, ENTRIES):
         if isinstance(one, list):
             world.submit_all(one)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from stagewheel.protocol.codec import decode_record, encode_payload
 from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
-from stagewheel.server.core.item import Item
+from stagewheel.server.core.item import Glance, Item
 from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def decide_run(
     for at in range(first, len(commands)):
         command, key = commands[at], keys[at]
         item = items.get(key)
-        if type(item) is not Item or item.more is not None or type(command) is not ChangeStage:
+        if (type(item) is not Glance and type(item) is not Item) or item.more is not None:
             break
-        if command.dedupe_key or backlog:
+        if type(command) is not ChangeStage or command.dedupe_key or backlog:
             break
         facts.position, facts.outbox_next = position, out
         try:

@@ -16,6 +16,7 @@ from stagewheel.protocol.messages import (
     Accepted,
     Answer,
     AnyCommand,
+    ChangeStage,
     DeleteItem,
     Failed,
     HoldItem,
@@ -30,11 +31,11 @@ from stagewheel.server.actors.careful import Care
 from stagewheel.server.actors.collect import COLLECT
 from stagewheel.server.actors.deliveries import expire, unpark
 from stagewheel.server.actors.links import NAMING, forget, prepare, tell_shards
+from stagewheel.server.actors.loading import Loaded, load
 from stagewheel.server.actors.ordinary import decide_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.poison import put_poison
 from stagewheel.server.actors.suppressions import lookup_in
-from stagewheel.server.actors.tasks import load_tasks
 from stagewheel.server.actors.virtual_time import advance
 from stagewheel.server.core.birth import NO_ITEM
 from stagewheel.server.core.client_row import ClientRow
@@ -51,8 +52,7 @@ from stagewheel.server.core.inbox import (
     MailboxRow,
     TimerFired,
 )
-from stagewheel.server.core.item import ITEM_LEAD, Item, Row, decode_item, decode_row
-from stagewheel.server.core.limits import ITEM_KEY_BYTES_MAX
+from stagewheel.server.core.item import Glance, Item, decode_row
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
@@ -71,6 +71,7 @@ ITEMS, TIMERS = Table.ITEMS, Table.TIMERS  # an enum's member costs 120 ns to na
 ACCEPTED = Accepted()
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
+MOVES_ALONE = {ChangeStage}  # the commands of a Submit whose items are loaded at a glance
 NOBODY: Owed = (b"", 0, 0)
 
 
@@ -104,7 +105,8 @@ class Turn:
         self.put_timer = self.new_timers.append
         self.stage_prefixes: dict[tuple[str, str], bytes] = {}  # of the places that items came to
         self._new_batch()
-        self.items: dict[bytes, Row] = {}
+        self.items: dict[bytes, Loaded] = {}
+        self.glances = False  # are there glances among them?
         self.rows: dict[bytes, bytes] = {}  # item rows that changed
         self.records: list[tuple[int, bytes, Record]] = []
         self.frames: list[tuple[bytes, bytes, bytes]] = []  # route, header, payload: sent after the commit
@@ -124,35 +126,9 @@ class Turn:
 
     # ---------------------------------------------------------------- loading
 
-    def load(self, keys: set[bytes]) -> None:
-        """Decode the rows of these items, in one ordered read; what is loaded already is newer.
-
-        A key that no item can have is not looked for.
-        """
-        items, reference = self.items, self.engine.reference
-        fresh = keys.difference(items) if items else set(keys)
-        for key in self.rows.keys() & fresh:
-            items[key] = decode_row(self.rows[key])  # decided in this turn and let go
-            fresh.discard(key)
-        if not fresh:
-            return
-        versions = reference.facts.versions
-        items.update(dict.fromkeys(fresh))
-        readable = sorted(fresh)
-        if not readable[0] or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
-            readable = [key for key in readable if 0 < len(key) <= ITEM_KEY_BYTES_MAX]
-        for key, row in self.transaction.getmulti(ITEMS, readable):
-            if row[0] != ITEM_LEAD:
-                items[key] = decode_row(row)
-                continue
-            item = items[key] = decode_item(row)
-            if item.version not in versions:
-                reference.need(self.transaction, item.version)
-            if item.more is not None:
-                for instance in item.more.instances:
-                    reference.need(self.transaction, instance.version)
-                if item.more.tasks:
-                    load_tasks(self, item.more.tasks)
+    def load(self, keys: set[bytes], glances: bool = False) -> None:
+        """Have the rows of these items decoded in `items` (`loading.py`)."""
+        load(self, keys, glances)
 
     # ---------------------------------------------------------------- deciding
 
@@ -160,7 +136,7 @@ class Turn:
         self, key: bytes, message: ItemMessage, owed: Owed = NOBODY, lineage: Lineage | None = None
     ) -> Result:
         """A message reaches its item: it is decided now, unless the item is paused or has a backlog."""
-        if key not in self.items:
+        if self.glances or key not in self.items:
             self.load({key})
         item = self.items[key]
         paused = type(item) is Item and item.more is not None and item.more.hold == "paused"
@@ -185,7 +161,7 @@ class Turn:
         return ACCEPTED
 
     def decide(
-        self, key: bytes, item: Row, message: ItemMessage, lineage: Lineage | None, *, tries: int = 2
+        self, key: bytes, item: Loaded, message: ItemMessage, lineage: Lineage | None, *, tries: int = 2
     ) -> Result:
         """Decide, and collect. A bug is poison after the second try."""
         facts, counters, care = self.facts, self.counters, self.care
@@ -194,7 +170,7 @@ class Turn:
         facts.position, facts.outbox_next = counters.position, counters.outbox
         of_client = type(message) in NAMING or type(item) is ClientRow
         if of_client:
-            prepare(self, key, item, message)
+            prepare(self, key, item, message)  # type: ignore[arg-type]  # no move of an item names a client
         decision = None
         while decision is None:
             try:
@@ -214,7 +190,7 @@ class Turn:
             self.collect(key, decision)
         return decision.result
 
-    def finish(self, key: bytes, item: Item, message: AnyCommand, decision: Decision | None) -> Result:
+    def finish(self, key: bytes, item: Loaded, message: AnyCommand, decision: Decision | None) -> Result:
         """What a run of ordinary commands leaves: a decision of another kind, or one that failed (None)."""
         if decision is None:
             return self.decide(key, item, message, None, tries=1)  # type: ignore[arg-type]  # not special
@@ -232,7 +208,9 @@ class Turn:
             elif decision.place is not None:
                 self.items.pop(key, None)  # nobody has built it: who needs it in this turn reads its row
             else:
-                tell_shards(self, self.items.get(key), decoded := decode_row(row))
+                before, decoded = self.items.get(key), decode_row(row)
+                if not isinstance(before, Glance):  # it was an item, which other shards know nothing of
+                    tell_shards(self, before, decoded)
                 self.items[key] = decoded
         if record is not None:
             position = counters.position
@@ -284,8 +262,9 @@ class Turn:
         commands, results, producer, seq = one.submit.commands, one.results, one.producer, one.submit.seq
         self.admitted[answer_key(producer_bytes(producer), seq)] = one
         keys = [command.item.encode() for command in commands]
-        self.load(set(keys))
         runs = self.care is None and not engine.clock.exact
+        self.glances = runs and set(map(type, commands)) == MOVES_ALONE
+        self.load(set(keys), self.glances)
         at, end = 0, len(commands)
         while at < end:
             if runs and not engine.any_alias and (at := decide_run(self, commands, keys, results, at)) == end:
@@ -294,6 +273,7 @@ class Turn:
             at += 1
         # Let go while warm: what a whole turn keeps has left the processor's cache by its end.
         self.items.clear()
+        self.glances = False
 
     def _command(self, command: AnyCommand, key: bytes, owed: Owed) -> Result:
         """One command, whatever it is."""

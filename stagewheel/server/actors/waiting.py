@@ -68,6 +68,7 @@ class _Waiting(Struct, array_like=True, gc=False):
     entered_at: Raw
     created_ms: Raw
     updated_ms: Raw
+    reach: Raw
     more: _More | None = None
 
 

@@ -85,7 +85,7 @@ from stagewheel.server.core.inbox import (
     StepBroke,
     TimerFired,
 )
-from stagewheel.server.core.item import Item, Row
+from stagewheel.server.core.item import Glance, Item, Row, glance_at, whole
 from stagewheel.server.core.leaving import look_at_aside
 from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.core.linking import (
@@ -110,20 +110,23 @@ DROPPED = Applied()  # a timer of a step that has ended: its cancellation is in 
 
 
 def decide(
-    item: Row, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
+    item: Row | Glance, message: ItemMessage, facts: Facts, now_ms: int, lineage: Lineage | None = None
 ) -> Decision:
     """Decide one message for one item. `lineage` is the chain of the message's causes; None: it came from
     outside (9.1).
     """
+    if type(message) is ChangeStage and lineage is None and (type(item) is Glance or type(item) is Item):
+        version = facts.active.get(item.pipeline)
+        if version is not None and version.number == item.version and message.stage != item.stage:
+            stage = version.pipelines[item.pipeline].stages.get(message.stage)
+            if stage is not None and stage.plain is not None:
+                glance = glance_at(item) if isinstance(item, Item) else item
+                decision: Decision | None = stage.plain(glance, message, facts, now_ms)
+                if decision is not None:
+                    return decision
+    if isinstance(item, Glance):
+        item = whole(item)
     if isinstance(item, Item):
-        if type(message) is ChangeStage and lineage is None:
-            version = facts.active.get(item.pipeline)
-            if version is not None and version.number == item.version and message.stage != item.stage:
-                stage = version.pipelines[item.pipeline].stages.get(message.stage)
-                if stage is not None and stage.plain is not None:
-                    decision: Decision | None = stage.plain(item, message, facts, now_ms)
-                    if decision is not None:
-                        return decision
         d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
         if type(result) is Failed:

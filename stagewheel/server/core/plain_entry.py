@@ -24,7 +24,7 @@ from msgspec.structs import force_setattr
 from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.item import Item
+from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import is_fixed, sends_plainly
 from stagewheel.server.core.plain_text import Change, written
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan, Version
@@ -45,7 +45,7 @@ def is_plain(stage: StagePlan) -> bool:
 
 
 def _made_later(pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> Change:
-    def first(item: Item, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
+    def first(item: Glance, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
         change = written(pipeline, stage, entity).made()
         force_setattr(stage, "plain", change)
         return change(item, message, facts, now_ms)

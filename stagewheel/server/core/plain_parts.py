@@ -16,7 +16,7 @@ from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, SKIPPED
 from stagewheel.server.core.calendar import Duration
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.item import RUNNING, SENDING, WAITING, Item
+from stagewheel.server.core.item import HAS_EMAIL, HAS_KEY, RUNNING, SENDING, WAITING, Glance, whole
 from stagewheel.server.core.plan import FieldPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.scope import EMPTY, Scope, roots_of
 from stagewheel.server.core.sending import lacking
@@ -38,6 +38,8 @@ LITERALS: Final[Mapping[str, int | str | None]] = MappingProxyType(
         "WAITING": WAITING,
         "SENDING": SENDING,
         "RUNNING": RUNNING,
+        "HAS_KEY": HAS_KEY,
+        "HAS_EMAIL": HAS_EMAIL,
         "DONE": DONE,
         "SKIPPED": SKIPPED,
         "FAILED": FAILED,
@@ -109,7 +111,7 @@ def moments_of(
 
 def scope_of(pipeline: PipelinePlan, stage: StagePlan) -> Callable[..., Scope]:
     def scope(
-        item: Item,
+        item: Glance,
         entry: int,
         fields: dict[str, Any],
         changed: Iterable[str],
@@ -117,7 +119,7 @@ def scope_of(pipeline: PipelinePlan, stage: StagePlan) -> Callable[..., Scope]:
         now_ms: int,
     ) -> Scope:
         """What a condition sees that looks further than the fields: the item as it is after the move."""
-        now = item.__copy__()  # type: ignore[attr-defined]  # as in `deciding.begin`
+        now = whole(item)
         now.stage, now.entry, now.entered_ms, now.entered_at = stage.id, entry, now_ms, facts.position
         now.fields = fields
         was = {name: item.fields.get(name) for name in changed}

@@ -14,12 +14,12 @@ from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.acting import LEFT
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.item import Item
+from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, refuses_of, rest_of, scope_of
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
-from stagewheel.server.core.plan_actions import ANY_ADDRESS, ChannelPlan, Condition
+from stagewheel.server.core.plan_actions import ChannelPlan, Condition
 
-Change = Callable[[Item, ChangeStage, Facts, int], Decision | None]
+Change = Callable[[Glance, ChangeStage, Facts, int], Decision | None]
 SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms)))"
 NAMES: Final = re.compile(r"\b(?:c[0-9]+|scope|item|see)\b")  # in the expression of a condition
 OWN_WORDS: Final = re.compile(r"\b(?:" + "|".join(LITERALS) + r")\b")
@@ -28,10 +28,8 @@ STOPPED: Final = "chain stopped"
 # The parts of the text; behind ENTERING each rule of the stage has its own.
 BEGINNING: Final = """\
 def change(item, message, facts, now_ms):
-    client = item.client
-    if item.more is not None or message.restart or message.pipeline or facts.holds:
-        return None
-    if client is not None and client.key:
+    reach = item.reach
+    if reach & HAS_KEY or item.more is not None or message.restart or message.pipeline or facts.holds:
         return None
     ends = ENDS.get(item.stage)
     if ends is None:
@@ -82,8 +80,8 @@ ENTERING: Final = """\
 """
 ITEM_ROW: Final = """\
     row = encode((
-        key, PIPELINE, STAGE, entry, now_ms, version, item.title, item.responsible, fields, client,
-        item.source, steps, number + {count}, position, position, item.created_ms, now_ms, None,
+        key, PIPELINE, STAGE, entry, now_ms, version, item.title, item.responsible, fields, item.client,
+        item.source, steps, number + {count}, position, position, item.created_ms, now_ms, reach, None,
     ))
 """
 ENDING: Final = """\
@@ -222,11 +220,7 @@ class _Writer:
         self.constants |= {f"ACTION{at}": action, f"LANE{at}": action.lane}
         lacks = f"lacking(ACTION{at}, {SCOPE})"
         if action.enough:
-            known = "client is not None and client.emails and client.emails[0].address"
-            if action.enough != ANY_ADDRESS:
-                self.constants[f"TYPE{at}"] = action.enough
-                known += f" and client.emails[0].type == TYPE{at}"
-            lacks = f'"" if {known} else {lacks}'
+            lacks = f'"" if reach & HAS_EMAIL else {lacks}'
         asks = ""
         if action.reaches is not None:
             stopped = f"is_any_stopped(ACTION{at}, {SCOPE}, facts.suppressed)"

@@ -15,7 +15,6 @@ from stagewheel.server.core.scope import Scope
 
 Text = Callable[[Scope], str]  # a template that is rendered within the turn
 Value = Callable[[Scope], Any]  # a constant, or the value of a template
-ANY_ADDRESS = "auto"  # in place of the type of an address
 Reaches = Callable[[Scope], tuple[list[str], bool]]  # addresses of clients and literal ones; is anybody else
 People = Callable[[Scope], list[int]]  # employee ids, known ones only, in order, each once
 
@@ -226,7 +225,7 @@ class ChannelPlan(ActionPlan):
     provider: str = ""  # that the rule names; "": whom the configuration means
     hours: tuple[str, ...] = ()  # it leaves within them (8.7); by default those of its rule
     lane: str = ""  # where it stands in line; follows from channel and provider
-    enough: str = ""  # a client whose first e-mail is of this type lacks nothing; "": that says nothing
+    enough: bool = False  # if the client has any e-mail address it lacks nothing
 
     def __post_init__(self) -> None:
         self.lane = lane_of(self.channel, self.provider)

@@ -57,7 +57,7 @@ def channel_plan(
         index=0,
         channel=channel,
         lacks=document.lacking() if isinstance(document, EmailDocument) else document.lacks,
-        enough=document.enough() if isinstance(document, EmailDocument) else "",
+        enough=isinstance(document, EmailDocument) and document.needs_any(),
         roots=carried(set(roots)),
         document=document,
         expires_ms=length_ms(duration_of(length, where.place / "expires", where.work.log)),

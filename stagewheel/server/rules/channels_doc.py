@@ -157,9 +157,9 @@ class EmailDocument(Struct, frozen=True):
         """`lacks`, without a look at attachments that there are not."""
         return self.lacks if self.attachments.parts else self.to.lacks
 
-    def enough(self) -> str:
-        """The type of the client's first address that leaves nothing to lack; "": there is no such type."""
-        return self.to.type if self.to.client and not self.attachments.parts else ""
+    def needs_any(self) -> bool:
+        """Does it lack nothing when the client has any address?"""
+        return self.to.client and self.to.type == AUTO and not self.attachments.parts
 
     def reached(self, scope: Scope) -> tuple[list[str], bool]:
         """Whom it reaches that can be suppressed (8.8)."""
