@@ -9,6 +9,7 @@ from stagewheel.protocol.messages import (
     Accepted,
     Address,
     AliasItem,
+    Answer,
     AnyCommand,
     Applied,
     BeginFile,
@@ -23,6 +24,7 @@ from stagewheel.protocol.messages import (
     FileProgress,
     FileQuery,
     Forwarded,
+    Hello,
     HoldItem,
     ItemQuery,
     Published,
@@ -35,6 +37,7 @@ from stagewheel.protocol.messages import (
     Refused,
     Relayed,
     StoreFile,
+    Submit,
     Suppress,
     Unsuppress,
     UpdateItem,
@@ -43,6 +46,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.protocol.partitions import first_of, lane_of, partition_of
 from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.queries import answer
+from stagewheel.server.actors.relay import PASSED, lane_name
 from stagewheel.server.actors.relayed import NOT_A_SHARD
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.limits import VERSIONS_KEPT
@@ -131,6 +135,28 @@ def test_a_command_for_another_shards_item_is_refused_and_takes_no_number(two: C
     assert two.submit(Relayed("", message=b"x"), 0) == NOT_A_SHARD
     assert two.submit(deal(A)) == Applied(1)
     assert two.submit(deal(B)) == Applied(1)
+
+
+def test_who_only_says_that_it_is_a_shard_harms_nobody(two: Cluster) -> None:
+    node = two.nodes[0]
+    for name, role, word in (
+        (lane_name(1), "feed", "forbidden"),
+        (b"shard", "shard", "forbidden"),
+        (PASSED + b"\0\1x", "feed", "forbidden"),
+        (lane_name(77), "shard", "bad_value"),
+        (lane_name(1), "shard", "bad_value"),
+    ):
+        node.take(Hello(1, 1, name, role=role, instance=bytes(16)), b"stranger")
+        [(_, answered)] = node.frames
+        node.frames.clear()
+        if isinstance(answered, Refused):
+            assert answered.code == word
+            continue
+        node.take(Submit(0, 0, [Relayed("", message=b"\x92\x63\xc0")]), b"stranger")
+        [(_, refused)] = node.frames
+        node.frames.clear()
+        assert isinstance(refused, Answer)
+        assert refused.results[0].code == word  # type: ignore[union-attr]
 
 
 def test_an_event_of_a_contact_reaches_its_items_on_every_shard(two: Cluster) -> None:

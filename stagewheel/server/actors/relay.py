@@ -111,7 +111,7 @@ class Relay:
         self.place, self.shard, self.count = place, place.shard, len(place.lanes)
         self.owners = place.owners
         self.others = [shard for shard in range(self.count) if shard != self.shard]
-        self.shard_of_lane = {lane: shard for shard, lane in enumerate(place.lanes)}
+        self.shard_of_name = {lane_name(lane): shard for shard, lane in enumerate(place.lanes)}
         self.rows_max = RELAY_ROWS_MAX
         self.failed = 0  # what another shard refused that was decided here
         self.broken: dict[str, str] = {}  # shards that say what cannot be, and what; people have to look
@@ -211,8 +211,11 @@ class Relay:
         return shard != self.shard
 
     def pass_on(self, turn: "Turn", command: AnyCommand, owed: "Owed") -> bool:
-        """A command to the shard where its item lives, which tells its end; False: it lives here."""
-        shard = self.shard if self._takes(command) else self.owner(command.item.encode())
+        """A command to the shard where its item lives, which tells its end; False: it lives here, or is not
+        an item's: what the directory spreads ends here.
+        """
+        own = type(command) in AT_DIRECTORY or self._takes(command)
+        shard = self.shard if own else self.owner(command.item.encode())
         if shard != self.shard:
             self.tell(turn, shard, PassedOn(command, *owed))
         return shard != self.shard

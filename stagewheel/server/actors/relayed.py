@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from stagewheel.protocol.messages import Accepted, Applied, BeginFile, Failed, Relayed, Result
-from stagewheel.protocol.partitions import SHARD_PRODUCER
 from stagewheel.server.actors.aliases import alias_told
 from stagewheel.server.actors.chats import chat_offered, chat_told, invitation_told
 from stagewheel.server.actors.collect import send_to_item
@@ -48,11 +47,14 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def relayed(turn: "Turn", command: Relayed, owed: "Owed") -> Result:
     """The command `Relayed`."""
-    relay, name = turn.engine.relay, owed[0]
-    if relay is None or not name.startswith(SHARD_PRODUCER):
+    relay = turn.engine.relay
+    shard = relay.shard_of_name.get(owed[0]) if relay is not None else None
+    if shard is None:
         return NOT_A_SHARD
-    shard = relay.shard_of_lane[int(name[len(SHARD_PRODUCER) :])]
-    told = decode_told(command.message)
+    try:
+        told = decode_told(command.message)
+    except msgspec.MsgspecError as error:
+        return Failed("bad_value", f"this is nothing that a shard tells: {error}")
     APPLY[type(told)](turn, told, shard)
     return Applied()
 
