@@ -64,6 +64,11 @@ TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
 TURN_FRAMES_MAX: Final = 1024  # frames taken from the socket before a turn
 TURN_DECIDE_US: Final = 100_000  # then what was not admitted waits for the next turn
 
+# ---- rows of items that follow into their table later (store/overlay.py) ----
+
+REDO_ROWS_MAX: Final = 65_536  # of a generation; memory holds two, and start reads them
+REDO_BYTES_MAX: Final = 24 * MIB  # of a generation
+
 # ---- timers ----
 
 TIMER_ROWS_IN_MEMORY_MAX: Final = 200_000  # of the timer table; all others are on disk alone

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from stagewheel.errors import StoreMisused
+from stagewheel.server.limits import REDO_ROWS_MAX
 from stagewheel.server.store.base import Batch, Store
 from stagewheel.server.store.keys import KEY_BYTES_MAX, mailbox_key, mailbox_prefix, prefix_end, u64
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.memory import MemoryStore
 from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, TABLES, Table
 from tests.store.rows import all_rows, put, write
+
+REDO_ROWS = {"lmdb": REDO_ROWS_MAX, "lmdb whose rows follow soon": 8, "lmdb whose rows follow at once": 0}
 
 
 class Home:
@@ -27,9 +30,9 @@ class Home:
         return self.store
 
 
-def reopened_lmdb(store: Store, folder: Path) -> Store:
+def reopened_lmdb(store: Store, folder: Path, redo_rows_max: int) -> Store:
     store.close()
-    return LmdbStore.open(folder)
+    return LmdbStore.open(folder, redo_rows_max=redo_rows_max)
 
 
 def reopened_memory(store: Store) -> Store:
@@ -37,10 +40,12 @@ def reopened_memory(store: Store) -> Store:
     return store.reopen()
 
 
-@pytest.fixture(params=["lmdb", "memory"])
+@pytest.fixture(params=["lmdb", "lmdb whose rows follow soon", "lmdb whose rows follow at once", "memory"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
-    if request.param == "lmdb":
-        home = Home(LmdbStore.open(tmp_path), lambda store: reopened_lmdb(store, tmp_path))
+    if request.param in REDO_ROWS:
+        rows_max = REDO_ROWS[request.param]
+        store = LmdbStore.open(tmp_path, redo_rows_max=rows_max)
+        home = Home(store, lambda store: reopened_lmdb(store, tmp_path, rows_max))
     else:
         home = Home(MemoryStore(), reopened_memory)
     yield home

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stagewheel.server.limits import REDO_ROWS_MAX
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
@@ -18,12 +19,13 @@ ROWS_A_COMMIT = 40
 COMMIT_AND_SAY_SO = """
 import os, sys
 from stagewheel.server.store.base import Batch
+from stagewheel.server.limits import REDO_ROWS_MAX
 from stagewheel.server.store.keys import u64
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
 
 rows_a_commit = int(sys.argv[2])
-store = LmdbStore.open(sys.argv[1])
+store = LmdbStore.open(sys.argv[1], redo_rows_max=int(sys.argv[3]))
 number = store.statistics().rows[Table.JOURNAL]
 while True:
     transaction = store.begin()
@@ -40,13 +42,17 @@ while True:
 """
 
 
-@pytest.mark.parametrize("lines_before_kill", [1, 2, 7, 40])
+@pytest.mark.parametrize(
+    ("lines_before_kill", "redo_rows_max"),
+    [(1, REDO_ROWS_MAX), (7, REDO_ROWS_MAX), (2, ROWS_A_COMMIT * 3), (40, ROWS_A_COMMIT * 3), (9, 0)],
+    ids=["at once", "redo rows alone", "before rows follow", "while rows follow", "without redo rows"],
+)
 def test_after_sigkill_all_that_was_said_to_be_committed_is_there_and_whole(
-    repository: Path, tmp_path: Path, lines_before_kill: int
+    repository: Path, tmp_path: Path, lines_before_kill: int, redo_rows_max: int
 ) -> None:
     said = 0
     for _ in range(2):  # the second life goes on from what the first left
-        said = max(said, killed_after(repository, tmp_path, lines_before_kill))
+        said = max(said, killed_after(repository, tmp_path, lines_before_kill, redo_rows_max))
         store = LmdbStore.open(tmp_path)
         journal = all_rows(store, Table.JOURNAL)
         items = all_rows(store, Table.ITEMS)
@@ -59,10 +65,10 @@ def test_after_sigkill_all_that_was_said_to_be_committed_is_there_and_whole(
         assert len(items) == len(timers) == ROWS_A_COMMIT
 
 
-def killed_after(repository: Path, folder: Path, line_count: int) -> int:
+def killed_after(repository: Path, folder: Path, line_count: int, redo_rows_max: int) -> int:
     """Run the writer until it said so many lines, kill it, and give the highest number that it said."""
     child = subprocess.Popen(
-        [sys.executable, "-c", COMMIT_AND_SAY_SO, os.fspath(folder), str(ROWS_A_COMMIT)],
+        [sys.executable, "-c", COMMIT_AND_SAY_SO, os.fspath(folder), str(ROWS_A_COMMIT), str(redo_rows_max)],
         cwd=repository,
         stdout=subprocess.PIPE,
     )

@@ -1,12 +1,11 @@
 """Any batches on LMDB and on the twin in memory: both hold what a sorted dict would hold, byte for byte."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from stagewheel.server.store.backup import StoreCopy
 from stagewheel.server.store.base import Batch, Store
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.memory import MemoryStore
@@ -49,20 +48,32 @@ def filled() -> Batch:
     return batch
 
 
-@pytest.fixture(scope="module")
-def lmdb_store() -> Iterator[LmdbStore]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = LmdbStore.open(Path(folder))
-        yield store
-        store.close()
+ROWS_MAX = {"follow late": 100_000, "follow soon": 200, "follow at once": 0}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.tuples(batches(), st.booleans()), min_size=1, max_size=6), span=spans)
-def test_both_stores_hold_what_a_dict_would_hold(
-    lmdb_store: LmdbStore, steps: list[tuple[Batch, bool]], span: tuple[bytes, bytes | None]
+def test_all_stores_hold_what_a_dict_would_hold(
+    steps: list[tuple[Batch, bool]], span: tuple[bytes, bytes | None]
 ) -> None:
-    stores: list[Store] = [lmdb_store, MemoryStore()]
+    with tempfile.TemporaryDirectory() as name:
+        opened = {
+            Path(name, rows): LmdbStore.open(Path(name, rows), redo_rows_max=rows_max)
+            for rows, rows_max in ROWS_MAX.items()
+        }
+        model = compared([*opened.values(), MemoryStore()], steps, span)
+        for folder, store in opened.items():
+            store.close()
+            again = StoreCopy.open(folder)
+            snapshot = again.snapshot()
+            assert snapshot.range(TABLE, b"", None, 10_000) == sorted(model.items()), "after a start"
+            assert snapshot.count(TABLE) == len(model)
+            snapshot.close()
+            again.close()
+
+
+def compared(stores: list[Store], steps: list[tuple[Batch, bool]], span: tuple[bytes, bytes | None]) -> Model:
+    """Take the steps on every store and look at what they hold; what a dict holds at the end."""
     emptied = Batch()
     emptied.delete_range(TABLE, b"", None)
     model = applied({}, filled())
@@ -86,3 +97,4 @@ def test_both_stores_hold_what_a_dict_would_hold(
         model = after if is_committed else model
         for store in stores:
             assert list(all_rows(store, TABLE).items()) == sorted(model.items())
+    return model

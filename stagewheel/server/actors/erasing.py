@@ -132,6 +132,7 @@ def erase_item(turn: "Turn", key: bytes, effect: EraseItem) -> None:
     """The decision is made: the rest goes behind it."""
     stone = turn.items[key]
     assert isinstance(stone, Tombstone), "what is erased was deleted before, or with it"
+    turn.batch.purge(key)
     one = Erasure(key.decode(), effect.by, turn.now_ms, words=effect.words, files=effect.files)
     one.rows = forget_aliases(turn, key)
     turn.engine.background.erasures.begin(turn, one, stone.head)

@@ -267,6 +267,8 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
                 "commit_count": store.commit_count,
                 "commit_us_total": store.commit_us_total,
                 "commit_us_peak": store.commit_us_peak,
+                "overlay_rows": store.overlay_rows,
+                "overlay_rows_peak": store.overlay_rows_peak,
             },
         }
     ], b""

@@ -17,7 +17,7 @@ class Target:
     """The new store of a shard. `now_ms` is the latest moment of all stores: timers are placed by it."""
 
     def __init__(self, folder: Path, lane: int, now_ms: int) -> None:
-        self.store = LmdbStore.open(folder)
+        self.store = LmdbStore.open(folder, redo_rows_max=0)  # nobody looks at it before it is whole
         self.lane = lane
         self.rows: Counter[Table] = Counter()  # what was put, by table
         self.timers = 0

@@ -16,7 +16,8 @@ from stagewheel.errors import CallerError, StoreVersion
 from stagewheel.server.store.keys import u64
 from stagewheel.server.store.lmdb_errors import mapped
 from stagewheel.server.store.lmdb_store import MAP_SIZE_DEFAULT, TABLES_MAX
-from stagewheel.server.store.lmdb_transaction import LmdbSnapshot
+from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, load_overlay
+from stagewheel.server.store.overlay import REDO, Overlay
 from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES, Table
 
 DATA_FILE: Final = "data.mdb"
@@ -39,10 +40,11 @@ def copy_store(folder: Path, into: Path) -> None:
 class StoreCopy:
     """A copy, open for reading: made by `StoreCopy.open`, let go by `close`."""
 
-    def __init__(self, folder: Path, environment: lmdb.Environment, databases: list[Any]) -> None:
+    def __init__(self, folder: Path, environment: lmdb.Environment, databases: list[Any], redo: Any) -> None:
         self._folder = folder
         self._environment = environment
         self._databases = databases
+        self._redo = redo
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -55,6 +57,7 @@ class StoreCopy:
             found: list[Any] = [None for _ in SLOTS]
             for table in TABLES:
                 found[table] = environment.open_db(table.name.encode(), create=False)
+            redo = environment.open_db(REDO, create=False)
             with environment.begin() as transaction:
                 if transaction.get(FORMAT_KEY, None, found[Table.META]) != u64(FORMAT_VERSION):
                     raise StoreVersion(f"the store was written in another format than {FORMAT_VERSION}")
@@ -66,11 +69,14 @@ class StoreCopy:
         except BaseException:
             environment.close()
             raise
-        return cls(folder, environment, found)
+        return cls(folder, environment, found, redo)
 
     def snapshot(self) -> LmdbSnapshot:
-        """What the copy holds."""
-        return LmdbSnapshot(self._folder, self._environment.begin(), self._databases)
+        """What the copy holds, with the rows that had not followed into their table yet (`overlay.py`)."""
+        transaction = self._environment.begin()
+        overlay = Overlay()
+        load_overlay(overlay, transaction, self._redo, self._databases)
+        return LmdbSnapshot(self._folder, transaction, self._databases, overlay)
 
     def close(self) -> None:
         """Let the files go."""

@@ -30,13 +30,14 @@ class Batch:
     Of two puts to one key the later wins. Appends come in key order, each above every key of its table.
     """
 
-    __slots__ = ("appends", "delete_ranges", "deletes", "puts")
+    __slots__ = ("appends", "delete_ranges", "deletes", "purges", "puts")
 
     def __init__(self) -> None:
         self.puts: dict[Table, list[Row]] = collections.defaultdict(list)
         self.appends: dict[Table, list[Row]] = collections.defaultdict(list)
         self.deletes: dict[Table, list[bytes]] = collections.defaultdict(list)
         self.delete_ranges: list[tuple[Table, bytes, bytes | None]] = []
+        self.purges: list[bytes] = []
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self.puts[table].append((key, value))
@@ -51,13 +52,17 @@ class Batch:
         """Everything from `start` up to and without `end`; None is behind the last key."""
         self.delete_ranges.append((table, start, end))
 
+    def purge(self, item: bytes) -> None:
+        """Nothing of what this row of ITEMS was before is kept beside the table, whatever waits to follow."""
+        self.purges.append(item)
+
     def row_count(self) -> int:
         """How many single rows it writes or deletes; a range counts as one."""
         groups = (self.puts, self.appends, self.deletes)
         return sum(len(rows) for group in groups for rows in group.values()) + len(self.delete_ranges)
 
     def is_empty(self) -> bool:
-        return self.row_count() == 0
+        return self.row_count() == 0 and not self.purges
 
 
 class Reads(Protocol):
@@ -118,6 +123,8 @@ class Statistics:
     commit_us_peak: int
     rows_applied_count: int
     rows_applied_peak: int
+    overlay_rows: int = 0  # rows in memory that are on disk as redo rows and follow into their table later
+    overlay_rows_peak: int = 0
 
 
 class Store(Protocol):

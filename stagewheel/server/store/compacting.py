@@ -86,7 +86,7 @@ def _copy(old: StoreCopy, new: Path, progress: Progress | None) -> int:
     try:
         expected = {table: snapshot.count(table) for table in TABLES}
         total, written = sum(expected.values()), 0
-        store = LmdbStore.open(new)
+        store = LmdbStore.open(new, redo_rows_max=0)  # no row is to stand in the new file twice
         try:
             for table in TABLES:
                 start, more = b"", True

@@ -38,6 +38,7 @@ class CommitCounts:
         map_bytes: int,
         free_bytes: int,
         last_transaction: int,
+        overlay: tuple[int, int] = (0, 0),
     ) -> Statistics:
         """The frozen record, with what only the store itself knows."""
         return Statistics(
@@ -51,4 +52,6 @@ class CommitCounts:
             commit_us_peak=self.commit_us_peak,
             rows_applied_count=self.rows_applied_count,
             rows_applied_peak=self.rows_applied_peak,
+            overlay_rows=overlay[0],
+            overlay_rows_peak=overlay[1],
         )

@@ -14,12 +14,14 @@ from typing import Any, Final, Self
 import lmdb
 
 from stagewheel.errors import StoreMisused, StoreVersion
+from stagewheel.server.limits import REDO_ROWS_MAX
 from stagewheel.server.store.base import Statistics
 from stagewheel.server.store.counts import CommitCounts
 from stagewheel.server.store.folder import Claim, make_folder, sync_directory
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.lmdb_errors import free_bytes, mapped
-from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, LmdbTransaction
+from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, LmdbTransaction, load_overlay
+from stagewheel.server.store.overlay import REDO, Overlay
 from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES
 
 MAP_SIZE_DEFAULT: Final = 1 << 40
@@ -44,10 +46,18 @@ class LmdbStore:
         self._pid = os.getpid()
         self._is_open = True
         self._counts = CommitCounts()
+        self._redo: Any = None
+        self._overlay = Overlay()
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], map_size: int = MAP_SIZE_DEFAULT) -> Self:
-        """Make or open the store in `folder`.
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        map_size: int = MAP_SIZE_DEFAULT,
+        redo_rows_max: int = REDO_ROWS_MAX,
+    ) -> Self:
+        """Make or open the store in `folder`. `redo_rows_max`: how many rows of items may be in memory before
+        they follow into their table, see `overlay.py`; 0: they are written there at once.
 
         Raises StoreBusy (another process has it), StoreVersion (another format), StoreFull, StoreBroken.
         """
@@ -70,6 +80,9 @@ class LmdbStore:
             )
             store = cls(path, claim, environment)
             store._open_tables()
+            store._overlay = Overlay(redo_rows_max)
+            with environment.begin() as transaction:
+                load_overlay(store._overlay, transaction, store._redo, store._databases)
             environment.reader_check()  # readers that were killed would keep old pages from being used again
             sync_directory(path)
         except BaseException as error:
@@ -97,6 +110,7 @@ class LmdbStore:
             self._databases = [None for _ in SLOTS]
             for table in TABLES:
                 self._databases[table] = environment.open_db(table.name.encode(), txn=transaction)
+            self._redo = environment.open_db(REDO, txn=transaction)
 
     def begin(self) -> LmdbTransaction:
         self._check_usable()
@@ -106,13 +120,15 @@ class LmdbStore:
             transaction = self._environment.begin(write=True)
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
-        self._writer = LmdbTransaction(self._folder, transaction, self._databases, self._counts)
+        self._writer = LmdbTransaction(
+            self._folder, transaction, self._databases, self._counts, self._overlay, self._redo
+        )
         return self._writer
 
     def snapshot(self) -> LmdbSnapshot:
         self._check_usable()
         try:
-            return LmdbSnapshot(self._folder, self._environment.begin(), self._databases)
+            return LmdbSnapshot(self._folder, self._environment.begin(), self._databases, self._overlay)
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
 
@@ -138,6 +154,7 @@ class LmdbStore:
             map_bytes=info["map_size"],
             free_bytes=self.free_bytes(),
             last_transaction=info["last_txnid"],
+            overlay=self._overlay.statistics(),
         )
 
     def close(self) -> None:

@@ -7,8 +7,10 @@ dict 3.3), ranges by `takewhile` 1.4 ms (a loop 2.4), range deletes by the curso
 delete 4.1).
 """
 
+import functools
 import itertools
 import operator
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +21,9 @@ import lmdb
 from stagewheel.errors import StoreMisused
 from stagewheel.server.store.base import Batch, Row
 from stagewheel.server.store.counts import CommitCounts
-from stagewheel.server.store.keys import KEY_BYTES_MAX
+from stagewheel.server.store.keys import KEY_BYTES_MAX, u64
 from stagewheel.server.store.lmdb_errors import mapped
+from stagewheel.server.store.overlay import GONE, MISSING, OVERLAID, Layer, Overlay, Step, View, purged
 from stagewheel.server.store.tables import Table
 
 _key_of = operator.itemgetter(0)
@@ -37,18 +40,21 @@ _ENDED: Final[Any] = _Ended()
 
 
 class _Reads:
-    __slots__ = ("_databases", "_folder", "_transaction")
+    __slots__ = ("_databases", "_folder", "_transaction", "_view")
 
-    def __init__(self, folder: Path, transaction: Any, databases: list[Any]) -> None:
+    def __init__(self, folder: Path, transaction: Any, databases: list[Any], view: View) -> None:
         self._folder = folder
         self._transaction = transaction
         self._databases = databases
+        self._view = view
 
     @property
     def is_open(self) -> bool:
         return self._transaction is not _ENDED
 
     def get(self, table: Table, key: bytes) -> bytes | None:
+        if table is OVERLAID and (found := self._view.find(key)) is not MISSING and self.is_open:
+            return found if found is not GONE else None
         try:
             value: bytes | None = self._transaction.get(key, None, self._databases[table])
         except lmdb.Error as error:
@@ -56,6 +62,15 @@ class _Reads:
         return value
 
     def getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
+        if table is OVERLAID and self.is_open:
+            return self._view.getmulti(sorted_keys, self._stored)
+        return self._getmulti(table, sorted_keys)
+
+    def _stored(self, sorted_keys: Sequence[bytes]) -> list[Row]:
+        """What no layer above the table knows."""
+        return self._getmulti(OVERLAID, sorted_keys)
+
+    def _getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
         try:
             rows: list[Row] = self._transaction.cursor(self._databases[table]).getmulti(sorted_keys)
         except lmdb.Error as error:
@@ -65,6 +80,12 @@ class _Reads:
     def range(
         self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool = False
     ) -> list[Row]:
+        if table is OVERLAID and self.is_open:
+            below = functools.partial(self._range, table)
+            return self._view.range(start, end, limit, reverse, below)
+        return self._range(table, start, end, limit, reverse)
+
+    def _range(self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool) -> list[Row]:
         try:
             cursor = self._transaction.cursor(self._databases[table])
             if reverse:
@@ -78,7 +99,14 @@ class _Reads:
             entries: int = self._transaction.stat(self._databases[table])["entries"]
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
-        return entries
+        return entries if table is not OVERLAID else self._view.row_count
+
+
+def load_overlay(overlay: Overlay, transaction: Any, redo: Any, databases: list[Any]) -> None:
+    """Read the redo rows that a store left."""
+    table = databases[OVERLAID]
+    stored_count: int = transaction.stat(table)["entries"]
+    overlay.load(list(transaction.cursor(redo)), stored_count, transaction.cursor(table).getmulti)
 
 
 def _seek(cursor: Any, key: bytes) -> bool:
@@ -109,55 +137,171 @@ def _backward(cursor: Any, start: bytes, end: bytes | None, limit: int) -> list[
 
 
 class LmdbSnapshot(_Reads):
-    __slots__ = ()
+    __slots__ = ("_overlay",)
+
+    def __init__(self, folder: Path, transaction: Any, databases: list[Any], overlay: Overlay) -> None:
+        super().__init__(folder, transaction, databases, overlay.view())
+        self._overlay = overlay
+        overlay.snapshots += 1
 
     def close(self) -> None:
         transaction, self._transaction = self._transaction, _ENDED
         if transaction is not _ENDED:
+            self._overlay.closed(self._view)
             transaction.abort()
 
 
 class LmdbTransaction(_Reads):
-    __slots__ = ("_counts", "_row_count")
+    __slots__ = ("_base", "_counts", "_has_gone", "_known", "_overlay", "_pending", "_redo", "_row_count")
 
-    def __init__(self, folder: Path, transaction: Any, databases: list[Any], counts: CommitCounts) -> None:
-        super().__init__(folder, transaction, databases)
+    def __init__(
+        self,
+        folder: Path,
+        transaction: Any,
+        databases: list[Any],
+        counts: CommitCounts,
+        overlay: Overlay,
+        redo: Any,
+    ) -> None:
+        self._base = base = overlay.view()
+        super().__init__(folder, transaction, databases, View(base.layers, base.runs, base.row_count))
         self._counts = counts
         self._row_count = 0
+        self._overlay = overlay
+        self._redo = redo
+        self._pending: Layer = {}
+        self._has_gone = False  # some of them are
+        self._known: set[bytes] = set()  # keys that are known to be there, in whatever layer
+
+    def getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
+        rows = super().getmulti(table, sorted_keys)
+        if table is OVERLAID:
+            self._known.update(map(_key_of, rows))
+        return rows
+
+    def range(
+        self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool = False
+    ) -> list[Row]:
+        if table is OVERLAID and self._pending:
+            self._view.runs = (*self._base.runs, sorted(self._pending))
+        return super().range(table, start, end, limit, reverse)
 
     def apply(self, batch: Batch) -> None:
         transaction, databases = self._transaction, self._databases
         delete = transaction.delete
         try:
             for table, keys in batch.deletes.items():
+                if table is OVERLAID:
+                    self._lay_deletes(keys)
+                    continue
                 database = databases[table]
                 for key in sorted(keys):
                     delete(key, b"", database)
             for table, start, end in batch.delete_ranges:
-                _delete_range(transaction, databases[table], start, end)
+                if table is OVERLAID:
+                    self._lay_deletes([key for key, _ in self.range(table, start, end, sys.maxsize)])
+                else:
+                    _delete_range(transaction, databases[table], start, end)
             for table, rows in batch.appends.items():
+                if table is OVERLAID:
+                    self._check_appended(rows)
+                    self._lay(rows)
+                    continue
                 _, added = transaction.cursor(databases[table]).putmulti(rows, append=True)
                 if added != len(rows):
-                    raise StoreMisused(f"a row appended to {table.name} is not above the table's last key")
+                    raise _not_above(table)
             for table, rows in batch.puts.items():
-                transaction.cursor(databases[table]).putmulti(sorted(rows, key=_key_of))
+                if table is OVERLAID:
+                    self._lay(rows)
+                else:
+                    transaction.cursor(databases[table]).putmulti(sorted(rows, key=_key_of))
+            if batch.purges:
+                self._purge(set(batch.purges))
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
         self._row_count += batch.row_count()
 
     def commit(self) -> None:
-        transaction, self._transaction = self._transaction, _ENDED
         started = time.perf_counter_ns()
+        step = None
         try:
+            if self._pending:
+                step = self._overlay.plan(self._pending, self._has_gone)
+                self._follow(step)
+            transaction, self._transaction = self._transaction, _ENDED
             transaction.commit()
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
+        if step is not None:
+            step.done(self._view.row_count)
         self._counts.add(self._row_count, (time.perf_counter_ns() - started) // 1000)
 
     def abort(self) -> None:
         transaction, self._transaction = self._transaction, _ENDED
         if transaction is not _ENDED:
             transaction.abort()
+
+    # ---------------------------------------------------------------- rows that follow later
+
+    def _lay(self, rows: Sequence[Row]) -> None:
+        """Write rows into the layer of this transaction."""
+        put = dict(rows)
+        if not put:
+            return
+        if not all(put) or max(map(len, put)) > KEY_BYTES_MAX:
+            raise StoreMisused(f"{self._folder}: a key is empty or too long")
+        view = self._view
+        if not put.keys() <= self._known:
+            unknown = put.keys() - self._known
+            view.row_count += len(unknown) - len(view.getmulti(sorted(unknown), self._stored))
+            self._known |= unknown
+        self._pending.update(put)
+        view.layers = (self._pending, *self._base.layers)
+
+    def _lay_deletes(self, keys: Sequence[bytes]) -> None:
+        wanted = sorted({key for key in keys if len(key) <= KEY_BYTES_MAX})
+        there = [key for key, _ in self._view.getmulti(wanted, self._stored)]
+        self._view.row_count -= len(there)
+        self._known.difference_update(there)
+        self._pending.update(dict.fromkeys(there, GONE))
+        self._has_gone = True
+        self._view.layers = (self._pending, *self._base.layers)
+
+    def _check_appended(self, rows: Sequence[Row]) -> None:
+        last = [key for key, _ in self.range(OVERLAID, b"", None, 1, reverse=True)]
+        for key, _ in rows:
+            if last and key <= last[0]:
+                raise _not_above(OVERLAID)
+            last = [key]
+
+    def _purge(self, keys: set[bytes]) -> None:
+        """What these rows were before goes from the redo rows, and from the table, where they follow now."""
+        transaction, table = self._transaction, self._databases[OVERLAID]
+        for key in sorted(keys):
+            if (value := self._view.find(key)) is GONE:
+                transaction.delete(key, b"", table)
+            elif value is not MISSING:
+                transaction.put(key, value, db=table)
+        for number, before in list(transaction.cursor(self._redo)):
+            if (after := purged(before, keys)) is not None:
+                transaction.put(number, after, db=self._redo)
+
+    def _follow(self, step: Step) -> None:
+        """Append redo rows, move what is next into the table, trim what has followed."""
+        transaction, table = self._transaction, self._databases[OVERLAID]
+        puts = [row for row in step.moving if row[1] is not GONE]
+        transaction.cursor(table).putmulti(puts)
+        if len(puts) < len(step.moving):
+            for key, value in step.moving:
+                if value is GONE:
+                    transaction.delete(key, b"", table)
+        if step.trim_to > self._overlay.first:
+            _delete_range(transaction, self._redo, b"", u64(step.trim_to))
+        transaction.cursor(self._redo).putmulti(step.appending, append=True)
+
+
+def _not_above(table: Table) -> StoreMisused:
+    return StoreMisused(f"a row appended to {table.name} is not above the table's last key")
 
 
 def _delete_range(transaction: Any, database: Any, start: bytes, end: bytes | None) -> None:
