@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from stagewheel.clock import SystemClock
 from stagewheel.errors import CallerError, OperatorError, StoreBusy
+from stagewheel.protocol.messages import Employee, Hello, PutEmployee, Submit
 from stagewheel.protocol.partitions import first_of, partition_of
 from stagewheel.server.actors import counters as counters_row
+from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.actors.relay import Place
 from stagewheel.server.core.inbox import decode_mailbox_row, encode_mailbox_row
 from stagewheel.server.repartition.run import OF_DIRECTORY, repartition
 from stagewheel.server.repartition.ways import WAYS, Everywhere, First, OfItem
+from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.folder import Claim
-from stagewheel.server.store.keys import relay_key
+from stagewheel.server.store.keys import u64
 from stagewheel.server.store.layout import WORK_NAME, Layout, folder_of, opened, read
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import TABLES, Table
@@ -163,12 +168,23 @@ def test_a_folder_that_is_served_is_refused(data: Path) -> None:
     assert (read(data) or Layout()).shards == 1
 
 
-def test_what_is_under_way_between_shards_is_to_be_delivered_first(data: Path) -> None:
-    batch = Batch()
-    batch.put(Table.RELAY, relay_key(1, 0), b"\xc0")
-    write(data, batch)
-    with pytest.raises(OperatorError, match="not delivered yet: serve the folder as it is"):
-        repartition(data, 2)
+def test_what_a_shard_has_for_another_one_is_delivered_before(tmp_path: Path) -> None:
+    data = tmp_path
+    build(data, rare=False)
+    lanes = repartition(data, 2).lanes
+    store = LmdbStore.open(folder_of(data, 0))
+    engine = Engine(store, SystemClock(), compile_ruleset, place=Place(0, lanes))
+    engine.turn(Inbound([(b"me", Hello(1, 1, b"a feed", instance=b"i" * 16))]))
+    put = PutEmployee("", employee=Employee(8, "Uma"))
+    engine.turn(Inbound(submits=[(b"me", Submit(0, 0, [put]), 100)]))
+    store.close()
+    before = rows_by_shard(data)
+    assert len(only(before[0], [Table.RELAY, Table.BROADCASTS])) == 2
+    assert u64(8) not in {key for table, key, _ in before[1] if table is Table.EMPLOYEES}
+    repartition(data, 3)
+    for rows in rows_by_shard(data):
+        assert u64(8) in {key for table, key, _ in rows if table is Table.EMPLOYEES}
+        assert not only(rows, [Table.RELAY, Table.BROADCASTS])
 
 
 def test_an_empty_folder_has_nothing_to_divide_and_the_same_count_changes_nothing(

@@ -131,8 +131,8 @@ def _delivery_rows(batch: Batch, item: str, number: int) -> None:
     batch.put(Table.DEAD, u64(number + 4000), encode(letter))
 
 
-def build(data: Path) -> None:
-    """One shard, with rows in every table."""
+def build(data: Path, *, rare: bool = True) -> None:
+    """One shard, with rows in every table; or only those that the engine wrote."""
     store = LmdbStore.open(folder_of(data, 0), 1 << 26)
     try:
         batch = Batch()
@@ -140,7 +140,8 @@ def build(data: Path) -> None:
             for key, value in rows:
                 if (table, key) != (Table.META, b"format"):
                     batch.put(table, key, value)
-        rare_rows(batch)
+        if rare:
+            rare_rows(batch)
         batch.put(Table.META, b"store_id", b"5e1f")
         transaction = store.begin()
         transaction.apply(batch)

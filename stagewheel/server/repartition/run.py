@@ -1,6 +1,6 @@
 """Divides the stores of a stopped server anew: `stagewheel repartition`.
 
-    claim ─▶ look whether anything is under way ─▶ new stores beside the old ─▶ compare the counts ─▶ swap
+    claim ─▶ deliver what is under way ─▶ new stores beside the old ─▶ compare the counts ─▶ swap
 
 Laws: nobody serves the folder meanwhile (its claim and that of every store are taken). The old stores are
 only read, and stand until the new ones are whole, on disk and counted; then a marker and one rename a store
@@ -31,6 +31,7 @@ from stagewheel.server.actors.retention import TOLD_KEY
 from stagewheel.server.actors.suppressions import DIGEST_SECRET
 from stagewheel.server.core.client_row import CLIENT_LEAD, Known, decode_client_row
 from stagewheel.server.core.facts import Facts
+from stagewheel.server.repartition.delivering import deliver
 from stagewheel.server.repartition.files import Files, rows_of
 from stagewheel.server.repartition.target import Target
 from stagewheel.server.repartition.ways import WAYS, Ends, Everywhere, First, OfItem, timer_item
@@ -89,6 +90,8 @@ def repartition(data: Path, shards: int, progress: Progress | None = None) -> Di
         if first + shards > LANES_MAX:
             raise OperatorError("this folder was divided too often: all lanes are used")
         fresh = Layout(tuple(range(first, first + shards)), first + shards, layout.store_id)
+        if layout.shards > 1:
+            deliver(data, layout)
         try:
             divided, store_id = _Run(data, layout, fresh, progress or (lambda what, done, rows: None)).run()
         except BaseException:

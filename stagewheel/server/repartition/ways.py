@@ -133,10 +133,6 @@ def _of_client(_: Reads, key: bytes, value: bytes) -> bytes:
     return key[2 : -len(_rest(key))]
 
 
-def _of_booking(_: Reads, key: bytes, value: bytes) -> bytes:
-    return split_mailbox_key(_rest(key)[8:])[0]
-
-
 def _rest(key: bytes) -> bytes:
     """What stands behind the name that a key begins with."""
     return key[2 + int.from_bytes(key[:2], "big") :]
@@ -270,6 +266,6 @@ WAYS: Final[Mapping[Table, Way]] = MappingProxyType(
         Table.ERASURES: OfItem(_of_erasure, _from_its_beginning),
         Table.TASKS: OfItem(_of_task),
         Table.ACTIVITIES: OfItem(_of_activity),
-        Table.ROOMS: OfItem(_of_booking),
+        Table.ROOMS: Everywhere(),
     }
 )
