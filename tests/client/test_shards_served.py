@@ -1,13 +1,21 @@
 """One suite for the three shells, against two shards over real sockets: the code is that for one shard."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
-from stagewheel.client import ActionWorker, CommandFailed, TimedOut
+from stagewheel.client import (
+    ActionWorker,
+    AsyncioActionWorker,
+    CommandFailed,
+    TimedOut,
+    TrioActionWorker,
+)
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.journal import FieldsChanged, HistoryAdded
 from stagewheel.protocol.partitions import lane_of
@@ -211,31 +219,47 @@ def test_what_all_shards_are_told_is_there_when_it_is_answered(run: Run, served:
     run(scenario)
 
 
-def test_an_action_worker_works_for_every_shard(run: Run, served: Sharded) -> None:
-    one, two = served.key_of(0), served.key_of(1)
-    worker, seen = ActionWorker(served.address, heartbeat_s=0.2), set[str]()
+WORKERS: dict[str, tuple[Any, Callable[[Any], object]]] = {
+    "blocking": (ActionWorker, lambda worker: worker.run()),
+    "trio": (TrioActionWorker, lambda worker: trio.run(worker.run)),
+    "asyncio": (AsyncioActionWorker, lambda worker: asyncio.run(worker.run())),
+}
 
-    @worker.action("score", {"size": "number"}, {"score": "number"})
+
+@pytest.mark.parametrize("shell", sorted(WORKERS))
+def test_an_action_worker_works_for_every_shard(shell: str, served: Sharded) -> None:
+    one, two = served.key_of(0), served.key_of(1)
+    kind, run_worker = WORKERS[shell]
+    worker, seen = kind(served.address, heartbeat_s=0.2), set[str]()
+
     def score(job: m.ActionJob) -> dict[str, Any]:
         seen.add(job.item)
         return {"score": job.parameters["size"] * 2}
+
+    async def score_later(job: m.ActionJob) -> dict[str, Any]:
+        return score(job)
+
+    worker.action("score", {"size": "number"}, {"score": "number"})(
+        score if shell == "blocking" else score_later
+    )
 
     async def scenario(client: Any) -> None:
         await begin(client, one, two)
         for key in (one, two):
             await client.change_stage(key, "asked")
-        texts = []
+        texts: list[str] = []
         async for _, record in client.subscribe():
             texts += [did.text for did in record.did if isinstance(did, HistoryAdded)]
             if len(texts) == 2:
                 break
         assert texts == ["8", "8"]
 
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=run_worker, args=(worker,))
     thread.start()
     try:
-        run(scenario)
+        SHELLS["blocking"](scenario, served.address)
     finally:
-        worker.stop()
+        worker._stopping = True  # a worker of a loop is stopped from within it; its heartbeat looks
         thread.join(10)
+    assert not thread.is_alive()
     assert seen == {one, two}
