@@ -1,10 +1,12 @@
 """Dividing a server's data anew: every row is carried, and a kill leaves the old division or the new one."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from stagewheel.cli.main import main
 from stagewheel.clock import SystemClock
 from stagewheel.errors import CallerError, OperatorError, StoreBusy
 from stagewheel.protocol.messages import Employee, Hello, PutEmployee, Submit
@@ -198,3 +200,18 @@ def test_an_empty_folder_has_nothing_to_divide_and_the_same_count_changes_nothin
         repartition(tmp_path, 2)
     with pytest.raises(OperatorError, match="from 1 to"):
         repartition(data, 0)
+
+
+def test_the_command_tells_what_it_did_as_text_and_as_json(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["repartition", str(data), "--shards", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["before"], told["after"], told["lanes"]) == (1, 2, [1, 2])
+    assert told["rows"] < told["rows_written"], "what every shard has is written twice"
+    assert main(["repartition", str(data), "--shards", "2"]) == 0
+    assert "divided into 2 shards already" in capsys.readouterr().out
+    claim = Claim.take(data)
+    assert main(["repartition", str(data), "--shards", "3"]) == 1
+    claim.release()
+    assert "is in use by process" in capsys.readouterr().err
