@@ -3,14 +3,15 @@
 import hashlib
 
 import pytest
+from msgspec.structs import replace
 
 from stagewheel.protocol.journal import ItemCreated
 from stagewheel.protocol.messages import (
     Accepted,
+    ActivityPut,
     Address,
     AliasItem,
     Answer,
-    AnyCommand,
     Applied,
     BeginFile,
     ChangeStage,
@@ -28,6 +29,7 @@ from stagewheel.protocol.messages import (
     HoldItem,
     ItemQuery,
     Published,
+    PutActivity,
     PutClient,
     PutEmployee,
     PutFileChunk,
@@ -287,6 +289,20 @@ def test_a_document_that_a_sender_made_is_on_every_shard(
     assert two.is_quiet()
 
 
+def test_a_room_that_an_item_of_another_shard_booked_is_taken_until_that_is_over(two: Cluster) -> None:
+    for key in (A, B):
+        two.submit(deal(key))
+    start_ms = two.clock.moment_ms + 3_600_000
+    two.submit(PutEmployee("", employee=Employee(7)))
+    meet = PutActivity(A, responsible=7, kind="meeting", text="Meet", deadline_ms=start_ms, room="Blue")
+    assert isinstance(two.submit(meet), ActivityPut)
+    refused = two.submit(replace(meet, item=B))
+    assert isinstance(refused, Failed)
+    assert refused.code == "room_taken"
+    two.submit(DeleteItem(A))
+    assert isinstance(two.submit(replace(meet, item=B)), ActivityPut)
+
+
 def test_a_version_is_forgotten_elsewhere_only_when_the_directory_has_it_no_more(two: Cluster) -> None:
     two.submit(deal(A))
     for n in range(VERSIONS_KEPT + 1):
@@ -341,50 +357,3 @@ def test_clients_are_told_busy_while_too_much_waits_for_another_shard(two: Clust
 
 def _makes(key: str) -> tuple[int, int]:
     return partition_of(key) % 3, partition_of(f"order:{key.replace(':', '-')}-2-order-1") % 3
-
-
-# ---------------------------------------------------------------- whoever is killed when
-
-
-def story(cluster: Cluster, kill_at: int = -1, victim: int = 0) -> tuple[int, object]:
-    """A history across both shards, with one kill after so many steps; how many steps there were, and what
-    it came to.
-    """
-    commands: list[AnyCommand] = [
-        PutEmployee("", employee=Employee(7, "Bo Example")),
-        PutClient(ANNA, client=Client("Anna", [Address("anna@example.com")])),
-        *(deal(key, client=Client(key=ANNA)) for key in (A, B)),
-        RaiseEvent(ANNA, type="app", code="hot"),
-        *(ChangeStage(key, stage="mail") for key in (A, B)),
-        *(ChangeStage(key, stage="ordered", fields={"n": n}) for n, key in enumerate((A, B))),
-        AliasItem(A, alias=on(1, "crm")),
-        UpdateItem(on(1, "crm"), fields={"n": 9}),
-    ]
-    at = 0
-    sent = []
-    for command in commands:
-        sent.append(cluster.send(command))
-        while True:
-            steps = cluster.steps()
-            killed = False
-            for _ in steps:
-                at += 1
-                if at == kill_at:
-                    cluster.kill(victim)
-                    killed = True
-                    break
-            if not killed:
-                break
-    assert cluster.is_quiet()
-    results = [cluster.results[key] for key in sent]
-    items = [cluster.item(key) for key in (A, B, *made(cluster))]
-    outbox = sum(node.count(Table.OUTBOX_EMAIL) for node in cluster.nodes)
-    seen = [(one.key, one.stage, one.entry, one.fields, one.waiting) for one in items]
-    return at, (results, seen, outbox, len(made(cluster)))
-
-
-@pytest.mark.parametrize("victim", [0, 1])
-def test_nothing_is_lost_or_done_twice_when_a_shard_is_killed_between_any_two_steps(victim: int) -> None:
-    steps, whole = story(Cluster(2, RULES))
-    for kill_at in range(1 + victim, steps + 1, 2):
-        assert story(Cluster(2, RULES), kill_at, victim)[1] == whole, kill_at

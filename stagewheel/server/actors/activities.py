@@ -9,6 +9,7 @@ desk remembers it for as long as the turn lasts.
 
 from typing import TYPE_CHECKING, Final
 
+from stagewheel.server.actors.relay_shapes import RoomTold
 from stagewheel.server.core.activity_row import Activity, decode_activity, encode_activity
 from stagewheel.server.core.desk import Booking, Desk
 from stagewheel.server.core.effects import KeepActivity
@@ -58,8 +59,36 @@ def keep_activity(turn: "Turn", key: bytes, effect: KeepActivity) -> None:
     if effect.before is not None:
         for row in rows_of(effect.before).keys() - now.keys():
             turn.desk.note(row, None)
+            if row[0] is Table.ROOMS:
+                _tell_shards(turn, row[1], None)
     for row, value in now.items():
         turn.desk.note(row, value)
+        if row[0] is Table.ROOMS:
+            _tell_shards(turn, row[1], value)
+
+
+def drop_activity(turn: "Turn", item: str, number: int) -> int:
+    """An activity, its entries in calendars, its room, of an item that is erased; how many rows went."""
+    row = turn.transaction.get(Table.ACTIVITIES, activity_key(item, number))
+    if row is None:
+        return 0
+    rows = rows_of(decode_activity(row))
+    for table, key in rows:
+        turn.batch.delete(table, key)
+        if table is Table.ROOMS:
+            _tell_shards(turn, key, None)
+    return len(rows)
+
+
+def _tell_shards(turn: "Turn", key: bytes, value: bytes | None) -> None:
+    """A room is taken, or free again, for the items of every shard."""
+    if turn.engine.relay is not None:
+        turn.engine.relay.tell_others(turn, RoomTold(key, value))
+
+
+def room_told(turn: "Turn", told: RoomTold, shard: int) -> None:
+    """By an item of another shard."""
+    turn.desk.note((Table.ROOMS, told.key), told.value)
 
 
 class TurnDesk(Desk):

@@ -21,13 +21,13 @@ from msgspec import Struct, convert
 from stagewheel.protocol import journal as j
 from stagewheel.protocol.codec import decode_record, encode_payload
 from stagewheel.protocol.messages import Client
+from stagewheel.server.actors.activities import drop_activity
 from stagewheel.server.actors.aliases import forget_aliases
 from stagewheel.server.actors.emptying import emptied
 from stagewheel.server.actors.erasing_rows import (
     NAMING,
     clear_answers,
     clear_results,
-    drop_activity,
     drop_chat,
     drop_made,
     drop_poison,

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stagewheel.protocol.messages import Answer, Failed, NotMoved, Result
-from stagewheel.server.actors.activities import activity_key, rows_of
 from stagewheel.server.actors.chats import items_of, unbind_chat
 from stagewheel.server.actors.outboxes import TABLES as OUTBOXES, place
 from stagewheel.server.actors.poison import decode_poison
 from stagewheel.server.actors.suppressions import hide
 from stagewheel.server.actors.tasks import forget_task, read_task
-from stagewheel.server.core.activity_row import decode_activity
 from stagewheel.server.core.effects import (
     ERASED,
     OutboxRow,
@@ -54,17 +52,6 @@ def drop_task(turn: "Turn", item: str, number: int) -> int:
     if task is None or task.item != item:
         return 0
     return forget_task(turn, task)
-
-
-def drop_activity(turn: "Turn", item: str, number: int) -> int:
-    """An activity, its entries in calendars, its room."""
-    row = turn.transaction.get(Table.ACTIVITIES, activity_key(item, number))
-    if row is None:
-        return 0
-    rows = rows_of(decode_activity(row))
-    for table, key in rows:
-        turn.batch.delete(table, key)
-    return len(rows)
 
 
 def drop_chat(turn: "Turn", item: str, channel: str, chat: str) -> int:

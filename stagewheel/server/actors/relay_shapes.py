@@ -169,6 +169,13 @@ class VersionsForgotten(Struct, array_like=True, tag=11):
     numbers: list[int]
 
 
+class RoomTold(Struct, array_like=True, tag=14):
+    """A booking of a room, as the key and value of its row; None: it is no more."""
+
+    key: bytes
+    value: bytes | None
+
+
 Told = (
     ItemMessageSent
     | PassedOn
@@ -183,6 +190,7 @@ Told = (
     | VersionsForgotten
     | FileMade
     | FileDropped
+    | RoomTold
 )
 
 encode_told: Final = msgspec.msgpack.Encoder().encode

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from stagewheel.protocol.messages import Accepted, Applied, BeginFile, Failed, Relayed, Result
+from stagewheel.server.actors.activities import room_told
 from stagewheel.server.actors.aliases import alias_told
 from stagewheel.server.actors.chats import chat_offered, chat_told, invitation_told
 from stagewheel.server.actors.collect import send_to_item
@@ -29,6 +30,7 @@ from stagewheel.server.actors.relay_shapes import (
     ItemErased,
     ItemMessageSent,
     PassedOn,
+    RoomTold,
     VersionsForgotten,
     decode_told,
 )
@@ -123,4 +125,5 @@ APPLY: dict[type, Callable[["Turn", Any, int], None]] = {
     VersionsForgotten: versions_forgotten,
     FileMade: _file_made,
     FileDropped: _file_dropped,
+    RoomTold: room_told,
 }
