@@ -39,9 +39,7 @@ DAY_MS: Final = 86_400_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="deals stored, with commas")
-    parser.add_argument(
-        "--largest", type=int, default=0, help="instead: ten thousand, times ten, to this"
-    )
+    parser.add_argument("--largest", type=int, default=0, help="instead: ten thousand, times ten, to this")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="slices, each beside one of the ceiling")
 
 

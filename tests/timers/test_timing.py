@@ -6,10 +6,19 @@ import random
 import pytest
 
 from stagewheel.protocol.journal import StepEnded
-from stagewheel.protocol.messages import AnyCommand, ChangeStage, DeleteItem, StatisticsQuery, UpdateItem
+from stagewheel.protocol.messages import (
+    AnyCommand,
+    ChangeStage,
+    Client,
+    DeleteItem,
+    PutClient,
+    PutTask,
+    StatisticsQuery,
+    UpdateItem,
+)
 from stagewheel.server.actors.timing import Pace
-from stagewheel.server.actors.waiting import _Waiting, still_waiting
-from stagewheel.server.core.item import Item
+from stagewheel.server.actors.waiting import still_waiting
+from stagewheel.server.core.item import NOTHING_MORE, decode_item
 from stagewheel.server.store.keys import timer_key
 from stagewheel.server.store.tables import Table
 from stagewheel.server.timers.far import DAY_MS, HOUR_MS, MINUTE_MS, unpack
@@ -209,8 +218,21 @@ def test_a_bucket_that_is_needed_is_left_alone(shard: Shard, peer: Peer) -> None
     assert far_rows(shard) == 200
 
 
-def test_who_waits_is_read_from_the_same_places_as_the_item_has_them() -> None:
-    assert _Waiting.__struct_fields__ == Item.__struct_fields__
+def test_who_waits_is_seen_in_the_bytes_of_the_item(shard: Shard, peer: Peer) -> None:
+    """A deadline outlives its entry and is known by its number; a client has timers of its own."""
+    peer.submit(
+        nag("d:waits", DAY_MS), deal("d:none"), deal("d:task"), PutClient("c:1", client=Client("Ada"))
+    )
+    due_ms = MONDAY_NINE_MS + DAY_MS
+    peer.submit(PutTask("d:task", name="Call", deadline_ms=due_ms))
+    snapshot = shard.store.snapshot()
+    [task] = (decode_item(snapshot.get(Table.ITEMS, b"d:task") or b"").more or NOTHING_MORE).deadlines
+    waiting = [(due_ms, "d:waits", 1), (1, "d:task", task), (due_ms, "c:1", 1), (5, "d:none", 1)]
+    ended = [(due_ms + 1, "d:waits", 1), (due_ms, "d:task", task + 1), (due_ms, "d:none", 1)]
+    ended.append((due_ms, "d:gone", 1))
+    keys = [timer_key(at_ms, key.encode(), step) for at_ms, key, step in (*waiting, *ended)]
+    assert still_waiting(snapshot, keys) == keys[:4]
+    snapshot.close()
 
 
 def test_a_row_of_a_delivery_is_never_dropped(shard: Shard) -> None:
