@@ -10,10 +10,9 @@ started it, and only processes of its own group are ever ended. Where it ends by
 it said.
 
 `child` names the module that the supervisor starts in place of the product's own, for tests that need a shard
-with a planted mistake. Run as a program, this module is the supervisor's process.
+with a planted mistake. The supervisor's process is `supervise.py`.
 """
 
-import json
 import os
 import select
 import signal
@@ -28,11 +27,11 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from stagewheel.client.blocking import Client
-from stagewheel.errors import StagewheelError
 from stagewheel.protocol.journal import Fact, Record
 from stagewheel.server.channels.email import EmailSettings
 from stagewheel.server.config import ServerConfig, shard_address
 from stagewheel.server.senders.config import ChannelsConfig
+from tests.server.supervise import Start
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Fact)
@@ -42,14 +41,6 @@ END_S: Final = 30.0
 WAIT_S: Final = 30.0
 LOOK_AGAIN_S: Final = 0.1  # what is not in the journal (an outbox row that left) is looked at so often
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-
-
-class Start(msgspec.Struct):
-    """What the supervisor's process is told on its standard input."""
-
-    config: ServerConfig
-    child: str = ""
-    arguments: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct):
@@ -103,7 +94,7 @@ class Served:
         self.pids, self._heard = {}, b""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.server.harness"],
+                [sys.executable, "-m", "tests.server.supervise"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -292,43 +283,3 @@ def facts(client: Client, key: str, kind: type[F]) -> list[F]:
 def records(client: Client, key: str) -> Iterator[Record]:
     """An item's timeline, oldest first."""
     return (record for _, record in reversed(client.timeline(key, limit=1_000_000)))
-
-
-# ---------------------------------------------------------------- the supervisor's process
-
-
-def main() -> int:
-    """The life of the supervisor."""
-    # Imported here: tests, and programs that only look, need none of it.
-    import trio
-
-    from stagewheel.server.supervisor import Supervisor
-
-    async def serve(supervisor: Supervisor) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(end_with_test)
-            await supervisor.run()
-            nursery.cancel_scope.cancel()
-
-    async def end_with_test() -> None:
-        """The standard input stays open as long as the test lives."""
-        await trio.lowlevel.wait_readable(sys.stdin.fileno())
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
-    command = (sys.executable, "-m", start.child or "stagewheel.server.app", *start.arguments)
-    edge = (sys.executable, "-m", "stagewheel.cli.edge_process")
-    inbound = (sys.executable, "-m", "stagewheel.cli.inbound_process")
-    supervisor = Supervisor(
-        start.config, lambda ready: print(json.dumps(ready), flush=True), command, edge, inbound
-    )
-    try:
-        trio.run(serve, supervisor)
-    except StagewheelError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
