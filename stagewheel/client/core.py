@@ -194,6 +194,7 @@ class ClientCore:
         old = [line for line in self.lines if line is not self._first]
         if self.known:
             self._first.drop_questions(ASK_AGAIN)
+            self._first.drop_held(_expired)
         for feed in self._feeds:
             for shard, source in feed.sources.items():
                 self._by_shard[shard].unfollow(source)

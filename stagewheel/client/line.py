@@ -157,6 +157,15 @@ class Line:
                 call(event.ticket.on_settled)
         self._fail_all(error, make)
 
+    def drop_held(self, make: MakeError) -> None:
+        """What waits for others to know ends here."""
+        parts = [share.part for share in self.held]
+        self.held.clear()  # at once: the end of one would let the next one go
+        for part in parts:
+            if not part.settled:
+                part.error = make(part.fate())
+                call(part.on_settled)
+
     def drop_questions(self, error: StagewheelError) -> None:
         """What was asked does not make sense any more."""
         waiting = list(self._pending.values())
@@ -214,11 +223,7 @@ class Line:
     def _fail_all(self, error: StagewheelError, make: MakeError) -> None:
         followed = list(self._sources.values())
         self._sources.clear()
-        while self.held:
-            part = self.held.popleft().part
-            if not part.settled:
-                part.error = make(part.fate())
-                call(part.on_settled)
+        self.drop_held(make)
         self.drop_questions(error)
         for source in followed:
             source.fail(error)

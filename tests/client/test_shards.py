@@ -207,6 +207,22 @@ def test_after_the_data_was_divided_anew_what_was_under_way_is_expired_and_new_c
     assert ticket.settled
 
 
+def test_what_waited_on_the_line_that_a_client_knows_first_is_expired_as_well() -> None:
+    desk = Desk()
+    desk.open(1, first=True)
+    desk.open(0)
+    held = desk.core.submit([m.PutEmployee("", employee=m.Employee(7)), move(B)])
+    behind = desk.core.submit([move(B2)])
+    for line in desk.core.lines:
+        line.connection_lost()
+    desk.open(1, [2, 3], first=True)
+    for ticket in (held, behind):
+        with pytest.raises(Expired, match="divided anew"):
+            ticket.outcome()
+    desk.open(0, [2, 3])
+    assert desk.sent(0) == desk.sent(1) == []
+
+
 def test_from_several_shards_to_one_and_back(desk: Desk) -> None:
     for lanes in ([2], [3, 4]):
         for line in desk.core.lines:
