@@ -96,6 +96,7 @@ from stagewheel.server.core.linking import (
     tell_clients,
 )
 from stagewheel.server.core.pending import accepted
+from stagewheel.server.core.plain_report import plain_delivered
 from stagewheel.server.core.rearm import RESPONSIBLE, look_again, rearm
 from stagewheel.server.core.record_actions import replied
 from stagewheel.server.core.settle import end_list, happened, settle, start_on_event, start_workflows
@@ -127,6 +128,10 @@ def decide(
     if isinstance(item, Glance):
         item = whole(item)
     if isinstance(item, Item):
+        if type(message) is DeliveryReported and message.outcome == "delivered" and lineage is None:
+            delivered = plain_delivered(item, message, facts, now_ms)
+            if delivered is not None:
+                return delivered
         d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
         if type(result) is Failed:
