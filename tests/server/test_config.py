@@ -104,6 +104,9 @@ def test_a_deep_data_folder_still_gets_an_address_that_the_kernel_takes(tmp_path
         (["--config", "none.toml"], "none.toml"),
         (["--clock", "replay", "--clock-rate", "9"], "no rate"),
         (["--clock-start", "tomorrow"], "clock-start"),
+        (["--shards", "17"], "from 1 to 16"),
+        (["--shards", "2", "--clock", "replay"], "one order of all that happens"),
+        (["--shards", "2", "--listen", "tcp://127.0.0.1:65535"], "takes the ports from 65535 on"),
     ],
 )
 def test_serve_says_what_is_wrong_and_starts_nothing(
