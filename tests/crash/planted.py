@@ -155,8 +155,8 @@ def remember_routers() -> None:
     """Let an engine's replacement find the socket."""
     begin = Router.__init__
 
-    def begin_known(self: Router, engine: Engine, socket: Any) -> None:
-        begin(self, engine, socket)
+    def begin_known(self: Router, engine: Engine, *others: Any) -> None:
+        begin(self, engine, *others)
         engines[id(engine)] = self
 
     replace(Router, "__init__", begin_known)

@@ -154,7 +154,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # so that a module may have another server
 def client(served: Served) -> Iterator[Client]:
     """To look at what became of a request."""
     with served.client() as client:
