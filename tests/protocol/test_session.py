@@ -355,3 +355,28 @@ def test_messages_that_speak_of_nothing_known_are_harmless() -> None:
     assert line.session.state is State.OPEN
     opening = [event for event in line.events if isinstance(event, SessionOpened)]
     assert len(opening) == 1
+
+
+def test_another_lane_knows_no_number_of_ours_so_what_was_under_way_is_expired() -> None:
+    line = opened()
+    line.session.submit(moves("a"))
+    line.run()
+    lost = line.session.submit(moves("b"))
+    line.out()
+    line.session.connection_lost()
+    line.out()
+    moved = m.Welcome(1, 1, 1, 7, 8, 400, 4, 400, ["here"], lanes=[3])
+    *settled, begun = line.session.receive(moved, 0)
+    assert isinstance(begun, SessionOpened)
+    assert len(settled) == 1
+    with pytest.raises(Expired, match=r"divided anew.*1 were sent"):
+        lost.outcome()
+    line.session.submit(moves("c"))
+    line.out()
+    assert seqs(line.sent)[-1] == 7
+    line.session.connection_lost()
+    line.out()
+    again = m.Welcome(1, 2, 2, 7, 8, 400, 4, 400, ["here"], lanes=[3])
+    assert len(line.session.receive(again, 0)) == 1, "the same lane: it is sent again"
+    line.out()
+    assert seqs(line.sent)[-2:] == [7, 7]
