@@ -39,17 +39,21 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 REPOSITORY = Path(__file__).resolve().parent.parent
 LONG = (
     "crash/test_crash.py",
-    "laws/test_laws.py",
     "bench/test_hot_path.py",
-    "cli/test_serve.py",
-    "cli/test_simulate.py",
-    "cli/test_replay.py",
-    "server/",
-    "edge/",
     "scenarios/test_seeds.py",
+    "server/",
+    "cli/test_simulate.py",
+    "laws/test_laws.py",
+    "cli/test_replay.py",
+    "cli/test_serve.py",
+    "simulation/",
+    "story/",
+    "edge/",
     "cli/",
     "backtest/",
+    "bench/",
     "test_house.py",
+    "channels/test_mime.py",
     "senders/",
 )
 
