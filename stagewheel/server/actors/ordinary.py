@@ -28,7 +28,7 @@ def decide_run(
 ) -> int:
     """Decide and collect from command `first` on, while they are ordinary; the first that is not decided."""
     facts, counters, now_ms, backlog = turn.facts, turn.counters, turn.now_ms, turn.backlog
-    decide, items, rows, prefixes = turn.engine.decide, turn.items, turn.rows, turn.stage_prefixes
+    decide, items, rows, stages = turn.engine.decide, turn.items, turn.rows, turn.stages
     appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer
     followers = turn.records if turn.engine.followed else None
     position, out, due_ms, due = counters.position, counters.outbox, -1, b""
@@ -71,9 +71,9 @@ def decide_run(
         if followers is not None:
             followers.append((position, encoded, decode_record(encoded)))
         position += 1
-        if (prefix := prefixes.get(place)) is None:
-            prefix = prefixes[place] = stage_prefix(*place)
-        turn.put_stage((prefix + number, key))
+        if (stage := stages.get(place)) is None:
+            stage = stages[place] = (stage_prefix(*place), [])
+        stage[1].append((stage[0] + number, key))
         for at_ms, step in decision.timers:
             if at_ms != due_ms:
                 due_ms, due = at_ms, u64(at_ms)

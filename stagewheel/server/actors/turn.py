@@ -73,6 +73,7 @@ PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that d
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 MOVES_ALONE = {ChangeStage}  # the commands of a Submit whose items are loaded at a glance
 NOBODY: Owed = (b"", 0, 0)
+Listed = tuple[bytes, list[tuple[bytes, bytes]]]  # the prefix of a stage's list, and rows for it in order
 
 
 class Admitted(NamedTuple):
@@ -103,7 +104,7 @@ class Turn:
         self.new_timers: list[bytes] = []  # keys of rows that were set and are not placed yet
         self.timer_values: dict[bytes, bytes] = {}  # of them, values that are not empty
         self.put_timer = self.new_timers.append
-        self.stage_prefixes: dict[tuple[str, str], bytes] = {}  # of the places that items came to
+        self.stages: dict[tuple[str, str], Listed] = {}  # the places that items came to, and their new rows
         self._new_batch()
         self.items: dict[bytes, Loaded] = {}
         self.glances = False  # are there glances among them?
@@ -122,7 +123,6 @@ class Turn:
         """Begin to collect; what every decision appends to is named once."""
         self.batch = Batch()
         self.append_journal = self.batch.appends[Table.JOURNAL].append
-        self.put_stage = self.batch.puts[Table.STAGES].append
 
     # ---------------------------------------------------------------- loading
 
@@ -220,7 +220,8 @@ class Turn:
                 self.records.append((position, encoded, decode_record(encoded)))
             self.append_journal((number, encoded))
             if decision.place is not None:
-                self.put_stage((stage_prefix(*decision.place) + number, key))
+                prefix = stage_prefix(*decision.place)
+                self.stages.setdefault(decision.place, (prefix, []))[1].append((prefix + number, key))
         for due_ms, step in decision.timers:
             self.put_timer(u64(due_ms) + key + u32(step))  # as timer_key
         for lane, out, sent in decision.sent:
@@ -358,6 +359,9 @@ class Turn:
         if self.rows:
             batch.puts[Table.ITEMS] = list(self.rows.items())
             self.rows = {}
+        if self.stages:  # in key order, so that they are sorted without a comparison too many
+            batch.puts[Table.STAGES] += [row for _, rows in sorted(self.stages.values()) for row in rows]
+            self.stages.clear()
         self.write_timers()
         self.engine.timers.save(batch)
         if self.desk.unwritten:
