@@ -264,7 +264,8 @@ class Turn:
         self.admitted[answer_key(producer_bytes(producer), seq)] = one
         keys = [command.item.encode() for command in commands]
         runs = self.care is None and not engine.clock.exact
-        self.glances = runs and set(map(type, commands)) == MOVES_ALONE
+        plainly = runs and not engine.any_alias and not self.backlog
+        self.glances = plainly and set(map(type, commands)) == MOVES_ALONE
         self.load(set(keys), self.glances)
         at, end = 0, len(commands)
         while at < end:
