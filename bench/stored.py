@@ -37,6 +37,7 @@ from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.config import ServerConfig, shard_folder
 from stagewheel.server.core.item import Item, decode_item, encode_item
+from stagewheel.server.limits import REDO_ROWS_MAX
 from stagewheel.server.rules.compile import compile_ruleset
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import stage_prefix, timer_key, u64
@@ -53,10 +54,10 @@ decode_record = msgspec.msgpack.Decoder(Record).decode
 class Engaged:
     """An engine on the store of a data folder, without sockets: `do` is one turn of commands."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, redo_rows_max: int = REDO_ROWS_MAX) -> None:
         folder = shard_folder(ServerConfig(data=str(data)))
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self.store = LmdbStore.open(folder)
+        self.store = LmdbStore.open(folder, redo_rows_max=redo_rows_max)
         self.engine = Engine(self.store, SystemClock(), compile_ruleset)
         self.engine.followed = False
         self._seq = 0
@@ -106,7 +107,7 @@ def fill(data: Path, count: int, due_ms_of: Callable[[int], int], first: int = 0
 
     Raises `Failed` when what the engine wrote is not what is copied here.
     """
-    engaged = Engaged(data)
+    engaged = Engaged(data, redo_rows_max=0)  # rows go into their table at once, as sorted as they come
     try:
         if first == 0:
             engaged.publish(deals.waiting_ruleset())
