@@ -140,6 +140,7 @@ class Line:
         """The socket has something to read, or takes more."""
         try:
             if mask & selectors.EVENT_WRITE:
+                self.heard_s = now_s  # it takes what we say, so it is no silence
                 self._flush()
             if mask & selectors.EVENT_READ and self.open:
                 self._read(now_s)
