@@ -144,6 +144,8 @@ class Router:
                 size += len(payload)
                 commands += self._take(inbound, route, header, payload)
             frames += len(taken)
+            if len(taken) < DRAIN_FRAMES and size < FRAME_BYTES_MAX:
+                break  # no more lies there; to hear that said costs 26,000 instructions
         return inbound
 
     def _take(self, inbound: Inbound, route: bytes, header: bytes, payload: bytes) -> int:
