@@ -61,8 +61,8 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
 
 VARIANTS: Final = {
     "hot_path_million": ["hot_path", "--items", "1000000", "--senders", "0"],
-    "growth": ["growth", "--counts", "10000,100000,1000000,10000000"],
-    "timers": ["timers", "--pending", "10000000"],
+    "growth": ["growth", "--largest", "10000000", "--pairs", "2"],
+    "timers": ["timers", "--pending", "10000000", "--seconds", "12"],
 }
 """Results that are kept under a name of their own, or with other settings than the defaults."""
 
