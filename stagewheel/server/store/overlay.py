@@ -155,6 +155,7 @@ class Overlay:
             self.first = self.young_from = self.trim_to = int.from_bytes(rows[0][0], "big")
             self.next = int.from_bytes(rows[-1][0], "big") + 1
             self.runs = [sorted(self.young)]
+        self.rows_peak = len(self.young)
         known = len(below(self.runs[0])) if rows else 0
         self.row_count = stored_count - known + sum(value is not GONE for value in self.young.values())
 
