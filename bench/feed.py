@@ -66,8 +66,10 @@ class Feeder:
         self._ready: deque[msgspec.Raw] = deque()
         self._answers: list[bytes] = []  # payloads not looked at yet
         self._verified = 0  # frames whose results were all looked at
-        self._socket = DealerSocket(address, FRAME_BYTES_MAX)
-        self._hello()
+        self.socket = DealerSocket(address, FRAME_BYTES_MAX)
+        welcome = say_hello(self.socket, "feed", os.urandom(16))
+        if welcome.credit_commands < FRAMES_OUTSTANDING_MAX * self.per_frame:
+            raise report.Failed(f"the server gives a credit of {welcome.credit_commands} commands only")
 
     @property
     def events(self) -> int:
@@ -80,7 +82,7 @@ class Feeder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        self.socket.close()
 
     # ---------------------------------------------------------------- measuring
 
@@ -93,22 +95,33 @@ class Feeder:
         """Send within the window until time, prepared frames or `frame_count` are used up; ends with the last
         answer.
         """
-        first, ready = self.answered, self._ready
-        last = self.sent + (len(ready) if frame_count is None else frame_count)
-        with _NoCollection():
+        first = self.answered
+        last = self.sent + (len(self._ready) if frame_count is None else frame_count)
+        with NoCollection():
             started_s = time.perf_counter()
             until_s = started_s + seconds
             while True:
-                while self.sent < last and self.sent - self.answered < FRAMES_OUTSTANDING_MAX:
-                    if time.perf_counter() >= until_s:
-                        break
-                    self._send(ready.popleft())
+                self.fill(last, until_s)
                 if self.sent == self.answered:
                     break
                 self._receive(SILENCE_S)
             taken_s = time.perf_counter() - started_s
         self.verify()
         return Slice((self.answered - first) * self.per_frame, taken_s)
+
+    def fill(self, last: int, until_s: float = float("inf")) -> None:
+        """Send frames while they are within the window and before number `last`, and there is time."""
+        while self.sent < last and self.sent - self.answered < FRAMES_OUTSTANDING_MAX:
+            if time.perf_counter() >= until_s:
+                break
+            self._send(self._ready.popleft())
+
+    def take(self) -> bool:
+        """Take the answers that are there; whether there were any."""
+        before = self.answered
+        if self.socket.readable():
+            self._receive(0.0, silence=False)
+        return self.answered > before
 
     def offer(self, events_per_s: float, seconds: float) -> list[float]:
         """Open loop: a frame at every moment of a fixed schedule, whether or not earlier ones were answered.
@@ -121,7 +134,7 @@ class Feeder:
         self.prepare(count)
         waiting: deque[float] = deque()
         taken_ms: list[float] = []
-        with _NoCollection():
+        with NoCollection():
             first_s, sent = time.perf_counter(), 0
             while len(taken_ms) < count:
                 now_s = time.perf_counter()
@@ -159,47 +172,49 @@ class Feeder:
 
     def _send(self, commands: msgspec.Raw) -> None:
         one = Encoded(self.sent * self.per_frame, self.answered * self.per_frame, commands)
-        if not self._socket.send_nowait(self._submit, encode_payload(one)):
+        if not self.socket.send_nowait(self._submit, encode_payload(one)):
             raise report.Failed("the connection to the server is gone")
         self.sent += 1
 
     def _receive(self, wait_s: float, silence: bool = True) -> None:
         """Take what came; if there is nothing, wait for it. `silence`: nothing at all is a failure."""
-        taken = self._socket.drain(FRAMES_OUTSTANDING_MAX)
+        taken = self.socket.drain(FRAMES_OUTSTANDING_MAX)
         if not taken:
-            if self._wait(wait_s) or not silence:
+            if wait_any([self.socket], wait_s) or not silence:
                 return
             raise report.Failed(f"the server has not answered for {SILENCE_S:g} s")
         for header, payload in taken:
             if header != ANSWER:
-                raise report.Failed(f"not an answer: {_told(header, payload)}")
+                raise report.Failed(f"not an answer: {told(header, payload)}")
             self._answers.append(payload)
         self.answered += len(taken)
 
-    def _wait(self, wait_s: float) -> bool:
-        """Sleep until something may have come; False when time was up."""
-        if self._socket.readable():
-            return True
-        return bool(select.select([self._socket.fd], [], [], max(0.0, wait_s))[0])
 
-    def _hello(self) -> None:
-        deadline_s = time.monotonic() + SILENCE_S
-        while not self._socket.connected():
-            if not self._wait(deadline_s - time.monotonic()):
-                raise report.Failed("no server is there")
-        hello = Hello(1, 1, os.urandom(16), "stagewheel bench", "feed", os.urandom(16))
-        self._socket.send_nowait(*frames.encode(hello))
-        while not (taken := self._socket.drain(1)):
-            if not self._wait(deadline_s - time.monotonic()):
-                raise report.Failed("the server does not answer to Hello")
-        welcome = frames.decode(*taken[0])
-        if not isinstance(welcome, Welcome):
-            raise report.Failed(f"no Welcome: {_told(*taken[0])}")
-        if welcome.credit_commands < FRAMES_OUTSTANDING_MAX * self.per_frame:
-            raise report.Failed(f"the server gives a credit of {welcome.credit_commands} commands only")
+def say_hello(socket: DealerSocket, role: str, producer: bytes) -> Welcome:
+    """Begin a session, once there is a server."""
+    deadline_s = time.monotonic() + SILENCE_S
+    while not socket.connected():
+        if not wait_any([socket], deadline_s - time.monotonic()):
+            raise report.Failed("no server is there")
+    hello = Hello(1, 1, producer, "stagewheel bench", role, os.urandom(16))
+    socket.send_nowait(*frames.encode(hello))
+    while not (taken := socket.drain(1)):
+        if not wait_any([socket], deadline_s - time.monotonic()):
+            raise report.Failed("the server does not answer to Hello")
+    welcome = frames.decode(*taken[0])
+    if not isinstance(welcome, Welcome):
+        raise report.Failed(f"no Welcome: {told(*taken[0])}")
+    return welcome
 
 
-class _NoCollection:
+def wait_any(sockets: list[DealerSocket], wait_s: float) -> bool:
+    """Sleep until something may have come to one of them; False when time was up."""
+    if any(socket.readable() for socket in sockets):
+        return True
+    return bool(select.select([socket.fd for socket in sockets], [], [], max(0.0, wait_s))[0])
+
+
+class NoCollection:
     """No pause of the feeder's own garbage collector is to be measured."""
 
     def __enter__(self) -> None:
@@ -210,6 +225,6 @@ class _NoCollection:
         gc.enable()
 
 
-def _told(header: bytes, payload: bytes) -> str:
+def told(header: bytes, payload: bytes) -> str:
     message = frames.decode(header, payload)
     return f"{message.code}: {message.message}" if isinstance(message, Refused) else repr(message)[:300]

@@ -7,8 +7,11 @@ day, and decides three rules: a mail at once, a mail after a day, and one whose 
 The laws:
 - Slices of the server and of the ceiling take turns, and their order too, since the machine is noisier than
   the difference; `ratio` is the median of the ratios of neighbours, each figure a median with its spread.
-- `ratio` is without senders. `with_delivery_per_s` has them: stage changes a second, counted until every mail
-  is on disk in the Maildir (file and folder flushed), reported, and the outbox empty.
+- `ratio` is without senders. `with_senders_per_s` has them as far as the shard is concerned: jobs are handed
+  out and each is reported delivered, by a peer that delivers nothing; `with_senders_ratio` is the median of
+  pairs with slices without senders (`with_senders.py`).
+- `with_delivery_per_s` has a real sender process: stage changes a second, counted until every mail is on disk
+  in the Maildir (file and folder flushed), reported, and the outbox empty. It is the figure of that disk.
 - `latency_ms` is open loop, from the scheduled moment of a frame to its answer, at half of the rate that was
   measured before (and never above `--latency-rate`): a server that is full has no latency but its queue's.
 - Everything that was sent is checked afterwards (`proof.py`); if anything differs there is no figure.
@@ -28,7 +31,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench import ceiling, deals, proof, report
+from bench import ceiling, deals, proof, report, with_senders
 from bench.deals import COMMANDS_PER_FRAME, Changes
 from bench.feed import Feeder, Slice
 from bench.served import Served
@@ -74,8 +77,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(folder: Path, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """Both halves: without senders beside the ceiling, then with them."""
+    """Without senders beside the ceiling, then with their reports, then with what they deliver."""
     result = measure_rate(folder, args.items, seconds, args.pairs, args.latency_rate)
+    with loaded(folder / "reports", args.items, deals.ruleset(rules=False), deals.ruleset()) as (
+        served,
+        feeder,
+    ):
+        reports = with_senders.measure(served, feeder, args.items, seconds, args.pairs)
+    result |= {**reports, "spread": {**result["spread"], **reports["spread"]}}
     if args.senders:
         delivery = measure_delivery(folder, args.items, seconds, args.senders)
         share = delivery["with_delivery_per_s"] / result["events_per_s"]

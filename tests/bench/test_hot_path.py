@@ -11,7 +11,8 @@ import pytest
 
 from bench import __main__ as command, deals, hot_path, proof, report
 from bench.deals import COMMANDS_PER_FRAME, STAGES, Changes
-from bench.feed import Feeder
+from bench.feed import Feeder, wait_any
+from bench.reporter import Reporter, feed_and_report
 from stagewheel.protocol.messages import ChangeStage
 
 SHORT = ["hot_path", "--seconds", "0.2", "--items", "100", "--pairs", "1", "--latency-rate", "3000"]
@@ -28,6 +29,10 @@ def test_a_short_run_gives_every_figure_and_checks_all_it_sent(capsys: pytest.Ca
     )
     assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p99"]
     assert result["with_delivery_per_s"] > 0
+    assert 0 < result["with_senders_ratio"] == result["spread"]["with_senders_ratio"]["min"]
+    assert result["with_senders_per_s"] > 0
+    assert result["with_senders"]["mails"] % COMMANDS_PER_FRAME == 0
+    assert result["with_senders"]["items_checked"] == 100
     assert result["delivery"]["mails"] % COMMANDS_PER_FRAME == 0
     assert result["spread"].keys() >= {"ratio", "events_per_s", "ceiling_events_per_s", "with_delivery_per_s"}
     assert result["machine"]["fdatasync_4k_us"] > 0
@@ -64,6 +69,20 @@ def test_a_command_that_fails_or_is_refused_ends_the_measurement(tmp_path: Path)
             feeder.prepare(1)
             with pytest.raises(report.Failed, match="not an answer: gap"):
                 feeder.feed(seconds=10.0)
+
+
+def test_a_reporter_whose_session_another_took_over_ends_the_measurement(tmp_path: Path) -> None:
+    bare = deals.ruleset(rules=False)
+    with hot_path.loaded(tmp_path, 10, bare, deals.ruleset()) as (served, feeder):
+        feeder.prepare(1)
+        with Reporter(served.address) as one:
+            feed_and_report(feeder, one, 1)
+            assert one.reported == feeder.events == COMMANDS_PER_FRAME
+            with Reporter(served.address):
+                one.ask()
+                assert wait_any([one.socket], 10.0)
+                with pytest.raises(report.Failed, match="neither jobs nor a receipt: hello_first"):
+                    one.step()
 
 
 def test_a_deal_changes_stage_and_amount_with_each_command() -> None:
