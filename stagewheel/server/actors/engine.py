@@ -219,7 +219,8 @@ class Engine:
             assert self.relay is not None, "only a shard among others has links"
             self.relay.answered(turn, shard, answer.seq, answer.results)
         waiting = self.backlog.take(turn.transaction, TURN_MAILBOX_MAX) if self.backlog.has_work() else []
-        turn.load({key for key, _, _ in waiting})
+        if waiting:
+            turn.load({key for key, _, _ in waiting})
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
             take_reports(turn, inbound.reports)
@@ -249,8 +250,8 @@ class Engine:
         self.counters.now_ms = turn.now_ms
         if self.relay is not None:
             self.relay.save(turn.batch)
-        turn.flush()
-        if not turn.wrote:
+        turn.gather()
+        if not turn.wrote and turn.batch.is_empty():
             return False
         counters_row.save(turn.batch, self.counters)
         turn.flush()
@@ -277,7 +278,8 @@ class Engine:
     def next_timers(self, turn: Turn, until_ms: int) -> list[tuple[int, bytes, bytes]]:
         """The timers that are due, some at a time. Virtual time takes one moment's at a time."""
         due = self.timers.due(turn, until_ms)
-        turn.load({row_key[8:-4] for _, row_key, _ in due if row_key[8]})
+        if due:
+            turn.load({row_key[8:-4] for _, row_key, _ in due if row_key[8]})
         return due
 
     # ---------------------------------------------------------------- admission

@@ -354,8 +354,8 @@ class Turn:
             rows.append((key, payload))
             self.frames.append((one.route, header, payload))
 
-    def flush(self) -> None:
-        """Write what was collected so far, so that reads of this turn see it."""
+    def gather(self) -> None:
+        """Into the batch with what was collected beside it."""
         batch = self.batch
         if self.rows:
             batch.puts[Table.ITEMS] = list(self.rows.items())
@@ -370,7 +370,11 @@ class Turn:
         if self.answers:
             batch.puts[Table.ANSWERS] += [(k, encode_payload(a)) for k, a in self.answers.items()]
             self.answers = {}
-        if not batch.is_empty():
-            self.transaction.apply(batch)
+
+    def flush(self) -> None:
+        """Write what was collected so far, so that reads of this turn see it."""
+        self.gather()
+        if not self.batch.is_empty():
+            self.transaction.apply(self.batch)
             self._new_batch()
             self.wrote = True

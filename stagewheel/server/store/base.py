@@ -58,11 +58,15 @@ class Batch:
 
     def row_count(self) -> int:
         """How many single rows it writes or deletes; a range counts as one."""
-        groups = (self.puts, self.appends, self.deletes)
-        return sum(len(rows) for group in groups for rows in group.values()) + len(self.delete_ranges)
+        count = len(self.delete_ranges)
+        for group in (self.puts, self.appends, self.deletes):
+            count += sum(map(len, group.values()))
+        return count
 
     def is_empty(self) -> bool:
-        return self.row_count() == 0 and not self.purges
+        if self.delete_ranges or self.purges:
+            return False
+        return not (any(self.puts.values()) or any(self.appends.values()) or any(self.deletes.values()))
 
 
 class Reads(Protocol):
