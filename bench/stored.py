@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from bench import deals, report
+from bench.counting import Counter
 from stagewheel.clock import SystemClock
 from stagewheel.protocol.codec import encode_payload
 from stagewheel.protocol.frames import decode
@@ -54,7 +55,10 @@ decode_record = msgspec.msgpack.Decoder(Record).decode
 class Engaged:
     """An engine on the store of a data folder, without sockets: `do` is one turn of commands."""
 
-    def __init__(self, data: Path, redo_rows_max: int = REDO_ROWS_MAX) -> None:
+    def __init__(
+        self, data: Path, redo_rows_max: int = REDO_ROWS_MAX, counter: Counter | None = None
+    ) -> None:
+        self.counter, self.cost = counter, 0  # what the turns of `do` cost, where somebody counts
         folder = shard_folder(ServerConfig(data=str(data)))
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.store = LmdbStore.open(folder, redo_rows_max=redo_rows_max)
@@ -75,9 +79,12 @@ class Engaged:
             left.append((ROUTE, Submit(self._seq, self._seq, part), 0))
             self._seq += len(part)
         while left:
+            before = self.counter.read() if self.counter is not None else 0
             started_s = time.perf_counter()
             outbound = self.engine.turn(Inbound([], left, []))
             taken_s += time.perf_counter() - started_s
+            if self.counter is not None:
+                self.cost += self.counter.read() - before - self.counter.overhead
             if not outbound.committed:
                 raise report.Failed("the store takes no more: the disk is full")
             for _, header, payload in outbound.frames:

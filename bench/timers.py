@@ -4,7 +4,8 @@
   item with its record in the journal, 4,096 a turn, at the turn without sockets. The items are reminders: a
   key and a stage, and nothing that the timer does not need. Cancelling writes no timer row: it is the item
   that forgets its step. `of_deals_per_s` is the same with deals, which have a client and five fields; beside
-  each stand the instructions of an operation, which do not depend on what else the machine does.
+  each stand the instructions of an operation in the same turns, which do not depend on what else the machine
+  does.
 - `wheel_per_s`: the wheel alone: insertions and polls of timers that are spread over an hour.
 - `pending`: a store with so many waiting timers, from which `--due-rate` a second fall due while it runs: how
   long the server takes until it answers, its memory, and how late the timers fire.
@@ -129,7 +130,8 @@ def _durable(
     rounds: int,
 ) -> dict[str, Any]:
     """Stage changes to and fro, of which one sets a timer and the other one cancels it."""
-    engaged, counter = stored.Engaged(data), Counter()
+    counter = Counter()
+    engaged = stored.Engaged(data, counter=counter)
     try:
         engaged.publish(ruleset)
         engaged.do(list(creations))
@@ -141,9 +143,9 @@ def _durable(
             count, taken_s = 0, 0.0
             while taken_s < seconds / rounds:
                 commands = next(turns)
-                before = counter.read()
+                before = engaged.cost
                 taken_s += engaged.do(commands)
-                cost += counter.read() - before
+                cost += engaged.cost - before
                 count += len(commands)
             rates.append(count / taken_s)
             done += count

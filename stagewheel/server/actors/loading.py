@@ -43,8 +43,8 @@ def load(turn: "Turn", keys: set[bytes], glances: bool) -> None:
         return
     versions = reference.facts.versions
     items.update(dict.fromkeys(fresh))
-    readable = sorted(fresh)
-    if not readable[0] or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
+    readable = list(fresh)  # as they come: who reads from the disk sorts what is read there
+    if not all(readable) or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
         readable = [key for key in readable if 0 < len(key) <= ITEM_KEY_BYTES_MAX]
     for key, row in turn.transaction.getmulti(ITEMS, readable):
         if row[0] != ITEM_LEAD:

@@ -121,13 +121,13 @@ def decide(
         if version is not None and version.number == item.version and message.stage != item.stage:
             stage = version.pipelines[item.pipeline].stages.get(message.stage)
             if stage is not None and stage.plain is not None:
-                glance = glance_at(item) if isinstance(item, Item) else item
+                glance = item if type(item) is Glance else glance_at(item)
                 decision: Decision | None = stage.plain(glance, message, facts, now_ms)
                 if decision is not None:
                     return decision
-    if isinstance(item, Glance):
+    if type(item) is Glance:
         item = whole(item)
-    if isinstance(item, Item):
+    if type(item) is Item:
         if type(message) is DeliveryReported and message.outcome == "delivered" and lineage is None:
             delivered = plain_delivered(item, message, facts, now_ms)
             if delivered is not None:

@@ -6,7 +6,7 @@ timer or a delivery report names a step for good; what is rare stands in `More`,
 at about 200 bytes.
 """
 
-from typing import Any
+from typing import Any, final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -108,6 +108,7 @@ class More(Struct, gc=False, omit_defaults=True, frozen=True):
 NOTHING_MORE = More()
 
 
+@final
 class Item(Struct, array_like=True, gc=False):
     """An item: identity, place, values, and what waits."""
 
@@ -132,6 +133,7 @@ class Item(Struct, array_like=True, gc=False):
     more: More | None = None
 
 
+@final
 class Glance(Struct, array_like=True, gc=False):
     """An item whose client stays encoded: all that a plain entry reads (`plain_entry.py`). A client is a
     third of the work of decoding an item, and nearly no entry asks more of it than its `reach`.

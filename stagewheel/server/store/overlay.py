@@ -77,7 +77,7 @@ class View:
                 ]
             left = [key for key, value in zip(keys, values, strict=True) if value is MISSING]
             if left:
-                find = dict(below(left)).get
+                find = dict(below(sorted(left))).get  # the table is read in order, the layers in any
                 values = [
                     find(key, GONE) if value is MISSING else value
                     for key, value in zip(keys, values, strict=True)
