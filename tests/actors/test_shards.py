@@ -145,7 +145,8 @@ def test_who_only_says_that_it_is_a_shard_harms_nobody(two: Cluster) -> None:
         (lane_name(1), "feed", "forbidden"),
         (b"shard", "shard", "forbidden"),
         (PASSED + b"\0\1x", "feed", "forbidden"),
-        (lane_name(77), "shard", "bad_value"),
+        (lane_name(77), "shard", "forbidden"),
+        (lane_name(0), "shard", "forbidden"),
         (lane_name(1), "shard", "bad_value"),
     ):
         node.take(Hello(1, 1, name, role=role, instance=bytes(16)), b"stranger")

@@ -298,8 +298,10 @@ class Engine:
         state = decode_producer(row) if row is not None else None
         if hello.role != "worker":
             self.handout.lose(route)
+        known = self.relay.shard_of_name if self.relay is not None else ()
+        place = self.place
         answer = self.sessions.hello(
-            route, hello, state, turn.now_ms, self.shards, self.clock_name, self.place.shard, self.place.lanes
+            route, hello, state, turn.now_ms, self.shards, self.clock_name, place.shard, place.lanes, known
         )
         if isinstance(answer, Refused):
             turn.frames.append((route, *encode_frame(answer)))

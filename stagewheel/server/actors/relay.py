@@ -111,7 +111,7 @@ class Relay:
         self.place, self.shard, self.count = place, place.shard, len(place.lanes)
         self.owners = place.owners
         self.others = [shard for shard in range(self.count) if shard != self.shard]
-        self.shard_of_name = {lane_name(lane): shard for shard, lane in enumerate(place.lanes)}
+        self.shard_of_name = {lane_name(place.lanes[shard]): shard for shard in self.others}
         self.rows_max = RELAY_ROWS_MAX
         self.failed = 0  # what another shard refused that was decided here
         self.broken: dict[str, str] = {}  # shards that say what cannot be, and what; people have to look
