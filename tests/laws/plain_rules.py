@@ -2,8 +2,9 @@
 
 Laws: those of `generate.py`. Whatever the text of a plain entry can say comes up here: waits, mails at once,
 conditions of one test and of several, on fields, on the item and on its client, chains, rules that are
-switched off or withdraw, templates with more roots, recipients by type, at length; and what it leaves to the
-walk: refused and emptied fields, another version, clients with keys, rare values, suppressed addresses.
+switched off or withdraw, templates with more roots, recipients by type, at length, and fields that are set
+when a wait is over; and what it leaves to the walk: refused and emptied fields, another version, clients with
+keys, rare values, suppressed addresses.
 """
 
 import json
@@ -43,6 +44,15 @@ CONDITIONS: tuple[Json, ...] = (
 )
 RECIPIENTS = ("client", {"type": "work"}, "desk@example.com")
 BODIES = ("Hello", "{{ item.note }} of {{ responsible.name }}", "{{ trigger.code | default('') }}")
+SET: tuple[Json, ...] = (
+    {"note": "x"},
+    {"note": "{{ item.note }}{{ now }}"},
+    {"note": "y", "size": 3},
+    {"size": "{{ item.size * 2 }}"},
+    {"note": "{{ fields.nothing.at_all }}"},
+    {"title": "T3", "note": "long"},
+    {"note": "", "size": None},
+)
 DELAYS = ("0s", "90s", "5h", "1d", "2w", "1mo 2h")
 CLIENTS = (
     None,
@@ -81,6 +91,8 @@ def _rule(random: Random, id_: str) -> Json:
     }
     if chance() < 0.4:
         rule["run"] = {"after": random.choice(DELAYS)}
+        if chance() < 0.4:
+            rule["action"] = {"do": "set_fields", "fields": random.choice(SET)}
     if chance() < 0.6:
         rule["when"] = random.choice(CONDITIONS if "run" not in rule else CONDITIONS[1:])
     if chance() < 0.3:

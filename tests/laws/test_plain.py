@@ -1,8 +1,9 @@
-"""Plain rules begin without the walk, and nobody can tell from what is stored."""
+"""Plain rules begin, and their waits end, without the walk, and nobody can tell from what is stored."""
 
 import json
 from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import force_setattr
@@ -13,6 +14,7 @@ from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import Way
+from stagewheel.server.core.plain_due import End
 from stagewheel.server.core.plain_text import Change, written
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.rules.mistakes import Mistake
@@ -39,10 +41,14 @@ class Changing(Compiler):
             for stage in pipeline.stages.values():
                 for rule in stage.rules:
                     force_setattr(rule, "plain", self.way(rule))
+                    force_setattr(rule, "end", self.end(rule))
                 force_setattr(stage, "plain", self.entry(version, pipeline, stage))
         return version, mistakes
 
     def entry(self, version: Version, pipeline: PipelinePlan, stage: StagePlan) -> Change | None:
+        return None
+
+    def end(self, rule: RulePlan) -> End | None:
         return None
 
     def way(self, rule: RulePlan) -> Way | None:
@@ -76,6 +82,20 @@ class Counting(Changing):
             return decision
 
         return counted
+
+    def end(self, rule: RulePlan) -> End | None:
+        end: End | None = rule.end
+        if end is None or end.__name__ == "ended":
+            return end
+        name = end.__name__
+
+        def ended(*what: Any) -> Any:
+            came_to = end(*what)
+            kind = name if came_to is not None else f"no {name}"
+            self.taken[kind] = self.taken.get(kind, 0) + 1
+            return came_to
+
+        return ended
 
     def way(self, rule: RulePlan) -> Way | None:
         way: Way | None = rule.plain
@@ -172,3 +192,12 @@ def test_most_moves_are_plain_entries_and_some_are_left_to_the_walk() -> None:
         entered(seed, counting)
     assert counting.taken["entry"] > ENTRIES / 2
     assert counting.taken["no entry"] > 3
+
+
+def test_waits_end_plainly_and_some_are_left_to_the_walk() -> None:
+    counting = Counting()
+    for seed in range(4):
+        entered(seed, counting)
+    assert counting.taken["send"] > 3
+    assert counting.taken["set_fields"] > 1
+    assert counting.taken["no set_fields"] > 0

@@ -96,6 +96,7 @@ from stagewheel.server.core.linking import (
     tell_clients,
 )
 from stagewheel.server.core.pending import accepted
+from stagewheel.server.core.plain_due import plain_due
 from stagewheel.server.core.plain_report import plain_delivered
 from stagewheel.server.core.rearm import RESPONSIBLE, look_again, rearm
 from stagewheel.server.core.record_actions import replied
@@ -132,6 +133,10 @@ def decide(
             delivered = plain_delivered(item, message, facts, now_ms)
             if delivered is not None:
                 return delivered
+        if type(message) is TimerFired and lineage is None:
+            ended = plain_due(item, message, facts, now_ms)
+            if ended is not None:
+                return ended
         d = begin(item, facts, now_ms, lineage)
         result = HANDLERS[type(message)](d, message)
         if type(result) is Failed:

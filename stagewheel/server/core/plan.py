@@ -48,6 +48,7 @@ class RulePlan(Struct, frozen=True):
     again_on_change: bool = False  # acts again when its date field changes (3.7)
     runs: bool = False  # its action is a workflow; follows from `action`
     plain: Callable[[Any], bool] | None = None  # begins it without the walk (plain.py)
+    end: Callable[..., Any] | None = None  # decides it without the walk, its wait over (plain_due.py)
 
     def __post_init__(self) -> None:
         force_setattr(self, "runs", isinstance(self.action, RunWorkflowPlan | StepsPlan))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from stagewheel.server.core.calendar import parse_zone
+from stagewheel.server.core.plain_due import give_plain_ends
 from stagewheel.server.core.plain_entry import give_plain_entries
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, Version
 from stagewheel.server.core.plan_steps import WorkflowPlan
@@ -97,6 +98,7 @@ def compile_ruleset(
         tells_contact=any("last_contact_at" in text for text in files.values()),
     )
     give_plain_entries(version)
+    give_plain_ends(version)
     return version, log.warnings
 
 
