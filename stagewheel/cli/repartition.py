@@ -29,8 +29,11 @@ def command(data: Path, shards: int, as_json: bool) -> None:
     if done.before == done.after:
         out.print(f"{what} is divided into {counted(done.after, 'shard')} already; nothing was changed")
         return
-    out.print(f"{what}: {counted(done.rows, 'row')} of {counted(done.before, 'shard')} are now divided among")
-    out.print(f"{done.after}; serve it with --shards {done.after}")
+    rows, before = counted(done.rows, "row"), counted(done.before, "shard")
+    out.print(
+        f"{what}: {rows} of {before} are now divided among {done.after}; serve it with --shards {done.after}",
+        soft_wrap=True,
+    )
 
 
 def _run(data: Path, shards: int) -> Divided:

@@ -16,7 +16,7 @@ from stagewheel.client.shards import ShardMap
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.partitions import DIRECTORY, PARTITIONS
 from stagewheel.protocol.routing import AT_DIRECTORY, BY_NUMBER, TOLD_TO_ALL
-from stagewheel.protocol.window import SubmitTicket
+from stagewheel.protocol.window import SubmitTicket, fate_of
 
 UNUSUAL = AT_DIRECTORY | BY_NUMBER  # not simply the owner of their item
 
@@ -42,14 +42,16 @@ class Whole(SubmitTicket):
         self.open -= len(part.places)
         return self.open == 0
 
+    def accepted(self) -> int:
+        """A part may wait for an end that nobody asked for: that all shards know."""
+        return sum(part.accepted() for part in self.parts) if self.parts else super().accepted()
+
     def fate(self) -> str:
         """Of all parts together."""
         if not self.parts:
             return super().fate()
-        known = SubmitTicket(len(self.results), self.wait_applied)
-        known.unsent = sum(part.unsent for part in self.parts)
-        known.results = [result for part in self.parts for result in part.results]
-        return known.fate()
+        results = [result for part in self.parts for result in part.results]
+        return fate_of(results, sum(part.unsent for part in self.parts), self.accepted())
 
 
 class Part(SubmitTicket):

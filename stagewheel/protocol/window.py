@@ -78,12 +78,21 @@ class SubmitTicket:
 
     def fate(self) -> str:
         """What is known of its commands, for people."""
-        answered = len(self.results) - self.results.count(None)
-        unknown = len(self.results) - answered - self.unsent
-        return (
-            f"of {len(self.results)} commands {answered} were answered, {unknown} were sent and may or may "
-            f"not have been applied, {self.unsent} were not sent"
-        )
+        return fate_of(self.results, self.unsent, self.accepted())
+
+    def accepted(self) -> int:
+        """How many were accepted, and somebody waits for their end."""
+        return sum(map(self._waits, range(len(self.results))))
+
+
+def fate_of(results: list[Result | None], unsent: int, accepted: int) -> str:
+    """What is known of commands, `accepted` of which somebody waits for to be applied."""
+    answered = len(results) - results.count(None)
+    later = f" ({accepted} as accepted, to be applied later)" if accepted else ""
+    return (
+        f"of {len(results)} commands {answered} were answered{later}, {len(results) - answered - unsent} "
+        f"were sent and may or may not have been applied, {unsent} were not sent"
+    )
 
 
 MakeError = Callable[[str], StagewheelError]  # the fate of one ticket's commands -> its error

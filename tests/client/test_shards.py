@@ -82,6 +82,7 @@ def test_what_all_shards_are_told_goes_to_the_directory_and_is_waited_for_until_
     assert [type(one).__name__ for one in desk.sent(0)] == ["PutEmployee", "ChangeStage"]
     desk.answer(0, 0, m.Accepted(), m.Accepted())
     assert not ticket.settled
+    assert ticket.fate().startswith("of 2 commands 2 were answered (1 as accepted, to be applied later), 0 ")
     desk.line(0).receive(m.Completed(0, 0, m.Applied()), 0)
     assert ticket.outcome() == [m.Applied(), m.Accepted()]
 
