@@ -41,10 +41,10 @@ class Tally:
         if late_ms > self.lateness_ms_peak:
             self.lateness_ms_peak = late_ms
 
-    def reported(self, lane: str, outcome: str) -> None:
-        """A sender reported on a row."""
+    def reported(self, lane: str, outcome: str, count: int = 1) -> None:
+        """Senders reported on rows."""
         counts = self.channels.setdefault(lane, {})
-        counts[outcome] = counts.get(outcome, 0) + 1
+        counts[outcome] = counts.get(outcome, 0) + count
 
     def refuse(self, code: str) -> None:
         """A message was refused with this code."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from stagewheel.protocol.messages import Report
 from stagewheel.server.actors import awaiting
-from stagewheel.server.actors.outboxes import is_lane, place, put_row, rows_of
+from stagewheel.server.actors.delivered import Held, deliver_run, hold
+from stagewheel.server.actors.outboxes import is_lane, place, put_row
 from stagewheel.server.core.effects import LookAtParked, OutboxRow, decode_outbox_row, encode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import Item
@@ -29,40 +30,35 @@ TOGETHER: Final = 256  # reports whose rows and items are read at once
 
 def take_reports(turn: "Turn", reports: list[Report]) -> None:
     """What senders report, each against its outbox row; a row that is gone was reported on before."""
-    for at in range(0, len(reports), TOGETHER):
-        part = reports[at : at + TOGETHER]
-        rows, batch = _rows_of(turn, part), turn.batch
-        turn.load({row.key.encode() for row in rows.values()})
-        for report in part:
-            named = (report.channel, report.number)
-            if turn.batch is not batch:  # something was written meanwhile, and may have been this row
-                rows = _rows_of(turn, [report])
-            row = rows.get(named)
-            if row is not None and named not in turn.reported:
-                _take(turn, report, row)
-            elif report.outcome == "returned" and is_lane(report.channel):
-                _take_back(turn, report)
+    for start in range(0, len(reports), TOGETHER):
+        part = reports[start : start + TOGETHER]
+        at, end, held = 0, len(part), hold(turn, part, 0)
+        while at < end:
+            if turn.batch is not held.batch:  # something was written meanwhile, and may have been of these
+                held = hold(turn, part, at)
+            at = deliver_run(turn, held, part, at)
+            if at < end:
+                _take_one(turn, held, part[at], at)
+                at += 1
 
 
-def _rows_of(turn: "Turn", reports: list[Report]) -> dict[tuple[str, int], OutboxRow]:
-    """The rows that these reports end, in one ordered read a lane."""
-    numbers: dict[str, list[int]] = {}
-    for report in reports:
-        if report.outcome != "returned":
-            numbers.setdefault(report.channel, []).append(report.number)
-    return {
-        (lane, number): decode_outbox_row(row)
-        for lane, wanted in numbers.items()
-        if is_lane(lane)
-        for number, row in rows_of(turn.transaction, lane, sorted(set(wanted)))
-    }
+def _take_one(turn: "Turn", held: Held, report: Report, at: int) -> None:
+    """A report that is not for a run."""
+    entry = held.entries[at - held.first]
+    if entry is not None and report.number not in turn.reported[report.channel]:
+        if not held.loaded:
+            held.loaded = True
+            turn.load(set(held.items))
+        _take(turn, report, decode_outbox_row(entry[0]))
+    elif report.outcome == "returned" and is_lane(report.channel):
+        _take_back(turn, report)
 
 
 def _take(turn: "Turn", report: Report, row: OutboxRow) -> None:
     """A report that counts."""
     engine, batch = turn.engine, turn.batch
     named = (report.channel, report.number)
-    turn.reported.add(named)
+    turn.reported[report.channel].add(report.number)
     engine.tally.reported(report.channel, report.outcome)
     engine.reference.need(turn.transaction, row.version)
     # Also where the item is paused: its mailbox gets the report, the sender must not see the row again.

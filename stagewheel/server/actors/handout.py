@@ -21,6 +21,7 @@ from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.store.base import Reads
 
+Gone = tuple[str, int, bytes | None, bytes | None]  # lane, number, the route that had it, the process
 WORKERS = "app/"  # lanes that only action workers are given
 
 
@@ -32,15 +33,6 @@ class Lane(Struct):
     taken: dict[int, bytes] = {}  # number -> route of the session that has it
     bound: dict[int, bytes] = {}  # number of a row that leaves at most once -> the process that took it
     credit: dict[bytes, int] = {}  # route -> jobs it would take
-
-
-class Gone(Struct):
-    """What this turn takes out of the hands of a session."""
-
-    channel: str
-    number: int
-    route: bytes | None
-    owner: bytes | None
 
 
 class HandOut:
@@ -56,7 +48,7 @@ class HandOut:
         self.workers_apart = True  # False where one session plays all parts
         self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
         self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
-        self._going: list[Gone] = []
+        self._going: list[Gone] = []  # what this turn takes out of the hands of sessions
         self._back: list[tuple[str, int]] = []  # what senders give back without having begun it
 
     def filled(self, lane: str) -> None:
@@ -94,8 +86,15 @@ class HandOut:
         lane = self.lanes[channel]
         route, owner = lane.taken.pop(number, None), lane.bound.pop(number, None)
         if route is not None or owner is not None:
-            self._going.append(Gone(channel, number, route, owner))
+            self._going.append((channel, number, route, owner))
         return owner is not None
+
+    def gone_plainly(self, channel: str, numbers: list[int]) -> None:
+        """The same of rows that are bound to no process."""
+        taken, going = self.lanes[channel].taken, self._going
+        for number in numbers:
+            if (route := taken.pop(number, None)) is not None:
+                going.append((channel, number, route, None))
 
     def give_back(self, channel: str, number: int) -> None:
         """The process that a row is bound to did not begin it: anybody may have it, once the turn is
@@ -115,12 +114,12 @@ class HandOut:
 
     def turn_ended(self, committed: bool) -> None:
         """Without a commit the rows are still there, and still with those who had them."""
-        for gone in () if committed else self._going:
-            lane = self.lanes[gone.channel]
-            if gone.route is not None:
-                lane.taken[gone.number] = gone.route
-            if gone.owner is not None:
-                lane.bound[gone.number] = gone.owner
+        for channel, number, route, owner in () if committed else self._going:
+            lane = self.lanes[channel]
+            if route is not None:
+                lane.taken[number] = route
+            if owner is not None:
+                lane.bound[number] = owner
         for channel, number in self._back if committed else ():
             self.free(channel, number)
         self._going.clear()

@@ -7,6 +7,7 @@ whole turn is thrown away, with its sheet; the next try writes with care (`caref
 """
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from stagewheel.protocol.codec import Kind, decode_record, encode_payload
@@ -113,7 +114,7 @@ class Turn:
         self.frames: list[tuple[bytes, bytes, bytes]] = []  # route, header, payload: sent after the commit
         self.answers: dict[bytes, Answer] = {}  # answer key -> an answer that a late result changed
         self.admitted: dict[bytes, Admitted] = {}  # answer key -> a Submit of this very turn
-        self.reported: set[tuple[str, int]] = set()
+        self.reported: dict[str, set[int]] = defaultdict(set)  # lane -> numbers
         self.at_once: list[tuple[bytes, ItemMessage]] = []  # to be decided behind the decision that causes it
         self.decide_until_ns = 0
         self.decided_count = 0

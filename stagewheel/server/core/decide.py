@@ -97,7 +97,6 @@ from stagewheel.server.core.linking import (
 )
 from stagewheel.server.core.pending import accepted
 from stagewheel.server.core.plain_due import plain_due
-from stagewheel.server.core.plain_report import plain_delivered
 from stagewheel.server.core.rearm import RESPONSIBLE, look_again, rearm
 from stagewheel.server.core.record_actions import replied
 from stagewheel.server.core.settle import end_list, happened, settle, start_on_event, start_workflows
@@ -129,10 +128,6 @@ def decide(
     if type(item) is Glance:
         item = whole(item)
     if type(item) is Item:
-        if type(message) is DeliveryReported and message.outcome == "delivered" and lineage is None:
-            delivered = plain_delivered(item, message, facts, now_ms)
-            if delivered is not None:
-                return delivered
         if type(message) is TimerFired and lineage is None:
             ended = plain_due(item, message, facts, now_ms)
             if ended is not None:
