@@ -30,6 +30,7 @@ from stagewheel.protocol.socket import DealerSocket
 FRAMES_OUTSTANDING_MAX: Final = 128  # as many as the feeder of the ceiling
 FRAME_BYTES_MAX: Final = 1 << 20
 SILENCE_S: Final = 30.0
+AWAKE_S: Final = 0.0003  # a sleep ends up to so much too late: before a frame's moment the feeder stays awake
 ANSWER: Final = frames.HEADERS[Kind.ANSWER]
 
 _decode_answer = msgspec.msgpack.Decoder(Answer).decode
@@ -146,7 +147,7 @@ class Feeder:
                     sent += 1
                     continue
                 before = self.answered
-                self._receive(due_s - now_s if room else SILENCE_S, silence=not room)
+                self._receive(due_s - now_s - AWAKE_S if room else SILENCE_S, silence=not room)
                 now_s = time.perf_counter()
                 taken_ms += [(now_s - waiting.popleft()) * 1000 for _ in range(self.answered - before)]
         self.verify()
@@ -180,7 +181,7 @@ class Feeder:
         """Take what came; if there is nothing, wait for it. `silence`: nothing at all is a failure."""
         taken = self.socket.drain(FRAMES_OUTSTANDING_MAX)
         if not taken:
-            if wait_any([self.socket], wait_s) or not silence:
+            if wait_s <= 0 or wait_any([self.socket], wait_s) or not silence:
                 return
             raise report.Failed(f"the server has not answered for {SILENCE_S:g} s")
         for header, payload in taken:

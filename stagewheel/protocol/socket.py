@@ -119,6 +119,8 @@ class RouterSocket(_Socket):
             frame = (parts[0], parts[1], parts[2]) if len(parts) == 3 else (parts[0], b"", b"")
             size += len(frame[2])
             taken.append(frame)
+            if len(taken) == 1 < frames_max and not self.readable():
+                break  # mostly it was alone; to hear that from an exception costs three times as much
         return taken
 
     def send_nowait(self, route: bytes, header: bytes, payload: bytes) -> bool:

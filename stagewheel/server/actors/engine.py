@@ -66,6 +66,8 @@ from stagewheel.server.store.keys import answer_key
 from stagewheel.server.store.tables import Table
 from stagewheel.server.timers.far import LEVELS
 
+ANSWERS, PRODUCERS = Table.ANSWERS, Table.PRODUCERS  # an enum's member costs 120 ns to name
+
 
 class Engine:
     """A shard without its sockets. Build it on a store, call `turn`."""
@@ -254,7 +256,7 @@ class Engine:
         if not turn.wrote and turn.batch.is_empty():
             return False
         counters_row.save(turn.batch, self.counters)
-        turn.flush()
+        turn.transaction.apply(turn.batch)
         return True
 
     def _failed(self, inbound: Inbound) -> None:
@@ -294,7 +296,7 @@ class Engine:
 
     def _hello(self, turn: Turn, route: bytes, hello: Hello) -> None:
         key = producer_bytes(hello.producer)
-        row = turn.transaction.get(Table.PRODUCERS, key)
+        row = turn.transaction.get(PRODUCERS, key)
         state = decode_producer(row) if row is not None else None
         if hello.role != "worker":
             self.handout.lose(route)
@@ -312,7 +314,7 @@ class Engine:
         elif hello.role == "worker":
             self.workers.came(turn, route, hello)
         if after is not None:
-            turn.batch.put(Table.PRODUCERS, key, encode_producer(after))
+            turn.batch.put(PRODUCERS, key, encode_producer(after))
             turn.flush()
         turn.frames.append((route, HEADERS[Kind.WELCOME], encode_payload(welcome)))
 
@@ -332,7 +334,7 @@ class Engine:
             producer = session.producer if session is not None else b""
             key = producer_bytes(producer) if producer else b""
             if key and key not in states:
-                row = turn.transaction.get(Table.PRODUCERS, key)
+                row = turn.transaction.get(PRODUCERS, key)
                 states[key] = decode_producer(row) if row is not None else None
             refusal = pressure if relay is None else relay.pressure(session, submit, pressure)
             verdict = judge(
@@ -346,7 +348,7 @@ class Engine:
             else:
                 self.tally.refuse(verdict.code)
                 turn.frames.append((route, *encode_frame(verdict)))
-        puts = turn.batch.puts[Table.PRODUCERS]
+        puts = turn.batch.puts[PRODUCERS]
         puts += [(key, encode_producer(s)) for key, s in states.items() if s is not None]
         return left
 
@@ -356,7 +358,7 @@ class Engine:
             if turn.answers:
                 turn.flush()  # a batch deletes before it puts, and late results of this turn would come back
             start, end = answer_key(key, verdict.trim_from), answer_key(key, verdict.trim_below)
-            turn.batch.delete_range(Table.ANSWERS, start, end)
+            turn.batch.delete_range(ANSWERS, start, end)
         self.tally.submits += 1
         self.tally.commands += len(one.submit.commands)
         turn.commands(one)
@@ -365,7 +367,7 @@ class Engine:
         """The stored answer once more, byte for byte. One of this very turn is on its way already."""
         if turn.answers:
             turn.flush()  # a late result of this very turn may belong to it
-        row = turn.transaction.get(Table.ANSWERS, key)
+        row = turn.transaction.get(ANSWERS, key)
         if row is not None:
             turn.frames.append((route, HEADERS[Kind.ANSWER], row))
         elif key not in turn.admitted:

@@ -8,6 +8,7 @@ second. Queries and catching up have at most `QUERY_US` between two turns.
 """
 
 import gc
+import math
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ class Router:
         self._frames: list[tuple[bytes, bytes, bytes]] = []  # refusals of this round
         self._taken: list[tuple[bytes, ReportsTaken]] = []
         self._left: list[tuple[bytes, Submit, int]] = []  # Submits that the last turn had no time for
+        self._wait_s = WATCHDOG_S  # until something is due, as the last round saw it
         self._turns_since_collect = 0
         self._failed = False  # the last turn could not be committed: the disk is full
 
@@ -81,27 +83,35 @@ class Router:
         gc.disable()
         try:
             while True:
-                busy = self.step()
-                if self._failed:
-                    await trio.sleep(AFTER_FAILURE_S)
-                elif busy:
-                    await trio.lowlevel.checkpoint()
-                else:
-                    await self._sleep()
+                with trio.CancelScope() as self._nap:
+                    await self._until_nap_ends()
         finally:
             gc.enable()
+
+    async def _until_nap_ends(self) -> None:
+        """Round after round within one scope, whose deadline moves on: a scope for each sleep would cost a
+        lone event a tenth of its time. It ends when a sleep is over by time or by `wake`; a new one begins.
+        """
+        while True:
+            busy = self.step()
+            if self._failed:
+                self._nap.deadline = math.inf
+                await trio.sleep(AFTER_FAILURE_S)
+            elif busy:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._sleep()
 
     def step(self) -> bool:
         """One round. True if there is more to do at once."""
         inbound = self._drain()
         if self.links is not None:
             inbound.relayed = self.links.take()
-        due_ms = self.engine.next_due_ms()
-        is_due = due_ms is not None and self.engine.clock.wall_seconds_until(due_ms) <= 0
         for frame in self._frames:
             self.socket.send_nowait(*frame)
         self._frames.clear()
-        if is_due or not inbound.is_empty():
+        # With something to do the turn looks at what is due by itself, and at the end it is asked anyway.
+        if not inbound.is_empty() or self._until_due_s() <= 0:
             self._turn(inbound)
         self._hand_out()
         self._between_turns()
@@ -109,20 +119,27 @@ class Router:
             self.links.give()
             if self.links.readable():
                 return True
-        return bool(self.queries or self._left) or is_due or self.socket.readable() or self._lagging()
+        if self.queries or self._left or self.socket.readable() or self._lagging():
+            return True
+        self._wait_s = self._until_due_s()
+        return self._wait_s <= 0
+
+    def _until_due_s(self) -> float:
+        """How long there is nothing to do without anybody asking, at most what the watchdog allows."""
+        due_ms = self.engine.next_due_ms()
+        if due_ms is None:
+            return WATCHDOG_S
+        return min(WATCHDOG_S, self.engine.clock.wall_seconds_until(due_ms))
 
     async def _sleep(self) -> None:
-        due_ms = self.engine.next_due_ms()
-        wait_s = WATCHDOG_S
-        if due_ms is not None:
-            wait_s = min(WATCHDOG_S, self.engine.clock.wall_seconds_until(due_ms))
+        wait_s = self._wait_s
         if self._turns_since_collect > COLLECT_AFTER_TURNS and wait_s > 0.05:
             self._turns_since_collect = 0
             gc.collect(1)
         if self.links is not None:
             wait_s = min(wait_s, self.links.wait_s())
-        with trio.move_on_after(max(0.0, wait_s)) as self._nap:
-            await trio.lowlevel.wait_readable(self.socket.fd)
+        self._nap.deadline = trio.current_time() + max(0.0, wait_s)
+        await trio.lowlevel.wait_readable(self.socket.fd)
 
     def wake(self) -> None:
         """Look at once; without effect where it is not asleep."""

@@ -189,8 +189,10 @@ class LmdbTransaction(_Reads):
     def apply(self, batch: Batch) -> None:
         transaction, databases = self._transaction, self._databases
         delete = transaction.delete
+        count = len(batch.delete_ranges)
         try:
             for table, keys in batch.deletes.items():
+                count += len(keys)
                 if table is OVERLAID:
                     self._lay_deletes(keys)
                     continue
@@ -203,6 +205,7 @@ class LmdbTransaction(_Reads):
                 else:
                     _delete_range(transaction, databases[table], start, end)
             for table, rows in batch.appends.items():
+                count += len(rows)
                 if table is OVERLAID:
                     self._check_appended(rows)
                     self._lay(rows)
@@ -215,6 +218,7 @@ class LmdbTransaction(_Reads):
                 if added != len(rows):
                     raise _not_above(table)
             for table, rows in batch.puts.items():
+                count += len(rows)
                 if table is OVERLAID:
                     self._lay(rows)
                 elif len(rows) == 1:  # a lone event has one a table: without a cursor it costs half as much
@@ -226,7 +230,7 @@ class LmdbTransaction(_Reads):
                 self._purge(set(batch.purges))
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
-        self._row_count += batch.row_count()
+        self._row_count += count
 
     def commit(self) -> None:
         started = time.perf_counter_ns()
