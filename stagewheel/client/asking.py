@@ -13,7 +13,7 @@ an alias lies where its name belongs, what it names may not.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stagewheel.client.line import ELSEWHERE, Line
 from stagewheel.client.merging import way_of
@@ -24,6 +24,7 @@ from stagewheel.errors import StagewheelError
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import QueryRefused
 
+DIVIDED: Final = QueryRefused("expired", "the server's data was divided anew; ask again")
 T = TypeVar("T")
 
 
@@ -72,6 +73,7 @@ class Asking(Generic[T]):
         self._streams: list[_Stream[T]] = []
         self._waits = 0  # streams whose page is under way
         self._asked = False
+        self._given = False  # rows were taken
 
     @property
     def settled(self) -> bool:
@@ -102,6 +104,7 @@ class Asking(Generic[T]):
             raise self._error
         assert self._asked, "take only when settled"
         rows = self._next() if self._order is None else self._merged(self._order)
+        self._given = self._given or bool(rows)
         self.over = all(not stream.rows and stream.query is None for stream in self._streams)
         return rows
 
@@ -144,11 +147,16 @@ class Asking(Generic[T]):
     def _replied(self, stream: _Stream[T]) -> None:
         pending, stream.pending = stream.pending, None
         assert pending is not None
+        if stream not in self._streams:
+            return  # of before the question began anew
         try:
             reply = pending.outcome()
             rows = self._question.rows(reply)
         except QueryRefused as refused:
             if refused.code == ELSEWHERE and self._go_elsewhere(stream):
+                return
+            if refused is DIVIDED and not self._given:
+                self._begin_anew()
                 return
             self._error = refused
         except StagewheelError as error:
@@ -159,6 +167,14 @@ class Asking(Generic[T]):
         self._waits -= 1
         if self.settled:
             self._tell()
+
+    def _begin_anew(self) -> None:
+        """The new division is known in a moment."""
+        self._asked, self._waits, self._streams = False, 0, []
+        try:
+            self._lines.when_known(self)
+        except StagewheelError as error:
+            self.fail(error)
 
     def _go_elsewhere(self, stream: _Stream[T]) -> bool:
         """Ask the same of a shard that was not asked yet."""

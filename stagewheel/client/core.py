@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw
 
 from stagewheel import __version__
-from stagewheel.client.asking import Asking
+from stagewheel.client.asking import DIVIDED, Asking
 from stagewheel.client.dividing import Part, Share, Whole, divide
 from stagewheel.client.line import QUERIES_MAX, Line, call, saying
 from stagewheel.client.outstanding import Cursor, Feed, producer_of
@@ -33,13 +33,12 @@ from stagewheel.client.shards import ShardMap, map_of
 from stagewheel.errors import CallerError, StagewheelError
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.codec import decode_command, encode_payload
-from stagewheel.protocol.errors import Expired, ProtocolBroken, QueryRefused, TooMuchOutstanding
+from stagewheel.protocol.errors import Expired, ProtocolBroken, TooMuchOutstanding
 from stagewheel.protocol.routing import NOT_HERE
 from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX, SubmitTicket
 
 FEEDS_MAX: Final = 64
-ASK_AGAIN: Final = QueryRefused("expired", "the server's data was divided anew; ask again")
 T = TypeVar("T")
 
 
@@ -193,7 +192,7 @@ class ClientCore:
         waiting = self._first.session.recall() if shards is not None or self.shards is not None else []
         old = [line for line in self.lines if line is not self._first]
         if self.known:
-            self._first.drop_questions(ASK_AGAIN)
+            self._first.drop_questions(DIVIDED)
             self._first.drop_held(_expired)
         for feed in self._feeds:
             for shard, source in feed.sources.items():
@@ -209,7 +208,7 @@ class ClientCore:
             line.shard = shard
         self.lines = [self._first, *(line for line in self._by_shard.values() if line is not self._first)]
         for line in old:
-            line.fail(ASK_AGAIN, _expired)
+            line.fail(DIVIDED, _expired)
         for ticket, encoded in waiting:
             self._route_again(ticket, encoded)
         for feed in self._feeds:

@@ -121,8 +121,33 @@ def test_versions_that_all_shards_have_are_one_row_each_with_their_counts_added_
     assert [(row.version, row.items, row.others) for row in asking.take()] == [(2, 11, 2), (1, -1, 2)]
 
 
-def test_a_question_under_way_while_the_data_is_divided_anew_is_to_be_asked_again(desk: Desk) -> None:
-    asking = desk.begin(questions.item(B))
+def test_a_question_under_way_while_the_data_is_divided_anew_is_asked_of_the_new_shards(desk: Desk) -> None:
+    letters = desk.begin(questions.dead_letters())
+    desk.reply(0, [letter(1, 10)])
+    item = desk.begin(questions.item(B))
+    for line in desk.core.lines:
+        line.connection_lost()
+    desk.open(0, [2, 3, 4], first=True)
+    for shard in (1, 2):
+        desk.open(shard, [2, 3, 4])
+    for shard in (2, 1, 0):
+        asked = {type(one.query): one.id for one in desk.asked(shard)}
+        assert (m.ItemQuery in asked) == (
+            desk.core.shards is not None and shard == desk.core.shards.of_key(B)
+        )
+        assert not letters.settled
+        desk.line(shard).receive(m.Reply(asked[m.DeadLettersQuery], [letter(9 - shard, 10 + shard)], b""), 0)
+    assert [row.number for row in letters.take()] == [9, 8, 7]
+    assert letters.over
+    assert not item.settled
+
+
+def test_a_question_in_the_middle_cannot_go_on_when_the_data_is_divided_anew(desk: Desk) -> None:
+    asking = desk.begin(questions.dead_letters())
+    desk.reply(0, [letter(1, 10)], b"more")
+    desk.reply(1, [letter(first_of(1) + 1, 5)], b"more")
+    assert asking.take()
+    asking.ask()
     for line in desk.core.lines:
         line.connection_lost()
     desk.open(0, [2, 3], first=True)
