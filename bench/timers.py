@@ -17,6 +17,7 @@ every timer that fell due; each must have fired exactly once and none early, els
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import tempfile
 import time
@@ -138,6 +139,9 @@ def _durable(
         turns = _turns([one.item for one in creations], stages)
         for _ in range(WARM_TURNS):
             engaged.do(next(turns))
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # as a shard does while it serves
         rates, cost, done = [], 0, 0
         for _ in range(rounds):
             count, taken_s = 0, 0.0
@@ -155,6 +159,7 @@ def _durable(
             "instructions": round(cost / done),
         }
     finally:
+        gc.enable()
         counter.close()
         engaged.close()
 

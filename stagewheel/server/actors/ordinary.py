@@ -8,10 +8,11 @@ Why one long function: at 64 commands a frame each call, each attribute of the t
 costs as much as a row that is read. Numbers count up within a run, so their keys share the upper seven bytes.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stagewheel.protocol.codec import decode_record, encode_payload
 from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
+from stagewheel.server.actors.entering import U32, U32_COUNT, enter_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.item import Glance, Item
 from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
@@ -19,14 +20,13 @@ from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
 
-U32_COUNT: Final = 4096
-U32: Final = tuple(u32(number) for number in range(U32_COUNT))  # step numbers of items that are not very old
-
 
 def decide_run(
     turn: "Turn", commands: list[AnyCommand], keys: list[bytes], results: list[Result], first: int
 ) -> int:
     """Decide and collect from command `first` on, while they are ordinary; the first that is not decided."""
+    if (first := enter_run(turn, commands, keys, results, first)) == len(commands):
+        return first
     facts, counters, now_ms, backlog = turn.facts, turn.counters, turn.now_ms, turn.backlog
     decide, items, rows, stages = turn.engine.decide, turn.items, turn.rows, turn.stages
     appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer

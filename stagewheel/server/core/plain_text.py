@@ -73,21 +73,20 @@ LEAVING_CHAINS: Final = """\
 """
 ENTERING: Final = """\
     key, version, number = item.key, item.version, item.step_no
-    position, out, scope = facts.position, facts.outbox_next, None
-    entry = item.entry + 1
+    position, entry = facts.position, item.entry + 1
     did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
-    steps, sent = [], []
 """
+SENDS: Final = "    out, scope, sent = facts.outbox_next, None, []\n"
 ITEM_ROW: Final = """\
     row = encode((
         key, PIPELINE, STAGE, entry, now_ms, version, item.title, item.responsible, fields, item.client,
-        item.source, steps, number + {count}, position, position, item.created_ms, now_ms, reach, None,
+        item.source, {steps}, number + {count}, position, position, item.created_ms, now_ms, reach, None,
     ))
 """
 ENDING: Final = """\
     record = encode((key, item.head, now_ms, PIPELINE, version, CAUSE, did))
     result = RESULTS[entry] if entry < RESULTS_KEPT else Applied(entry)
-    return Decision(None, row, result, [], record, PLACE, False, ({timers}), sent)
+    return Decision(None, row, result, [], record, PLACE, False, ({timers}), {sent})
 """
 
 
@@ -131,8 +130,11 @@ class _Writer:
         rules = [self._rule(place, rule) for place, rule in enumerate(self.stage.heads)]
         timers = "".join(f"(due{at}, no{at}), " for at in self._places(self.waits))
         parts = [BEGINNING, self._moments(), LEAVING_CHAINS if self.chains else LEAVING]
-        parts += [ENTERING, *rules, ITEM_ROW.format(count=len(self.stage.heads))]
-        parts += [self._outbox(), ENDING.format(timers=timers.strip())]
+        parts += [ENTERING, SENDS if self.sends else ""]
+        parts += ["    steps = []\n" if self.waits or self.sends else "", *rules]
+        steps = "steps" if self.waits or self.sends else "()"
+        parts += [ITEM_ROW.format(count=len(self.stage.heads), steps=steps), self._outbox()]
+        parts += [ENDING.format(timers=timers.strip(), sent="sent" if self.sends else "()")]
         return OWN_WORDS.sub(lambda found: repr(LITERALS[found[0]]), "".join(parts))
 
     def _places(self, rules: list[RulePlan]) -> list[int]:

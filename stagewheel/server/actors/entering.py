@@ -1,0 +1,100 @@
+"""The way of nearly every command at its shortest: moves of items that were read at a glance, to stages that
+have plain entries.
+
+Laws: those of `ordinary.py`, which goes on where this stops: at a command that is not a plain entry, or whose
+entry answers None or fails. What is decided here is what `decide` would have decided, so who has put another
+decider into the engine is asked, and this way is not taken.
+
+Why a second loop: a plain entry is bytes, a place and a few numbers, so half of what `ordinary.py` asks about
+a decision is answered; and where all moves of a frame are to one stage its plan is looked up once.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from stagewheel.protocol.codec import decode_record
+from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
+from stagewheel.server.actors.outboxes import OUTBOX_TABLES
+from stagewheel.server.core.decide import decide as as_ever
+from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.item import Glance
+from stagewheel.server.core.plan import StagePlan
+from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
+
+if TYPE_CHECKING:
+    from stagewheel.server.actors.turn import Turn
+
+U32_COUNT: Final = 4096
+U32: Final = tuple(u32(number) for number in range(U32_COUNT))  # step numbers of items that are not very old
+
+
+def enter_run(
+    turn: "Turn", commands: list[AnyCommand], keys: list[bytes], results: list[Result], first: int
+) -> int:
+    """Decide and collect from command `first` on, while they are plain entries; the first that is not."""
+    if not turn.glances or turn.engine.decide is not as_ever:
+        return first
+    facts, counters, now_ms, items, rows = turn.facts, turn.counters, turn.now_ms, turn.items, turn.rows
+    appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer
+    followers = turn.records if turn.engine.followed else None
+    position, out, due_ms, due = counters.position, counters.outbox, -1, b""
+    high, out_high = u64(position)[:7], u64(out)[:7]
+    facts.outbox_next = out
+    pipeline, wanted, version, stage = "", "", 0, None  # of the last entry; and its list:
+    prefix, listed = b"", list[tuple[bytes, bytes]]()
+    for at in range(first, len(commands)):
+        command, key = commands[at], keys[at]
+        item = items.get(key)
+        if type(item) is not Glance or type(command) is not ChangeStage or command.dedupe_key:
+            break
+        if command.stage != wanted or item.pipeline != pipeline:
+            pipeline, wanted = item.pipeline, command.stage
+            version, stage = _entered(facts, pipeline, wanted)
+            if stage is None:
+                break
+            prefix, listed = turn.stages.setdefault((pipeline, wanted), (stage_prefix(pipeline, wanted), []))
+        if stage is None or stage.plain is None or item.version != version or item.stage == wanted:
+            break
+        facts.position = position
+        try:
+            decision = stage.plain(item, command, facts, now_ms)
+        except Exception:
+            break
+        if decision is None:
+            break
+        results.append(decision.result)
+        rows[key] = decision.row
+        del items[key]  # nobody has built it: who needs it in this turn reads its row
+        low = position & 255
+        if not low:
+            high = u64(position)[:7]
+        number = high + LOW_BYTES[low]
+        add_record((number, decision.record))
+        if followers is not None:
+            followers.append((position, decision.record, decode_record(decision.record)))
+        position += 1
+        listed.append((prefix + number, key))
+        for at_ms, step in decision.timers:
+            if at_ms != due_ms:
+                due_ms, due = at_ms, u64(at_ms)
+            put_timer(due + key + (U32[step] if step < U32_COUNT else u32(step)))
+        for lane, sent, content in decision.sent:
+            if lane not in OUTBOX_TABLES:
+                turn.send(lane, sent, content)
+            else:
+                if not sent & 255:
+                    out_high = u64(sent)[:7]
+                appends[OUTBOX_TABLES[lane]].append((out_high + LOW_BYTES[sent & 255], content))
+            out = facts.outbox_next = sent + 1
+    else:
+        at += 1
+    counters.position, counters.outbox = position, out
+    turn.decided_count += at - first
+    return at
+
+
+def _entered(facts: Facts, pipeline: str, stage: str) -> tuple[int, StagePlan | None]:
+    """The stage that a move is to, as `decide` finds it, and its version."""
+    version = facts.active.get(pipeline)
+    if version is None:
+        return 0, None
+    return version.number, version.pipelines[pipeline].stages.get(stage)
