@@ -34,10 +34,10 @@ class Tally:
     lateness: list[int] = field(default_factory=lambda: [0] * LATENESS_BUCKETS)
     lateness_ms_peak: int = 0
 
-    def fired(self, late_ms: int) -> None:
-        """A timer fired so many milliseconds after its moment."""
-        self.timers_fired += 1
-        self.lateness[min(max(late_ms, 0).bit_length(), LATENESS_BUCKETS - 1)] += 1
+    def fired(self, late_ms: int, count: int = 1) -> None:
+        """So many timers fired so many milliseconds after their moment."""
+        self.timers_fired += count
+        self.lateness[min(max(late_ms, 0).bit_length(), LATENESS_BUCKETS - 1)] += count
         if late_ms > self.lateness_ms_peak:
             self.lateness_ms_peak = late_ms
 

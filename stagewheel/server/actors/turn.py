@@ -7,7 +7,8 @@ whole turn is thrown away, with its sheet; the next try writes with care (`caref
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from stagewheel.protocol.codec import Kind, decode_record, encode_payload
@@ -58,7 +59,6 @@ from stagewheel.server.core.lineage import Lineage
 from stagewheel.server.store.base import Batch, Transaction
 from stagewheel.server.store.keys import (
     answer_key,
-    split_timer_key,
     stage_prefix,
     u32,
     u64,
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 ITEMS, TIMERS, JOURNAL = Table.ITEMS, Table.TIMERS, Table.JOURNAL
 ANSWERS, STAGES = Table.ANSWERS, Table.STAGES  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
+_due_of = itemgetter(0)
 PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that does is a parked delivery
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 MOVES_ALONE = {ChangeStage}  # the commands of a Submit whose items are loaded at a glance
@@ -229,9 +230,9 @@ class Turn:
         for lane, out, sent in decision.sent:
             self.send(lane, out, sent)
         for effect in decision.effects:
-            if isinstance(effect, StartTimer):
+            if type(effect) is StartTimer:  # a Struct's class takes its time over isinstance
                 self.put_timer(u64(effect.due_ms) + key + u32(effect.step))  # as timer_key
-            elif isinstance(effect, DispatchAction):
+            elif type(effect) is DispatchAction:
                 self.send(effect.channel, effect.number, encode_payload(effect.row))
             else:
                 COLLECT[type(effect)](self, key, effect)
@@ -299,9 +300,10 @@ class Turn:
     def timers(self, due: list[tuple[int, bytes, bytes]]) -> None:
         """Fire timers: an ordinary message to the item, and the row goes in the same commit."""
         tally = self.engine.tally
+        for due_ms, count in Counter(map(_due_of, due)).items():
+            tally.fired(self.now_ms - due_ms, count)
         for due_ms, row_key, value in due:
             self.batch.deletes[TIMERS].append(row_key)  # named anew: whoever reads may have flushed the batch
-            tally.fired(self.now_ms - due_ms)
             if row_key[8] == PARKED_LEAD:
                 if row_key[-1] == TIMED_OUT:
                     timed_out(self, value, due_ms)
@@ -310,8 +312,8 @@ class Turn:
                 else:
                     unpark(self, value)
                 continue
-            _, key, step = split_timer_key(row_key)
-            result = self.deliver(key, TimerFired(step, due_ms))
+            step = int.from_bytes(row_key[-4:], "big")  # as split_timer_key
+            result = self.deliver(row_key[8:-4], TimerFired(step, due_ms))
             if result is DROPPED or result is NO_ITEM:
                 tally.timers_dropped += 1
 
