@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.messages import Address, Applied, Client
 from stagewheel.server.core.decide import HANDLERS
 from stagewheel.server.core.deciding import begin
@@ -21,15 +22,17 @@ from stagewheel.server.core.item import (
     More,
     Step,
     Tombstone,
+    decode_item,
     encode_item,
     encode_tombstone,
 )
-from stagewheel.server.core.plain_report import PLAIN_LANES, plain_delivered, plain_sent
+from stagewheel.server.core.plain_report import PLAIN_LANES, Entry, Sent, plain_delivered, plain_sent
 from stagewheel.server.core.trying import TRIAL
 from stagewheel.server.rules.compile import compile_ruleset
 from tests.core.play import deals
 
 NOW_MS = 1_772_438_400_000
+KEY = b"deal:1"
 MAIL = "{do: send_email, from: office@example.com, subject: S, body: B}"
 RULES = deals(
     f"""
@@ -76,9 +79,19 @@ def reports() -> Iterator[DeliveryReported]:
         yield DeliveryReported(lane, 17, replace(row, **change), "delivered", "", 0, detail)
 
 
+def read(row: OutboxRow) -> Sent | None:
+    [(number, encoded, sent)] = plain_sent([(17, encode_outbox_row(row))])
+    assert (number, encoded) == (17, encode_outbox_row(row))
+    return sent
+
+
 def short(row: bytes, report: DeliveryReported, known: Facts) -> tuple[bytes, bytes] | None:
-    sent = plain_sent(report.number, encode_outbox_row(report.row))
-    return plain_delivered(row, sent, known, NOW_MS) if sent is not None else None
+    sent = read(report.row)
+    rows: dict[bytes, bytes] = {}
+    records: list[bytes] = []
+    end = plain_delivered([(b"", KEY, sent)], 0, {KEY: row}, rows, (), known, NOW_MS, records)
+    assert end == len(rows) == len(records)
+    return (rows[KEY], records[0]) if end else None
 
 
 def facts() -> Facts:
@@ -124,7 +137,7 @@ def test_both_ways_write_the_same_bytes_wherever_the_short_one_is_taken() -> Non
 )
 def test_a_row_that_is_rare_goes_the_generic_way(change: dict[str, Any]) -> None:
     row = replace(next(reports()).row, **change)
-    assert plain_sent(17, encode_outbox_row(row)) is None
+    assert read(row) is None
 
 
 def test_an_item_that_is_rare_goes_the_generic_way() -> None:
@@ -144,3 +157,16 @@ def test_an_item_that_is_rare_goes_the_generic_way() -> None:
 def test_an_action_whose_chain_waits_for_it_goes_the_generic_way() -> None:
     *_, waiting = of((ADA,), (None,))
     assert short(encode_item(waiting), next(reports()), facts()) is None
+
+
+def test_a_run_decides_on_what_it_wrote_and_ends_before_what_is_rare() -> None:
+    known, item = facts(), next(of((ADA,), (None,)))
+    sent = read(next(reports()).row)
+    rows, records = dict[bytes, bytes](), list[bytes]()
+    entries: list[Entry | None] = [(b"", KEY, sent), (b"", KEY, sent), (b"", KEY, None), (b"", KEY, sent)]
+    stored = {KEY: encode_item(item)}
+    assert plain_delivered(entries, 0, stored, rows, (), known, NOW_MS, records) == 2
+    first, second = map(decode_record, records)
+    assert (first.prev, second.prev, decode_item(rows[KEY]).head) == (item.head, 41, 42)
+    assert plain_delivered(entries, 3, stored, rows, {KEY}, known, NOW_MS, records) == 3
+    assert len(records) == 2

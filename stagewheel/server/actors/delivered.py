@@ -9,6 +9,7 @@ Rows that leave the outbox side by side go as one range: of actions that a sende
 nearly all do.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from stagewheel.protocol.messages import Report
 from stagewheel.server.actors.outboxes import NAMED, OUTBOX_TABLES, is_lane, place, rows_of
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import decode_outbox_row
-from stagewheel.server.core.plain_report import PLAIN_LANES, Sent, plain_delivered, plain_sent
+from stagewheel.server.core.plain_report import PLAIN_LANES, Entry, plain_delivered, plain_sent
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import LOW_BYTES, u64
 from stagewheel.server.store.tables import Table
@@ -28,102 +29,103 @@ if TYPE_CHECKING:
 
 ITEMS = Table.ITEMS  # an enum's member costs 120 ns to name
 SPARSE: Final = 4  # numbers of a lane are read as a range where no more than so many lie in one's place
-Entry = tuple[bytes, bytes, Sent | None]  # the row that a report ends, its item; None: not for a run
 
 
 class Held(Struct):
     """What reports are decided on, read at once: as good as stored until the batch is written."""
 
     batch: Batch
-    first: int  # the report that `entries` begin with
-    entries: list[Entry | None]
+    entries: list[Entry | None]  # one a report
     items: dict[bytes, bytes]
     counts: dict[str, int]  # of lanes where no other row lies between these
     loaded: bool = False  # are the items decoded, for reports that are not for a run?
 
 
 def hold(turn: "Turn", reports: list[Report], first: int) -> Held:
-    """Read what the reports from `first` on need, in one ordered read a lane and one of items."""
-    lanes: dict[str, dict[int, bytes]] = {}
-    for report in reports[first:]:
-        lanes.setdefault(report.channel, {})[report.number] = b""
-    counts: dict[str, int] = {}
-    for lane, rows in lanes.items():
-        if is_lane(lane):
-            _read_lane(turn, lane, rows, counts)
-    entries: list[Entry | None] = []
+    """Read what the reports from `first` on need, in one ordered read a lane and one of items. A row is ended
+    by the first of its reports; those behind it have no entry.
+    """
+    lanes: dict[str, dict[int, int]] = {}
+    places: dict[int, int] = {}
+    entries: list[Entry | None] = [None] * len(reports)
     keys: set[bytes] = set()
-    for report in reports[first:]:
-        number, lane = report.number, report.channel
-        if not (row := lanes[lane][number]) or report.outcome == "returned":
-            entries.append(None)
+    counts: dict[str, int] = {}
+    lane, plain = "", True
+    for at in range(first, len(reports)):
+        report = reports[at]
+        if (outcome := report.outcome) != "delivered":
+            plain = False
+        if report.channel != lane:
+            lane = report.channel
+            places = lanes.setdefault(lane, {})
+        if outcome != "returned" and report.number not in places:
+            places[report.number] = at
+    for lane, places in lanes.items():
+        if not places or not is_lane(lane):
             continue
-        plain = report.outcome == "delivered" and lane in PLAIN_LANES
-        sent = plain_sent(number, row) if plain else None
-        key = (sent or decode_outbox_row(row)).key.encode()
-        keys.add(key)
-        entries.append((row, key, sent))
-    return Held(turn.batch, first, entries, dict(turn.transaction.getmulti(ITEMS, sorted(keys))), counts)
+        rows, reported = _rows_of(turn, lane, sorted(places), counts), turn.reported[lane]
+        if reported:
+            rows = [one for one in rows if one[0] not in reported]
+        for number, row, sent in plain_sent(rows) if lane in PLAIN_LANES else ((n, r, None) for n, r in rows):
+            at = places[number]
+            if not plain and reports[at].outcome != "delivered":
+                sent = None
+            key = (decode_outbox_row(row) if sent is None else sent).key.encode()
+            keys.add(key)
+            entries[at] = (row, key, sent)
+    return Held(turn.batch, entries, dict(turn.transaction.getmulti(ITEMS, sorted(keys))), counts)
 
 
-def _read_lane(turn: "Turn", lane: str, rows: dict[int, bytes], counts: dict[str, int]) -> None:
-    """Fill in the rows with these numbers. Those that lie side by side are read without a search for each."""
-    numbers, table = sorted(rows), OUTBOX_TABLES.get(lane)
+def _rows_of(
+    turn: "Turn", lane: str, numbers: list[int], counts: dict[str, int]
+) -> Iterable[tuple[int, bytes]]:
+    """The rows with these numbers. Those that lie side by side are read without a search for each."""
     low, high, count = numbers[0], numbers[-1], len(numbers)
+    table = OUTBOX_TABLES.get(lane)
     if table is not None and high - low < SPARSE * count:
         found = turn.transaction.range(table, u64(low), u64(high) + b"\0", count + 1)
-        if len(found) == count and [key for key, _ in found] == list(map(u64, numbers)):
+        if len(found) == count and (
+            high - low + 1 == count or [key for key, _ in found] == list(map(u64, numbers))
+        ):
             counts[lane] = count
-            rows.update(zip(numbers, [row for _, row in found], strict=True))
-            return
-    rows.update(rows_of(turn.transaction, lane, numbers))
+            return zip(numbers, [row for _, row in found], strict=True)
+    return rows_of(turn.transaction, lane, numbers)
 
 
 def deliver_run(turn: "Turn", held: Held, reports: list[Report], first: int) -> int:
     """Decide and collect from report `first` on, while they are ordinary; the first that is not decided."""
-    engine = turn.engine
+    engine, counters, entries = turn.engine, turn.counters, held.entries
     if turn.care is not None or engine.decide is not decide:
         return first
-    facts, counters, now_ms, backlog = turn.facts, turn.counters, turn.now_ms, turn.backlog
-    rows, items, stored, entries = turn.rows, turn.items, held.items, held.entries
-    add_record, followers = turn.append_journal, turn.records if engine.followed else None
-    reported, used = turn.reported, engine.reference.used
-    position, offset, done = counters.position, held.first, dict[str, list[int]]()
-    high = u64(position)[:7]
-    for at in range(first, len(reports)):
-        report, entry = reports[at], entries[at - offset]
-        if entry is None or (sent := entry[2]) is None:
-            break
-        lane, number, key = report.channel, report.number, entry[1]
-        row = rows.get(key) or stored.get(key)
-        if row is None or key in backlog or number in reported[lane]:
-            break
-        facts.position = position
-        if (decision := plain_delivered(row, sent, facts, now_ms)) is None:
-            break
-        rows[key], record = decision
-        if items:
-            items.pop(key, None)  # nobody has built it: who needs it in this turn reads its row
-        if not (low := position & 255):
-            high = u64(position)[:7]
+    turn.facts.position = position = counters.position
+    records: list[bytes] = []
+    end = plain_delivered(
+        entries, first, held.items, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
+    )
+    if end == first:
+        return first
+    high, add_record = u64(position)[:7], turn.append_journal
+    for at, record in enumerate(records, position):
+        if not (low := at & 255):
+            high = u64(at)[:7]
         add_record((high + LOW_BYTES[low], record))
-        if followers is not None:
-            followers.append((position, record, decode_record(record)))
-        if used is not None:
-            used.add(sent.version)
-        position += 1
-        reported[lane].add(number)
-        if lane in done:
-            done[lane].append(number)
-        else:
-            done[lane] = [number]
-    else:
-        at = len(reports)
-    counters.position = position
-    turn.decided_count += at - first
-    for lane, numbers in done.items():
+    if engine.followed:
+        turn.records += [(at, record, decode_record(record)) for at, record in enumerate(records, position)]
+    counters.position = position + len(records)
+    turn.decided_count += len(records)
+    used, items = engine.reference.used, turn.items
+    if used is not None or items:
+        for entry in entries[first:end]:
+            assert entry is not None, "it was decided"
+            items.pop(entry[1], None)  # nobody has built it: who needs it in this turn reads its row
+            if used is not None and entry[2] is not None:
+                used.add(entry[2].version)
+    part = reports[first:end]
+    for lane in {report.channel for report in part}:
+        numbers = [report.number for report in part if report.channel == lane]
+        turn.reported[lane].update(numbers)
         _leave(turn, lane, numbers, held.counts.get(lane, 0))
-    return at
+    return end
 
 
 def _leave(turn: "Turn", lane: str, numbers: list[int], together: int) -> None:

@@ -44,8 +44,8 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
 
 def _take_one(turn: "Turn", held: Held, report: Report, at: int) -> None:
     """A report that is not for a run."""
-    entry = held.entries[at - held.first]
-    if entry is not None and report.number not in turn.reported[report.channel]:
+    entry = held.entries[at]
+    if entry is not None:
         if not held.loaded:
             held.loaded = True
             turn.load(set(held.items))

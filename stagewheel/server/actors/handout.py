@@ -4,7 +4,7 @@ Laws: a row is handed to one living session at a time, in the order of its numbe
 session's credit; what waits beyond stays on disk. A session that says Hello again, or is replaced, gives back
 what it had: those rows are handed out first. What is in memory is bounded by the credit of the senders.
 
-A row that may leave at most once (`is_once`) is bound to the sender process that takes it: no other gets it,
+A row that may leave at most once (`ONCE`) is bound to the sender process that takes it: no other gets it,
 over sessions and restarts of the shard, and `taking.py` commits that before the row is on its way. Its own
 process may get it again, since it knows what it has begun and does it once.
 """
@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from stagewheel.protocol.messages import Job
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES as OUTBOX_TABLES, named_lanes, rows_from, rows_of
-from stagewheel.server.core.effects import is_once
+from stagewheel.server.core.effects import ONCE
 from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import SENDER_CREDIT_MAX
 from stagewheel.server.store.base import Reads
@@ -155,11 +155,11 @@ class HandOut:
                     break  # nothing waits: however many workers offer, the store is asked once
                 if rows:
                     jobs = [Job(name, number, Raw(row)) for number, row in rows]
-                    lane.taken.update((number, route) for number, _ in rows)
+                    lane.taken.update(dict.fromkeys([number for number, _ in rows], route))
                     credits[route] -= len(jobs)
                     out.append((route, jobs))
-                    for number, row in rows:
-                        if is_once(row) and number not in lane.bound:
+                    for number in [number for number, row in rows if row[-1] == ONCE]:
+                        if number not in lane.bound:
                             lane.bound[number] = owner
                             self.fresh.append((route, name, number))
         return out

@@ -53,8 +53,11 @@ def put_row(batch: Batch, lane: str, number: int, row: bytes) -> None:
 def rows_from(reads: Reads, lane: str, number: int, limit: int) -> list[tuple[int, bytes]]:
     """The rows of a lane from a number on, in order."""
     table, start = place(lane, number)
-    end = _prefix(lane) + _END if table is NAMED else None
-    return [(read_u64(key[-8:]), row) for key, row in reads.range(table, start, end, limit)]
+    if table is NAMED:
+        rows = reads.range(table, start, _prefix(lane) + _END, limit)
+        return [(read_u64(key[-8:]), row) for key, row in rows]
+    read = int.from_bytes
+    return [(read(key), row) for key, row in reads.range(table, start, None, limit)]
 
 
 def rows_of(reads: Reads, lane: str, numbers: list[int]) -> list[tuple[int, bytes]]:

@@ -48,9 +48,12 @@ class OutboxRow(Struct, array_like=True, gc=False):
         return f"{self.key}/{self.entry}/{self.first_step}"
 
 
+ONCE = 0xC3  # MessagePack's `true`: the last byte of a row that leaves at most once
+
+
 def is_once(row: bytes) -> bool:
-    """Whether an encoded row leaves at most once: its last byte is MessagePack's `true`."""
-    return row[-1] == 0xC3
+    """Whether an encoded row leaves at most once."""
+    return row[-1] == ONCE
 
 
 encode_outbox_row = msgspec.msgpack.Encoder().encode

@@ -7,6 +7,7 @@ Why it takes rows and gives rows: of an item with thirty values a report changes
 it reads four. The rest stays encoded (`Raw`), with no sheet, no Struct for a fact and no effect.
 """
 
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -14,7 +15,7 @@ from msgspec.msgpack import Decoder, Encoder
 
 from stagewheel.protocol.journal import StepEnded
 from stagewheel.server.core.acting import DONE
-from stagewheel.server.core.effects import ERASED, is_once
+from stagewheel.server.core.effects import ERASED, ONCE
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import HAS_KEY, ITEM_LEAD, SENDING, Step
@@ -23,6 +24,7 @@ from stagewheel.server.core.trying import TRIAL
 
 PLAIN_LANES: Final = frozenset(("email", "webhook", "sms", "call", "ads"))  # whose answers say nothing more
 NIL: Final = 0xC0  # MessagePack's `nil`: the last byte of an item without `more`
+RARE: Final = frozenset((ERASED, TRIAL))  # roots of what is not the delivery of an entry's action
 CAUSE: Final = DeliveryReported.__name__
 STEP_ENDED: Final = StepEnded.__struct_config__.tag
 
@@ -36,11 +38,11 @@ class Outline(Struct, array_like=True, gc=False):
     entry: int
     entered_ms: int
     version: int
-    title: Raw
+    title: str
     responsible: int
     fields: Raw
     client: Raw
-    source: Raw
+    source: str
     steps: list[Step]
     step_no: int
     head: int
@@ -48,75 +50,96 @@ class Outline(Struct, array_like=True, gc=False):
     created_ms: int
     updated_ms: int
     reach: int
-    more: Raw
+    more: Any
 
 
 class Sent(Struct, array_like=True, gc=False):
-    """A row of the outbox as far as a report reads it. `Raw` is what nobody asks for."""
+    """A row of the outbox as far as a report reads it. What stands behind `number` is skipped."""
 
     key: str
     entry: int
     step: int
     rule: str
-    action: Raw
+    action: int
     version: int
-    at_ms: Raw
+    at_ms: int
     first_step: int
-    attempt: Raw
-    expires_ms: Raw
+    attempt: int
+    expires_ms: int
     item: Raw
     roots: dict[str, Any]
     number: int
 
+
+Entry = tuple[bytes, bytes, Sent | None]  # the row that a report ends, its item; None: only the generic way
 
 _encode = Encoder().encode
 _decode_outline = Decoder(Outline).decode
 _decode_sent = Decoder(Sent).decode
 
 
-def plain_sent(number: int, row: bytes) -> Sent | None:
-    """The row that a report ends; None: only the generic way knows what that comes to."""
-    if is_once(row):
-        return None
-    sent = _decode_sent(row)
-    if sent.number != number or sent.step != sent.first_step:
-        return None
-    roots = sent.roots
-    return None if roots and (ERASED in roots or TRIAL in roots) else sent
+def plain_sent(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, Sent | None]]:
+    """Rows of the outbox by their numbers; where a report ends none that is plain, only the generic way knows
+    what it comes to.
+    """
+    decode = _decode_sent
+    for number, row in rows:
+        if row[-1] == ONCE:
+            yield number, row, None
+            continue
+        sent = decode(row)
+        roots = sent.roots
+        if sent.number != number or sent.step != sent.first_step or (roots and not RARE.isdisjoint(roots)):
+            yield number, row, None
+        else:
+            yield number, row, sent
 
 
-def plain_delivered(row: bytes, sent: Sent, facts: Facts, now_ms: int) -> tuple[bytes, bytes] | None:
-    """The item's row and the record that a delivered action comes to, decided at `facts.position`."""
-    if row[0] != ITEM_LEAD or row[-1] != NIL:
-        return None
-    item = _decode_outline(row)
-    versions = facts.versions
-    version, kept = versions.get(sent.version), versions.get(item.version)
-    if item.reach & HAS_KEY or len(item.more) > 1:
-        return None
-    if version is None or version.tells_contact or kept is None:
-        return None
-    if sent.entry == item.entry:
+def plain_delivered(
+    entries: Sequence[Entry | None],
+    first: int,
+    stored: Mapping[bytes, bytes],
+    rows: dict[bytes, bytes],
+    waiting: Container[bytes],
+    facts: Facts,
+    now_ms: int,
+    records: list[bytes],
+) -> int:
+    """Decide the delivered actions from `first` on, up to one that only the generic way knows: that one's
+    place. What they come to is put into `rows`, which are newer than those `stored`, and behind `records`.
+    `waiting`: items with a mailbox, which keeps the order.
+    """
+    versions, position, quiet = facts.versions, facts.position, -1
+    for at in range(first, len(entries)):
+        entry = entries[at]
+        if entry is None or (sent := entry[2]) is None:
+            return at
+        key = entry[1]
+        row = rows.get(key) or stored.get(key)
+        if row is None or row[0] != ITEM_LEAD or row[-1] != NIL or key in waiting:
+            return at
+        item = _decode_outline(row)
+        if item.reach & HAS_KEY or item.more is not None or (kept := versions.get(item.version)) is None:
+            return at
+        if sent.version != quiet:
+            version = versions.get(sent.version)
+            if version is None or version.tells_contact:
+                return at
+            quiet = sent.version
         no = sent.step
-        for at, step in enumerate(item.steps):
-            if step.no == no and step.state == SENDING:
-                if _may_go_on(kept, item.pipeline, item.stage, step.rule):
-                    return None
-                del item.steps[at]
-                break
-    record = _encode(
-        (
-            item.key,
-            item.head,
-            now_ms,
-            item.pipeline,
-            item.version,
-            CAUSE,
-            ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),),
-        )
-    )
-    item.head, item.updated_ms = facts.position, now_ms
-    return _encode(item), record
+        if sent.entry == item.entry:
+            for place, step in enumerate(item.steps):
+                if step.no == no and step.state == SENDING:
+                    if _may_go_on(kept, item.pipeline, item.stage, step.rule):
+                        return at
+                    del item.steps[place]
+                    break
+        did = ((STEP_ENDED, sent.rule, no, DONE, "", ()),)
+        records.append(_encode((item.key, item.head, now_ms, item.pipeline, item.version, CAUSE, did)))
+        item.head, item.updated_ms = position, now_ms
+        rows[key] = _encode(item)
+        position += 1
+    return len(entries)
 
 
 def _may_go_on(version: Version, pipeline: str, stage: str, index: int) -> bool:
