@@ -102,7 +102,7 @@ def run_shard(role: Role) -> None:
             shards=[each[-1] for each in role.listen],
             clock_name=clock_name(config),
             free_bytes_min=config.free_bytes_min,
-            place=Place(role.shard, role.lanes),
+            place=Place(role.shard, role.lanes, role.secret),
         )
         others = {
             other: shard_address(config, other) for other in range(len(role.lanes)) if other != role.shard

@@ -39,6 +39,7 @@ RESTARTS_MAX = 8  # in a row, then the supervisor gives up
 STOP_S = 15.0
 EXIT_FINAL = 3  # what starting again can't mend: a folder in use, an address in use, a bad setting
 STORE_ID_BYTES = 8
+SECRET_BYTES = 16
 
 
 class Role(msgspec.Struct):
@@ -50,6 +51,7 @@ class Role(msgspec.Struct):
     shard: int = 0
     lanes: tuple[int, ...] = (0,)  # of the stores, by shard
     listen: tuple[tuple[str, ...], ...] = ()  # where each shard listens for clients
+    secret: bytes = b""  # by which shards know each other
 
 
 class Supervisor:
@@ -77,6 +79,7 @@ class Supervisor:
         self.pids: dict[str, int] = {}  # name of a child -> its process id
         self._on_ready = on_ready
         self._layout = Layout()
+        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._listen: tuple[tuple[str, ...], ...] = ()
         self._store_ids: dict[int, str] = {}  # shard -> what it said of its store last
         self._shards_are_ready = trio.Event()
@@ -158,7 +161,8 @@ class Supervisor:
     async def _live(self, role: str, name: str, shard: int) -> int:
         """One life of a child, from its start to its end; its exit status."""
         store_id = self._layout.store_id if role == "shard" else self._store_ids[shard]
-        told = Role(self.config, store_id, name, shard, self._layout.lanes, self._listen)
+        secret = self._secret if role == "shard" else b""
+        told = Role(self.config, store_id, name, shard, self._layout.lanes, self._listen, secret)
         process = await trio.lowlevel.open_process(
             [*self._commands.get(role, self.command), role],
             stdin=subprocess.PIPE,

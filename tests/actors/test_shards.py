@@ -48,7 +48,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.protocol.partitions import first_of, lane_of, partition_of
 from stagewheel.server.actors.engine import Inbound
 from stagewheel.server.actors.queries import answer
-from stagewheel.server.actors.relay import PASSED, lane_name
+from stagewheel.server.actors.relay import PASSED, Place, Relay, lane_name
 from stagewheel.server.actors.relayed import NOT_A_SHARD
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.limits import VERSIONS_KEPT
@@ -160,6 +160,14 @@ def test_who_only_says_that_it_is_a_shard_harms_nobody(two: Cluster) -> None:
         node.frames.clear()
         assert isinstance(refused, Answer)
         assert refused.results[0].code == word  # type: ignore[union-attr]
+
+
+def test_shards_of_a_server_know_each_other_by_its_secret() -> None:
+    relay = Relay(Place(0, (0, 1), b"s" * 16))
+    said = [
+        Hello(1, 1, lane_name(1), role="shard", instance=instance) for instance in (b"s" * 16, b"", bytes(16))
+    ]
+    assert [relay.knows(hello) for hello in said] == [True, False, False]
 
 
 def test_an_event_of_a_contact_reaches_its_items_on_every_shard(two: Cluster) -> None:

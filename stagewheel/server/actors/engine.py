@@ -300,8 +300,7 @@ class Engine:
         state = decode_producer(row) if row is not None else None
         if hello.role != "worker":
             self.handout.lose(route)
-        known = self.relay.shard_of_name if self.relay is not None else ()
-        place = self.place
+        place, known = self.place, self.relay is not None and self.relay.knows(hello)
         answer = self.sessions.hello(
             route, hello, state, turn.now_ms, self.shards, self.clock_name, place.shard, place.lanes, known
         )

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from stagewheel.protocol.codec import encode_payload
-from stagewheel.protocol.messages import AnyCommand, AnyQuery, Failed, Relayed, Result, Submit
+from stagewheel.protocol.messages import AnyCommand, AnyQuery, Failed, Hello, Relayed, Result, Submit
 from stagewheel.protocol.partitions import DIRECTORY, PARTITIONS, SHARD_PRODUCER, even_owners
 from stagewheel.server.actors.relay_shapes import (
     ANY_SHARD,
@@ -53,6 +53,8 @@ class Place(Struct, frozen=True):
 
     shard: int = 0
     lanes: tuple[int, ...] = (0,)
+    secret: bytes = b""
+    """By which shards of one server know each other: each names it in its Hello. Empty: not asked for."""
 
     @property
     def lane(self) -> int:
@@ -137,6 +139,10 @@ class Relay:
     def next_seq(self, shard: int) -> int:
         """The number of the next row for a shard."""
         return self._state.next[shard]
+
+    def knows(self, hello: Hello) -> bool:
+        """Is this another shard?"""
+        return hello.producer in self.shard_of_name and self.place.secret in (b"", hello.instance)
 
     @property
     def is_directory(self) -> bool:

@@ -123,7 +123,7 @@ class Link:
         elif isinstance(message, Answer) and self.state is State.OPEN:
             return self._answered(message, now_ms)
         elif isinstance(message, Refused):
-            if message.code in ("expired", "version", "forbidden"):
+            if message.code in ("expired", "version"):  # "forbidden" says one that outlives its supervisor
                 self.broken = f"{message.code}: {message.message}"
             elif self.state is State.OPEN or message.seq < 0:
                 self._begin_again(now_ms)

@@ -24,6 +24,7 @@ from stagewheel.server.limits import FRAME_BYTES_MAX, RELAY_ANSWERS_TURN_MAX
 from stagewheel.server.store.keys import read_u64, relay_key
 from stagewheel.server.store.tables import Table
 
+INSTANCE_BYTES: Final = 16
 WATCHDOG_S: Final = 1.0
 
 
@@ -49,7 +50,8 @@ class Links:
         assert engine.relay is not None, "a shard alone has nobody to speak to"
         self._engine, self._relay = engine, engine.relay
         self._sockets = {shard: DealerSocket(addresses[shard], FRAME_BYTES_MAX) for shard in addresses}
-        name, instance = lane_name(engine.place.lane), secrets.token_bytes(16)
+        place = engine.place
+        name, instance = lane_name(place.lane), place.secret or secrets.token_bytes(INSTANCE_BYTES)
         self.links = {shard: Link(name, instance, self._reader(shard)) for shard in addresses}
 
     def _reader(self, shard: int) -> Callable[[int, int], Rows]:

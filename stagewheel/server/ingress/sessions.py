@@ -7,7 +7,7 @@ back in the same turn, and sends the Welcome after the commit; if the commit fai
 """
 
 from collections import OrderedDict
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -96,15 +96,14 @@ class Sessions:
         clock: str = "system",
         shard: int = 0,
         lanes: Sequence[int] = (0,),
-        other_shards: Container[bytes] = (),
+        is_shard: bool = False,
     ) -> tuple[Welcome, ProducerState | None] | Refused:
         """Open a session. The state that comes back is to be stored before the Welcome goes out; None when
-        the role sends no commands and needs no row. `other_shards` are the producers that may
-        say that they are one.
+        the role sends no commands and needs no row. `is_shard`: should it say that it is one, it is.
         """
         refused = refuse_hello(hello)
-        if refused is None and hello.role == "shard" and hello.producer not in other_shards:
-            refused = Refused("forbidden", "no shard of this server has this name")
+        if refused is None and hello.role == "shard" and not is_shard:
+            refused = Refused("forbidden", "this is no shard of this server")
         state: ProducerState | None = None
         if refused is None and hello.role in PRODUCING_ROLES:
             raised = raise_epoch(producer, hello, now_ms)
