@@ -62,7 +62,7 @@ WITHDRAW_RECORDS_MAX: Final = 10_000  # of a timeline that are looked through wh
 TURN_MAILBOX_MAX: Final = 1024  # the mailboxes' share
 TURN_REPORTS_MAX: Final = 4096  # the delivery reports' share
 TURN_FRAMES_MAX: Final = 1024  # frames taken from the socket before a turn
-TURN_DECIDE_US: Final = 100_000  # then what was not admitted waits for the next turn
+TURN_DECIDE_US: Final = 20_000  # then what was not admitted waits for the next turn
 
 # ---- rows of items that follow into their table later (store/overlay.py) ----
 

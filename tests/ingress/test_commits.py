@@ -149,6 +149,18 @@ def test_one_event_is_one_commit_with_its_timer_its_mail_and_its_answer(world: W
         assert world.commits() == before + 2
 
 
+def test_an_event_alone_writes_one_row_to_each_table_that_it_concerns(world: World) -> None:
+    feed = world.peer("feed")
+    feed.command(PutRuleset("", ruleset="sales", files={"sales.yaml": RULES}))
+    for number in range(3):
+        feed.command(create(number))
+        before = world.store.statistics().rows_applied_count
+        feed.command(ChangeStage(f"deal:{number}", stage="won"))
+        # The item, its stage, its record, a mail, a timer's chunk and its bucket, the answer, the older
+        # answer that is acknowledged, the producer, the counters.
+        assert world.store.statistics().rows_applied_count - before == 10
+
+
 def test_looking_around_asking_and_handing_out_commit_nothing(world: World) -> None:
     feed = world.peer("feed")
     feed.command(PutRuleset("", ruleset="sales", files={"sales.yaml": RULES}))
