@@ -8,7 +8,7 @@ from stagewheel.server.store.backup import StoreCopy
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import u64
 from stagewheel.server.store.lmdb_store import LmdbStore
-from stagewheel.server.store.overlay import OVERLAID, Overlay
+from stagewheel.server.store.overlay import FOLLOW_ROWS_MIN, OVERLAID, Overlay
 from stagewheel.server.store.tables import Table
 from tests.store.rows import all_rows, put, write
 
@@ -57,6 +57,22 @@ def test_memory_and_redo_rows_stay_bounded_however_much_is_written(
         expected[b"one more"] = b""
         store.close()
     assert redo_rows(tmp_path / "data") == 0, "a store without an overlay moves what it finds into the table"
+
+
+def test_where_a_commit_has_one_row_most_leave_the_table_alone_and_all_have_followed_in_time(
+    store: LmdbStore,
+) -> None:
+    overlay, moved = store._overlay, []
+    for number in range(3 * ROWS_MAX):
+        before = overlay.at, len(overlay.old)
+        put(store, OVERLAID, {b"item %d" % (number % ROWS_MAX): u64(number)})
+        if len(overlay.old) == before[1] > 0:
+            moved.append(overlay.at - before[0])
+    assert 0 in moved
+    assert {count for count in moved if count} <= set(range(FOLLOW_ROWS_MIN, FOLLOW_ROWS_MIN + 3))
+    assert moved.count(0) > 5 * sum(map(bool, moved)), "a page of the table is for many commits"
+    assert overlay.statistics()[1] <= 2 * ROWS_MAX
+    store.close()
 
 
 def test_a_snapshot_keeps_what_it_saw_while_generations_follow(store: LmdbStore) -> None:

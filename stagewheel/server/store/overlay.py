@@ -15,7 +15,7 @@ Laws:
 - Who reads looks in `pending`, `young`, `old`, then in the table; GONE in a layer is a row that was deleted.
 - `old` is never changed, `young` and `pending` never while a snapshot looks at them.
 - Memory is bounded: a generation is full at `rows_max` redo rows or `bytes_max` bytes, and has followed
-  before the next one is full, since each commit moves twice the share that it adds.
+  before the next one is full, since commits move twice the share that they add, some rows at a time.
 """
 
 import itertools
@@ -38,6 +38,7 @@ CHUNK_BYTES: Final = 3_900
 """With its key and MessagePack's heads one redo row then fills one page of LMDB by itself."""
 
 TRIM_ROWS_MIN: Final = 64
+FOLLOW_ROWS_MIN: Final = 16
 ROW_HEAD_BYTES: Final = 6
 
 Layer = dict[bytes, bytes]
@@ -195,7 +196,9 @@ class Step:
             self.trim_to = overlay.next
             return
         is_full = overlay.filled + self.share >= 1
-        self.until = len(old) if is_full else overlay.at + int(len(old) * 2 * self.share) + 1
+        due = len(old) if is_full else min(len(old), int(len(old) * 2 * (overlay.filled + self.share)) + 1)
+        # A few rows at a time: where a commit has one row only, most touch no page of the table at all.
+        self.until = due if due == len(old) or due - overlay.at >= FOLLOW_ROWS_MIN else overlay.at
         young, layer = overlay.young, overlay.old
         self.moving = [
             (key, layer[key])
