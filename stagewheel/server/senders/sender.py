@@ -16,7 +16,6 @@ Laws:
 
 import logging
 import random
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -333,4 +332,5 @@ def _kept(detail: dict[str, Any]) -> dict[str, Any]:
 
 
 def _now_ms() -> int:
-    return int(time.monotonic() * 1000)
+    """Trio's clock, as everywhere in a sender process: monotonic, virtual in tests."""
+    return int(trio.current_time() * 1000)
