@@ -77,7 +77,9 @@ TIMER_SLICE_ROWS: Final = 2048  # read from the table at a time
 TIMER_MOVE_ROWS_MIN: Final = 1024  # of a far bucket, moved in a turn where there is time …
 TIMER_MOVE_ROWS_MAX: Final = 8192  # … and where it is late
 TIMER_SWEEP_ROWS_MIN: Final = 100_000  # ended ones, for which a far bucket is swept if they are half of it
-TIMER_SWEEP_SLICE_ROWS: Final = 2048  # in a turn
+TIMER_SWEEP_SLICE_ROWS: Final = 2048  # in a turn at most …
+TIMER_SWEEP_SLICE_ROWS_MIN: Final = 256  # … and at least
+TIMER_SWEEP_ROWS_A_FRAME: Final = 128  # twice what its commands can end
 TIMER_SAMPLE_CHUNKS: Final = 8  # of a bucket, to see how many of its rows have ended
 
 assert TIMER_BATCH_ROWS <= TIMER_SLICE_ROWS, "one slice is enough for a batch"

@@ -233,7 +233,7 @@ class Engine:
         if self.awaited.owners:
             taking.end_awaited(turn)
         if not self.clock.exact:
-            self.timers.slice(turn)
+            self.timers.slice(turn, len(inbound.submits))
             self.timers.fire(turn, others_wait=bool(inbound.submits))
         turn.mailboxes(waiting)
         if self.clock.exact:

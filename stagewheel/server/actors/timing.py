@@ -32,8 +32,10 @@ from stagewheel.server.limits import (
     TIMER_MOVE_ROWS_MAX,
     TIMER_MOVE_ROWS_MIN,
     TIMER_SAMPLE_CHUNKS,
+    TIMER_SWEEP_ROWS_A_FRAME,
     TIMER_SWEEP_ROWS_MIN,
     TIMER_SWEEP_SLICE_ROWS,
+    TIMER_SWEEP_SLICE_ROWS_MIN,
     TURN_TIMERS_BUSY_US,
     TURN_TIMERS_MAX,
     TURN_TIMERS_US,
@@ -195,8 +197,10 @@ class Timers:
 
     # ---------------------------------------------------------------- moving
 
-    def slice(self, turn: "Turn") -> None:
-        """Real time: move some rows of the buckets whose time has come, or sweep some."""
+    def slice(self, turn: "Turn", frames: int = 0) -> None:
+        """Real time: move some rows of the buckets whose time has come, or sweep some: the more, the more
+        Submits the turn has (`frames`), since they are what ends steps, and few where one may be waited for.
+        """
         next_ms = self.far.next_move_ms()
         if next_ms is None:
             return
@@ -209,7 +213,8 @@ class Timers:
         if self._sweeping is not None:
             key, end = self._sweeping
             if key in self.far.buckets:
-                self._take(turn, key, key + u64(end), self.pace.sweep_rows, turn.now_ms)
+                rows = max(TIMER_SWEEP_SLICE_ROWS_MIN, TIMER_SWEEP_ROWS_A_FRAME * frames)
+                self._take(turn, key, key + u64(end), min(rows, self.pace.sweep_rows), turn.now_ms)
             else:
                 self._sweeping = None
 
