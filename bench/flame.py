@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from bench import hot_path, report
 from bench.deals import COMMANDS_PER_FRAME
-from bench.feed import Feeder
+from bench.feed import Feeder, Slice
 from stagewheel.errors import StagewheelError
 
 NAME = "flame"
@@ -33,11 +33,11 @@ RATE: Final = 400  # samples a second
 SVG: Final = Path(__file__).parents[1] / "docs" / "flame.svg"
 # Part -> the ends of the names of files that are its own. Native code counts for the file that called it.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
-    "decide": ("server/core/",),
+    "decide": ("server/core/", "<plain "),  # the second: functions that are generated for a stage
     "commit and rows": ("server/store/",),
-    "turn: load, collect, answer": ("server/actors/",),
+    "timers": ("server/timers/", "actors/timing.py", "actors/waiting.py"),
+    "turn": ("server/actors/",),
     "sockets and frames": ("server/ingress/", "protocol/", "zmq/"),
-    "timers": ("server/timers/",),
     "loop": ("trio/",),
 }
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         try:
             with hot_path.loaded(Path(name) / "server", ITEMS) as (served, feeder):
                 pid = served.pids["shard-0"]
-                _look(program, pid, seconds, args.rate, "raw", stacks, feeder)
+                events_per_s = _look(program, pid, seconds, args.rate, "raw", stacks, feeder)
                 picture = Path(name) / "flame.svg"
                 _look(program, pid, seconds, args.rate, "flamegraph", picture, feeder)
                 # How it was called stands in the picture: without the folders of this machine.
@@ -63,7 +63,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 args.svg.write_text(drawn, encoding="utf-8")
         except StagewheelError as error:
             raise report.Failed(f"{type(error).__name__}: {error}") from error
-        return {"items": ITEMS, "seconds": seconds, **shares(stacks.read_text(encoding="utf-8"))}
+        told = shares(stacks.read_text(encoding="utf-8"))
+        us = 1e6 / events_per_s
+        told["us_per_event"] = round(us, 2)
+        told["us"] = {part: round(share * us, 2) for part, share in told["shares"].items()}
+        return {"items": ITEMS, "seconds": seconds, **told}
 
 
 def _program() -> str:
@@ -74,12 +78,13 @@ def _program() -> str:
     return program
 
 
-def _look(program: str, pid: int, seconds: float, rate: int, form: str, into: Path, feeder: Feeder) -> None:
-    """Sample for so long while the feeder feeds. Raises `Failed`."""
+def _look(program: str, pid: int, seconds: float, rate: int, form: str, into: Path, feeder: Feeder) -> float:
+    """Sample for so long while the feeder feeds; events a second meanwhile. Raises `Failed`."""
     feeder.prepare(64)
     guess = feeder.feed(seconds / 10).events_per_s
     feeder.prepare(1 + int(guess * seconds * 2 / COMMANDS_PER_FRAME))
-    feeding = threading.Thread(target=feeder.feed, args=(seconds + 2,))
+    fed = list[Slice]()
+    feeding = threading.Thread(target=lambda: fed.append(feeder.feed(seconds + 2)))
     feeding.start()
     asked = [
         program,
@@ -96,6 +101,7 @@ def _look(program: str, pid: int, seconds: float, rate: int, form: str, into: Pa
     feeding.join()
     if told.returncode or not into.exists():
         raise report.Failed(f"py-spy could not look at the shard: {told.stderr.strip()[-300:]}")
+    return fed[0].events_per_s
 
 
 def shares(stacks: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ NAME = "growth"
 SECONDS: Final = 8.0  # for each number of items
 COUNTS: Final = (10_000, 100_000, 1_000_000)
 PAIRS: Final = 4
-GUESS_PER_S: Final = 30_000
+GUESS_PER_S: Final = 80_000
 DAY_MS: Final = 86_400_000
 
 
@@ -74,27 +74,26 @@ def _tens() -> Iterator[int]:
 
 def _case(folder: Path, count: int, seconds: float, pairs: int) -> dict[str, Any]:
     started_ms = time.time_ns() // 1_000_000
-    stored.fill(folder / "data", count, lambda number: started_ms + DAY_MS + number)
+    stored.fill(
+        folder / "data", count, lambda number: started_ms + DAY_MS + number, documents=deals.ruleset()
+    )
     slice_s = seconds / 2 / pairs
     own_us, null_us, cpu_us = [], [], []
-    with Served(folder) as served:
+    with Served(folder) as served, Feeder(served.address, Changes(count)) as feeder:
+        feeder.prepare(64)
+        feeder.feed(slice_s)
+        for _ in range(pairs):
+            feeder.prepare(1 + int(slice_s * GUESS_PER_S / deals.COMMANDS_PER_FRAME))
+            before_s = served.cpu_s()
+            own = feeder.feed(slice_s)
+            cpu_us.append((served.cpu_s() - before_s) / own.events * 1e6)
+            own_us.append(1e6 / own.events_per_s)
+            null = ceiling.run_ceiling(count, seconds=slice_s, folder=folder)
+            null_us.append(1e6 / null["events_per_s"])
         with served.client() as client:
-            client.put_ruleset(deals.RULESET, deals.ruleset())
-        with Feeder(served.address, Changes(count)) as feeder:
-            feeder.prepare(64)
-            feeder.feed(slice_s)
-            for _ in range(pairs):
-                feeder.prepare(1 + int(slice_s * GUESS_PER_S / deals.COMMANDS_PER_FRAME))
-                before_s = served.cpu_s()
-                own = feeder.feed(slice_s)
-                cpu_us.append((served.cpu_s() - before_s) / own.events * 1e6)
-                own_us.append(1e6 / own.events_per_s)
-                null = ceiling.run_ceiling(count, seconds=slice_s, folder=folder)
-                null_us.append(1e6 / null["events_per_s"])
-            with served.client() as client:
-                told = client.statistics()
-            if told["items_stored"] != count + 1 or told["tally"]["commands"] != feeder.events + 1:
-                raise report.Failed(f"{feeder.events} changes were sent, the server says {told['tally']}")
+            told = client.statistics()
+        if told["items_stored"] != count + 1 or told["tally"]["commands"] != feeder.events:
+            raise report.Failed(f"{feeder.events} changes were sent, the server says {told['tally']}")
     return {
         "items": count,
         "us_per_event": round(statistics.median(own_us), 2),

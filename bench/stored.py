@@ -32,6 +32,7 @@ from stagewheel.protocol.messages import (
     Published,
     PutRuleset,
     Refused,
+    Report,
     Submit,
 )
 from stagewheel.server.actors import counters as counters_row
@@ -108,16 +109,23 @@ def _look_at(message: object) -> None:
                 raise report.Failed(f"a command was not applied: {result}")
 
 
-def fill(data: Path, count: int, due_ms_of: Callable[[int], int], first: int = 0) -> None:
+def fill(
+    data: Path,
+    count: int,
+    due_ms_of: Callable[[int], int],
+    first: int = 0,
+    documents: dict[str, str] | None = None,
+) -> None:
     """Store `count` deals (numbered from `first`) whose one delayed rule is due at `due_ms_of(number)`, and
     the one that was their model, whose rule is due in a day.
 
-    Raises `Failed` when what the engine wrote is not what is copied here.
+    `documents`: their ruleset, in place of one whose rules only wait; a mail that it sends at once was
+    delivered and reported. Raises `Failed` when what the engine wrote is not what is copied here.
     """
     engaged = Engaged(data, redo_rows_max=0)  # rows go into their table at once, as sorted as they come
     try:
         if first == 0:
-            engaged.publish(deals.waiting_ruleset())
+            engaged.publish(documents or deals.waiting_ruleset())
         template = _template(engaged, f"deal:model-{first}")
         for start in range(first, first + count, ROWS_PER_COMMIT):
             _copy(engaged, template, range(start, min(first + count, start + ROWS_PER_COMMIT)), due_ms_of)
@@ -127,30 +135,36 @@ def fill(data: Path, count: int, due_ms_of: Callable[[int], int], first: int = 0
 
 class _Template(msgspec.Struct):
     item: Item
-    record: Record
+    records: list[Record]  # all of its records, the oldest first
 
 
 def _template(engaged: Engaged, key: str) -> _Template:
-    """The rows of one deal that the engine itself created."""
+    """The rows of one deal that the engine itself created, and whose mail, if it has one, was delivered."""
     command = next(iter(deals.creations(1)))
     command.item = key
+    outbox = engaged.engine.counters.outbox
     engaged.do([command])
+    if engaged.engine.counters.outbox > outbox:
+        engaged.engine.turn(Inbound([], [], [Report("email", outbox, "delivered")]))
     snapshot = engaged.store.snapshot()
     try:
         row = snapshot.get(Table.ITEMS, key.encode())
         if row is None:
             raise report.Failed("the first deal was not stored")
         item = decode_item(row)
-        raw = snapshot.get(Table.JOURNAL, u64(item.head))
-        if raw is None or len(item.steps) != 1:
+        records, position = list[Record](), item.head
+        while position and (raw := snapshot.get(Table.JOURNAL, u64(position))) is not None:
+            records.insert(0, decode_record(raw))
+            position = records[0].prev
+        if not records or len(item.steps) != 1:
             raise report.Failed("the first deal does not wait as it should")
-        return _Template(item, decode_record(raw))
+        return _Template(item, records)
     finally:
         snapshot.close()
 
 
 def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Callable[[int], int]) -> None:
-    counters, item, record = engaged.engine.counters, template.item, template.record
+    counters, item, records = engaged.engine.counters, template.item, template.records
     step = item.steps[0]
     batch = Batch()
     items, timers = batch.puts[Table.ITEMS], list[bytes]()
@@ -158,21 +172,26 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
     prefix = stage_prefix(item.pipeline, item.stage)
     for number in numbers:
         position, due_ms = counters.position, due_ms_of(number)
-        counters.position += 1
+        counters.position += len(records)
+        head = counters.position - 1
         key = deals.key(number)
         raw_key = key.encode()
         waits = msgspec.structs.replace(step, due_ms=due_ms)
         own = msgspec.structs.replace(
-            item, key=key, title=f"Site form {number}", head=position, entered_at=position, steps=[waits]
+            item, key=key, title=f"Site form {number}", head=head, entered_at=position, steps=[waits]
         )
-        did = [
-            msgspec.structs.replace(fact, due_ms=due_ms) if isinstance(fact, StepWaits) else fact
-            for fact in record.did
-        ]
         items.append((raw_key, encode_item(own)))
         timers.append(timer_key(due_ms, raw_key, step.no))
         stages.append((prefix + u64(position), raw_key))
-        journal.append((u64(position), encode_payload(msgspec.structs.replace(record, item=key, did=did))))
+        for at, record in enumerate(records, position):
+            did = [
+                msgspec.structs.replace(fact, due_ms=due_ms) if isinstance(fact, StepWaits) else fact
+                for fact in record.did
+            ]
+            own_record = msgspec.structs.replace(
+                record, item=key, prev=at - 1 if at > position else 0, did=did
+            )
+            journal.append((u64(at), encode_payload(own_record)))
     engaged.engine.timers.write(batch, timers, {}, engaged.engine.now_ms())
     engaged.engine.timers.save(batch)
     counters_row.save(batch, counters)
