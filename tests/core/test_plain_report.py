@@ -26,7 +26,14 @@ from stagewheel.server.core.item import (
     encode_item,
     encode_tombstone,
 )
-from stagewheel.server.core.plain_report import PLAIN_LANES, Entry, Sent, plain_delivered, plain_sent
+from stagewheel.server.core.plain_report import (
+    PLAIN_LANES,
+    Entry,
+    Outline,
+    Sent,
+    plain_delivered,
+    plain_sent,
+)
 from stagewheel.server.core.trying import TRIAL
 from stagewheel.server.rules.compile import compile_ruleset
 from tests.core.play import deals
@@ -170,3 +177,8 @@ def test_a_run_decides_on_what_it_wrote_and_ends_before_what_is_rare() -> None:
     assert (first.prev, second.prev, decode_item(rows[KEY]).head) == (item.head, 41, 42)
     assert plain_delivered(entries, 3, stored, rows, {KEY}, known, NOW_MS, records) == 3
     assert len(records) == 2
+
+
+def test_what_a_report_reads_of_rows_has_the_fields_of_the_rows() -> None:
+    assert Outline.__struct_fields__ == Item.__struct_fields__
+    assert Sent.__struct_fields__ == OutboxRow.__struct_fields__[: len(Sent.__struct_fields__)]

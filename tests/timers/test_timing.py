@@ -207,6 +207,13 @@ def test_a_bucket_whose_rows_have_mostly_ended_is_swept_in_slices(
     assert [key for key, _ in nagged(shard)] == [f"d:{n:03d}:{LONG}" for n in range(150, 200)]
 
 
+def test_a_turn_sweeps_few_rows_where_one_event_waits_and_more_than_its_commands_end_where_many_do() -> None:
+    alone, busy, full = (Pace().to_sweep(frames) for frames in (0, 8, 1_000))
+    assert alone == Pace().to_sweep(1) < busy < full == Pace().sweep_rows
+    assert busy >= 2 * 8 * 64, "a frame of 64 ends 64 steps, and half of what is swept has ended"
+    assert SMALL.to_sweep(1_000) == SMALL.sweep_rows
+
+
 def test_a_bucket_that_is_needed_is_left_alone(shard: Shard, peer: Peer) -> None:
     peer.submit(*[nag(f"d:{n:03d}:{LONG}", 100 * DAY_MS + n) for n in range(200)])
     peer.submit(*[ChangeStage(f"d:{n:03d}:{LONG}", stage="new") for n in range(0, 200, 4)])

@@ -67,6 +67,11 @@ class Pace(NamedTuple):
     sweep_rows: int = TIMER_SWEEP_SLICE_ROWS
     sweep_rows_min: int = TIMER_SWEEP_ROWS_MIN  # ended ones, for which a bucket is swept
 
+    def to_sweep(self, frames: int) -> int:
+        """Rows that a turn with so many Submits sweeps: they are what ends steps, and are waited for."""
+        rows = max(TIMER_SWEEP_SLICE_ROWS_MIN, TIMER_SWEEP_ROWS_A_FRAME * frames)
+        return min(rows, self.sweep_rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -198,9 +203,7 @@ class Timers:
     # ---------------------------------------------------------------- moving
 
     def slice(self, turn: "Turn", frames: int = 0) -> None:
-        """Real time: move some rows of the buckets whose time has come, or sweep some: the more, the more
-        Submits the turn has (`frames`), since they are what ends steps, and few where one may be waited for.
-        """
+        """Real time: move some rows of the buckets whose time has come, or sweep some. `frames`: Submits."""
         next_ms = self.far.next_move_ms()
         if next_ms is None:
             return
@@ -213,8 +216,7 @@ class Timers:
         if self._sweeping is not None:
             key, end = self._sweeping
             if key in self.far.buckets:
-                rows = max(TIMER_SWEEP_SLICE_ROWS_MIN, TIMER_SWEEP_ROWS_A_FRAME * frames)
-                self._take(turn, key, key + u64(end), min(rows, self.pace.sweep_rows), turn.now_ms)
+                self._take(turn, key, key + u64(end), self.pace.to_sweep(frames), turn.now_ms)
             else:
                 self._sweeping = None
 
