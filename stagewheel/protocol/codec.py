@@ -105,6 +105,7 @@ _DECODE_KIND: Final[Mapping[int, Callable[[bytes], Message]]] = {
     kind: msgspec.msgpack.Decoder(type_).decode for kind, type_ in TYPE_OF_KIND.items()
 }
 _decode_record = msgspec.msgpack.Decoder(Record).decode
+_decode_detail: Callable[[Any], dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _decode_command: Callable[[bytes | msgspec.Raw], m.AnyCommand] = msgspec.msgpack.Decoder(m.AnyCommand).decode
 
 
@@ -130,6 +131,23 @@ def decode_command(data: bytes | msgspec.Raw) -> m.AnyCommand:
         return _decode_command(data)
     except _HOSTILE as error:
         raise Malformed(f"this is no command: {error}") from None
+
+
+def decode_detail(data: bytes | msgspec.Raw) -> dict[str, Any]:
+    """What a delivery came to. It was delivered whatever that says: what is no map says nothing."""
+    try:
+        return _decode_detail(data)
+    except _HOSTILE:
+        return {}
+
+
+def reports_of(delivered: m.Delivered) -> list[m.Report]:
+    """The same, one by one."""
+    rows = zip(delivered.numbers, delivered.details, strict=True)
+    return [
+        m.Report(delivered.channel, number, "delivered", "", 0, decode_detail(detail))
+        for number, detail in rows
+    ]
 
 
 def encode_record(record: Record) -> bytes:

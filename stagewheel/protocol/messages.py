@@ -10,9 +10,9 @@ This is the one door to all of them: commands stand in `commands.py`, results in
 views in `queries.py`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from stagewheel.protocol.actions import (
     ActionJob as ActionJob,
@@ -355,11 +355,28 @@ class Report(Struct, array_like=True, gc=False):
     detail: dict[str, Any] = {}  # message_id, address, status: usable as previous.* (4.5)
 
 
+class Delivered(Struct, array_like=True, gc=False):
+    """Jobs of a lane that were delivered, by columns: what nearly every report says, without a Struct for
+    each. A detail is the map of `Report.detail`, one a number, and stays encoded until somebody needs it.
+    """
+
+    channel: str
+    numbers: list[Annotated[int, Meta(ge=0)]]
+    details: list[Raw]
+
+    def __post_init__(self) -> None:
+        if len(self.numbers) != len(self.details):
+            raise ValueError(f"{len(self.numbers)} numbers and {len(self.details)} details: one a number")
+
+
 class Reports(Struct, array_like=True):
-    """Reports of a sender process; repeated until `ReportsTaken` names their id."""
+    """Reports of a sender process; repeated until `ReportsTaken` names their id. What was delivered may stand
+    in either of the lists; a job counts once.
+    """
 
     id: int
     reports: list[Report]
+    delivered: list[Delivered] = []
 
 
 class ReportsTaken(Struct, array_like=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from stagewheel.clock import SystemClock
 from stagewheel.protocol.frames import decode, encode
@@ -19,11 +20,13 @@ from stagewheel.protocol.messages import (
     ChangeStage,
     Client,
     CreateItem,
+    Delivered,
     Hello,
     Jobs,
     Pull,
     PutRuleset,
     Query,
+    Refused,
     Reply,
     Report,
     Reports,
@@ -185,10 +188,27 @@ def test_all_reports_of_a_message_are_one_commit(world: World) -> None:
     jobs = sender.ask(Pull("email", 8))
     assert isinstance(jobs, Jobs)
     before = world.commits()
-    reports = [Report(job.channel, job.number, "delivered") for job in jobs.jobs]
-    assert len(reports) == 4
-    assert isinstance(sender.ask(Reports(1, reports)), ReportsTaken)
+    assert len(jobs.jobs) == 4
+    reports = [Report(job.channel, job.number, "refused", "550 no") for job in jobs.jobs[:2]]
+    numbers = [job.number for job in jobs.jobs[2:]]
+    delivered = Delivered("email", numbers, [Raw(b"\x80"), Raw(b"\xc0")])  # one detail is no map
+    assert isinstance(sender.ask(Reports(1, reports, [delivered])), ReportsTaken)
     assert world.commits() == before + 1
+    assert world.engine.tally.channels["email"] == {"refused": 2, "delivered": 2}
+
+
+def test_columns_that_do_not_fit_are_refused_to_their_sender_alone(world: World) -> None:
+    sender, other = world.peer("sender"), world.peer("sender")
+    before = world.commits()
+    uneven = Delivered("email", [1], [Raw(b"\x80")])
+    uneven.numbers.append(2)
+    for wrong in (uneven, Delivered("email", [-1], [Raw(b"\x80")])):
+        refused = sender.ask(Reports(1, [], [wrong]))
+        assert isinstance(refused, Refused)
+        assert refused.code == "malformed"
+        assert "$[2][0]" in refused.message
+    assert world.commits() == before
+    assert isinstance(other.ask(Reports(1, [], [Delivered("email", [9], [Raw(b"\x80")])])), ReportsTaken)
 
 
 def test_the_counter_counts(world: World) -> None:

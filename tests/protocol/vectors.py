@@ -290,6 +290,14 @@ MESSAGES: Final[Mapping[str, Message]] = {
     "reports": m.Reports(
         1, [m.Report("email", 17, "retry", "451 later", 60_000, {"message_id": "<17@example.com>"})]
     ),
+    "reports_delivered": m.Reports(
+        2,
+        [],
+        [
+            m.Delivered("email", [18, 1 << 32], [Raw(encode_payload({"message_id": "<18>"})), Raw(b"\x80")]),
+            m.Delivered("sms/main", [19], [Raw(b"\x80")]),
+        ],
+    ),
     "reports_taken": m.ReportsTaken(1),
     "store_file": m.StoreFile(1 << 40, m.PutFileChunk("", upload=4, offset=0, data=b"%PD")),
     "register": m.Register(1, [ACTION], 5_000),

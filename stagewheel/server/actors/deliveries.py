@@ -11,7 +11,8 @@ told to its item, which decides.
 
 from typing import TYPE_CHECKING, Final
 
-from stagewheel.protocol.messages import Report
+from stagewheel.protocol.codec import reports_of
+from stagewheel.protocol.messages import Delivered, Report
 from stagewheel.server.actors import awaiting
 from stagewheel.server.actors.delivered import Held, deliver_run, hold
 from stagewheel.server.actors.outboxes import is_lane, place, put_row
@@ -40,6 +41,12 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
             if at < end:
                 _take_one(turn, held, part[at], at)
                 at += 1
+
+
+def take_delivered(turn: "Turn", delivered: list[Delivered]) -> None:
+    """What senders report by columns."""
+    for part in delivered:
+        take_reports(turn, reports_of(part))
 
 
 def _take_one(turn: "Turn", held: Held, report: Report, at: int) -> None:

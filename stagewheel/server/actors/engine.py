@@ -25,7 +25,7 @@ from stagewheel.server.actors import aliases, counters as counters_row, register
 from stagewheel.server.actors.answers import producer_bytes
 from stagewheel.server.actors.background import Background
 from stagewheel.server.actors.careful import Care, Uncollected
-from stagewheel.server.actors.deliveries import take_reports
+from stagewheel.server.actors.deliveries import take_delivered, take_reports
 from stagewheel.server.actors.files import Files, store_files
 from stagewheel.server.actors.handout import HandOut
 from stagewheel.server.actors.housekeeping import Housekeeping
@@ -226,6 +226,9 @@ class Engine:
         if inbound.reports:
             self.tally.reports += len(inbound.reports)
             take_reports(turn, inbound.reports)
+        if inbound.delivered:
+            self.tally.reports += sum(len(part.numbers) for part in inbound.delivered)
+            take_delivered(turn, inbound.delivered)
         if self.workers.sessions or inbound.registers:
             self.workers.look(turn)
             for route, register in inbound.registers:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.messages import Answer, Hello, Register, Report, StoreFile, Submit
+from stagewheel.protocol.messages import Answer, Delivered, Hello, Register, Report, StoreFile, Submit
 
 Frame = tuple[bytes, bytes, bytes]
 
@@ -17,11 +17,18 @@ class Inbound(Struct, gc=False):
     registers: list[tuple[bytes, Register]] = []
     files: list[tuple[bytes, StoreFile]] = []  # route, what a sender process stores
     relayed: list[tuple[int, Answer]] = []  # shard, its answer to what this one had for it
+    delivered: list[Delivered] = []  # reports by columns
 
     def is_empty(self) -> bool:
         """Did nothing come in?"""
         return not (
-            self.hellos or self.submits or self.reports or self.registers or self.files or self.relayed
+            self.hellos
+            or self.submits
+            or self.reports
+            or self.delivered
+            or self.registers
+            or self.files
+            or self.relayed
         )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import trio
 
+from stagewheel.protocol.codec import reports_of
 from stagewheel.protocol.errors import FrameError
 from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.messages import (
@@ -238,6 +239,7 @@ class Router:
             self.engine.handout.pull(route, message.channel, message.credit)
         else:
             inbound.reports += message.reports
+            inbound.delivered += message.delivered
             self._taken.append((route, ReportsTaken(message.id)))
 
     def _pools(self, route: bytes, message: Pools) -> None:
@@ -261,7 +263,8 @@ class Router:
         elif worker is None:
             self._refuse(route, Refused("hello_first", "say Hello and Register first"))
         elif isinstance(message, Reports):
-            inbound.reports += self.engine.workers.take(worker, message.reports)
+            reports = message.reports + [one for part in message.delivered for one in reports_of(part)]
+            inbound.reports += self.engine.workers.take(worker, reports)
             self._taken.append((route, ReportsTaken(message.id)))
         elif message.channel in worker.lanes:
             self.engine.handout.pull(route, message.channel, message.credit)
