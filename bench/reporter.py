@@ -58,6 +58,11 @@ _decode_jobs = msgspec.msgpack.Decoder(Handed).decode
 _decode_taken = msgspec.msgpack.Decoder(ReportsTaken).decode
 
 
+def reports_of(id: int, numbers: list[int]) -> bytes:
+    """The payload of a message of reports, as a sender says it."""
+    return encode_payload((id, (), ((LANE, numbers, [DETAIL] * len(numbers)),)))
+
+
 class Reporter:
     """One sender's session with the server at `address`. It rests until `ask`."""
 
@@ -65,7 +70,7 @@ class Reporter:
         self.reported = 0  # jobs whose report is committed
         self._offered = 0
         self._asking = False
-        self._unsent: list[tuple[object, ...]] = []
+        self._unsent: list[int] = []
         self._under_way: dict[int, int] = {}  # id of a message -> its reports
         self._next_id = 1
         self._sent_s = 0.0
@@ -120,7 +125,7 @@ class Reporter:
                 raise report.Failed(f"job {job.number} of {job.channel} came behind {self._last}")
             self._last = job.number
         self._offered -= len(jobs)
-        self._unsent += [(LANE, job.number, "delivered", "", 0, DETAIL) for job in jobs]
+        self._unsent += [job.number for job in jobs]
 
     def _report(self) -> None:
         while self._unsent and len(self._under_way) < REPORTS_UNDER_WAY_MAX:
@@ -129,7 +134,7 @@ class Reporter:
                 return
             part = self._unsent[:REPORTS_FRAME_MAX]
             del self._unsent[:REPORTS_FRAME_MAX]
-            self._send(REPORTS, encode_payload((self._next_id, part)))
+            self._send(REPORTS, reports_of(self._next_id, part))
             self._under_way[self._next_id] = len(part)
             self._next_id += 1
             self._sent_s = now_s

@@ -150,6 +150,11 @@ def reports_of(delivered: m.Delivered) -> list[m.Report]:
     ]
 
 
+def all_reports(message: m.Reports) -> list[m.Report]:
+    """All that a message says, one by one."""
+    return message.reports + [report for part in message.delivered for report in reports_of(part)]
+
+
 def encode_record(record: Record) -> bytes:
     """The bytes of a journal record, as the store keeps and `Journal` carries them."""
     return encode_payload(record)

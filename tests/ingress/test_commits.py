@@ -15,6 +15,8 @@ from msgspec import Raw
 from stagewheel.clock import SystemClock
 from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.messages import (
+    ActionJobs,
+    ActionSpec,
     Address,
     Answer,
     ChangeStage,
@@ -27,6 +29,8 @@ from stagewheel.protocol.messages import (
     PutRuleset,
     Query,
     Refused,
+    Register,
+    Registered,
     Reply,
     Report,
     Reports,
@@ -37,6 +41,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.protocol.socket import DealerSocket, RouterSocket
 from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors.outboxes import waiting
 from stagewheel.server.ingress.router import Router
 from stagewheel.server.limits import FRAME_BYTES_MAX
 from stagewheel.server.rules.compile import compile_ruleset
@@ -195,6 +200,27 @@ def test_all_reports_of_a_message_are_one_commit(world: World) -> None:
     assert isinstance(sender.ask(Reports(1, reports, [delivered])), ReportsTaken)
     assert world.commits() == before + 1
     assert world.engine.tally.channels["email"] == {"refused": 2, "delivered": 2}
+
+
+def test_a_worker_that_reports_by_columns_is_heard_of_its_own_actions_alone(world: World) -> None:
+    feed, worker = world.peer("feed"), world.peer("worker")
+    asks = RULES.replace("ruleset: sales", "ruleset: sales\nactions: {score: {}}")
+    asks = asks.replace(
+        "- id: new\n", "- id: new\n        rules: [{id: ask, action: {do: app, action: score}}]\n"
+    )
+    feed.command(PutRuleset("", ruleset="sales", files={"sales.yaml": asks}))
+    assert worker.ask(Register(1, [ActionSpec("score")])) == Registered(1)
+    feed.command(create(1))
+    jobs = worker.ask(Pull("app/score", 1))
+    assert isinstance(jobs, ActionJobs)
+    columns = [
+        Delivered(lane, [job.number], [Raw(b"\x80")])
+        for lane in ("app/other", "app/score")
+        for job in jobs.jobs
+    ]
+    assert isinstance(worker.ask(Reports(1, [], columns)), ReportsTaken)
+    assert world.engine.tally.channels["app/score"] == {"delivered": 1}
+    assert waiting(world.store.snapshot())["named"] == 0
 
 
 def test_columns_that_do_not_fit_are_refused_to_their_sender_alone(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import trio
 from msgspec import Raw
 
-from stagewheel.protocol.codec import Message
+from stagewheel.protocol.codec import Message, all_reports
 from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.messages import (
     Address,
@@ -164,7 +164,7 @@ class Shard:
         """Wait for so many reports, answering each message; by job number."""
         while len(self.reports) < count:
             message = self.passed_over.pop(0) if self.passed_over else await self.hear_a(Reports)
-            self.reports |= {report.number: report for report in message.reports}
+            self.reports |= {report.number: report for report in all_reports(message)}
             self.say(ReportsTaken(message.id))
         return self.reports
 

@@ -4,7 +4,8 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import Raw
 
-from stagewheel.protocol.messages import Job, Pull, Report, Reports
+from stagewheel.protocol.codec import all_reports
+from stagewheel.protocol.messages import Delivered, Job, Pull, Report, Reports
 from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
 from stagewheel.server.senders.ledger import REPORT_GAP_MS, RESEND_MS, Ledger
 
@@ -18,7 +19,12 @@ def report(number: int) -> Report:
 
 
 def reports_in(messages: list[Reports | Pull]) -> list[list[int]]:
-    return [[r.number for r in m.reports] for m in messages if isinstance(m, Reports)]
+    return [[r.number for r in all_reports(m)] for m in messages if isinstance(m, Reports)]
+
+
+def delivered(id: int, *numbers: int) -> Reports:
+    """What the ledger says when these jobs were delivered."""
+    return Reports(id, [], [Delivered("email", list(numbers), [Raw(b"\x80") for _ in numbers])])
 
 
 def test_a_new_session_asks_for_all_it_can_hold() -> None:
@@ -32,7 +38,7 @@ def test_credit_is_topped_up_as_jobs_end_and_not_for_every_single_one() -> None:
     ledger.begin_session(0)
     assert all(ledger.take(job(number)) for number in range(4))
     ledger.report(report(0))
-    assert ledger.due(0) == [Reports(1, [report(0)])]
+    assert ledger.due(0) == [delivered(1, 0)]
     ledger.report(report(1))
     assert Pull("email", 2) in ledger.due(0)
 
@@ -93,6 +99,33 @@ def test_reports_within_the_gap_leave_together_at_its_end_and_a_full_message_at_
     assert [len(numbers) for numbers in reports_in(ledger.due(REPORT_GAP_MS))] == [REPORTS_FRAME_MAX]
 
 
+def test_what_was_delivered_is_said_by_lanes_and_all_else_one_by_one_in_one_bound() -> None:
+    ledger = Ledger({"email": 1_000, "sms": 1_000})
+    ledger.begin_session(0)
+    ends = [
+        Report(lane, number, outcome, "" if outcome == "delivered" else "why", 0, {"n": number})
+        for number, (lane, outcome) in enumerate(
+            [("sms", "delivered"), ("email", "retry"), ("email", "delivered"), ("sms", "delivered")] * 100
+        )
+    ]
+    for end in ends:
+        ledger.take(job(end.number, end.channel))
+        ledger.report(end)
+    first, second = (m for m in ledger.due(0) if isinstance(m, Reports))
+    assert (len(all_reports(first)), len(all_reports(second))) == (REPORTS_FRAME_MAX, 400 - REPORTS_FRAME_MAX)
+    assert [part.channel for part in first.delivered] == ["sms", "email"]
+    for said, part in ((first, ends[:REPORTS_FRAME_MAX]), (second, ends[REPORTS_FRAME_MAX:])):
+        assert {report.outcome for report in said.reports} == {"retry"}
+        for lane in ("sms", "email"):
+            good = [r for r in part if r.channel == lane and r.outcome == "delivered"]
+            assert [r for r in all_reports(said) if r.channel == lane and r.outcome == "delivered"] == good
+        assert said.reports == [r for r in part if r.outcome == "retry"]
+    ledger.taken(first.id)
+    assert ledger.untaken == 400 - REPORTS_FRAME_MAX
+    assert ledger.take(job(2)), "its report is committed"
+    assert not ledger.take(job(399, "sms")), "its report is on the way"
+
+
 def test_while_the_shard_is_busy_messages_grow_fuller_and_not_more() -> None:
     ledger = Ledger({"email": 1_000})
     ledger.begin_session(0)
@@ -131,7 +164,7 @@ def test_after_stop_asking_nothing_is_taken_or_asked_for_and_reports_still_go() 
     ledger.stop_asking()
     assert not ledger.take(job(2))
     ledger.report(report(1))
-    assert ledger.due(0) == [Reports(1, [report(1)])]
+    assert ledger.due(0) == [delivered(1, 1)]
 
 
 class Exchange(RuleBasedStateMachine):
@@ -188,7 +221,7 @@ class Exchange(RuleBasedStateMachine):
     @rule(answered=st.booleans())
     def the_shard_commits(self, answered: bool) -> None:
         message = self.wire.pop(0)
-        gone = {r.number for r in message.reports}
+        gone = {r.number for r in all_reports(message)}
         self.outbox = [number for number in self.outbox if number not in gone]
         self.out = [number for number in self.out if number not in gone]
         if answered:

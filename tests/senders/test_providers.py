@@ -120,7 +120,7 @@ class Wire:
                 self.pulled[message.channel] += message.credit
                 self.shard.engine.handout.pull(ROUTE, message.channel, message.credit)
             case Reports():
-                self.shard.report(*message.reports)
+                self.shard.turn(Inbound(reports=message.reports, delivered=message.delivered))
                 self.answers.append(ReportsTaken(message.id))
             case Query():
                 source = VersionSource(message.id, "sales", {"rules.yaml": RULES})

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from stagewheel.protocol.codec import all_reports
 from stagewheel.protocol.errors import Fenced
 from stagewheel.protocol.messages import (
     Hello,
@@ -323,7 +324,7 @@ async def test_closing_ends_what_is_under_way_and_sees_its_report_committed(tmp_
             nursery.start_soon(process.close)
             await trio.testing.wait_all_tasks_blocked()
             shard.hand(job(98, outbox_row("lead:98", once=True)), job(99, outbox_row("lead:99")))
-            shard.reports |= {report.number: report for report in reports.reports}
+            shard.reports |= {report.number: report for report in all_reports(reports)}
             shard.say(ReportsTaken(reports.id))
             await shard.take_reports(4)
         assert 99 not in shard.reports

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import trio
 
-from stagewheel.protocol.codec import reports_of
+from stagewheel.protocol.codec import all_reports
 from stagewheel.protocol.errors import FrameError
 from stagewheel.protocol.frames import decode, encode
 from stagewheel.protocol.messages import (
@@ -263,8 +263,7 @@ class Router:
         elif worker is None:
             self._refuse(route, Refused("hello_first", "say Hello and Register first"))
         elif isinstance(message, Reports):
-            reports = message.reports + [one for part in message.delivered for one in reports_of(part)]
-            inbound.reports += self.engine.workers.take(worker, reports)
+            inbound.reports += self.engine.workers.take(worker, all_reports(message))
             self._taken.append((route, ReportsTaken(message.id)))
         elif message.channel in worker.lanes:
             self.engine.handout.pull(route, message.channel, message.credit)

@@ -10,15 +10,17 @@ Laws:
   for `RESEND_MS`. Reports for a row that is gone are dropped by the shard, so repeating is harmless.
 - A report leaves at once if none left within `REPORT_GAP_MS`, else with the others at its end: a commit for a
   single report costs the shard three times what it costs among sixteen.
+- What was delivered is said by columns, a lane each: the shard makes nothing of a detail that nobody reads.
 - At most `REPORTS_UNDER_WAY_MAX` Reports messages are under way: while the shard is busy, the next ones
   grow fuller instead of more.
 """
 
 from collections import OrderedDict
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from stagewheel.protocol.messages import Job, Pull, Report, Reports
+from stagewheel.protocol.codec import encode_payload
+from stagewheel.protocol.messages import Delivered, Job, Pull, Report, Reports
 from stagewheel.server.core.lanes import channel_of
 from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
 
@@ -39,6 +41,7 @@ class _Channel(Struct):
 class _Sent(Struct):
     message: Reports
     sent_ms: int
+    keys: list[JobKey]  # whose reports it holds
 
 
 class Ledger:
@@ -105,8 +108,8 @@ class Ledger:
         """The shard has committed these reports."""
         sent = self._sent.pop(id, None)
         if sent is not None:
-            self._untaken -= len(sent.message.reports)
-            self._known.difference_update((r.channel, r.number) for r in sent.message.reports)
+            self._untaken -= len(sent.keys)
+            self._known.difference_update(sent.keys)
 
     def begin_session(self, now_ms: int) -> list[Reports | Pull]:
         """What to say first in a new session: every report again, then what may be asked for."""
@@ -134,9 +137,10 @@ class Ledger:
         is_time = self.wait_ms(now_ms) == 0
         while self._unsent and is_time and len(self._sent) < REPORTS_UNDER_WAY_MAX:
             self._reported_ms = now_ms
-            message = Reports(self._next_id, self._unsent[:REPORTS_FRAME_MAX])
+            part = self._unsent[:REPORTS_FRAME_MAX]
             del self._unsent[:REPORTS_FRAME_MAX]
-            self._sent[self._next_id] = _Sent(message, now_ms)
+            message = _said(self._next_id, part)
+            self._sent[self._next_id] = _Sent(message, now_ms, [(r.channel, r.number) for r in part])
             self._next_id += 1
             out.append(message)
         if self._asking and self._untaken < REPORTS_UNTAKEN_MAX:
@@ -158,3 +162,18 @@ class Ledger:
     def held(self) -> int:
         """Jobs that are held."""
         return sum(channel.held for channel in self._channels.values())
+
+
+def _said(id: int, reports: list[Report]) -> Reports:
+    """The message of these reports; within a lane, and within what is not by columns, in their order."""
+    message, lanes = Reports(id, []), dict[str, Delivered]()
+    for report in reports:
+        if report.outcome != "delivered":
+            message.reports.append(report)
+            continue
+        if (column := lanes.get(report.channel)) is None:
+            column = lanes[report.channel] = Delivered(report.channel, [], [])
+        column.numbers.append(report.number)
+        column.details.append(Raw(encode_payload(report.detail)))
+    message.delivered += lanes.values()
+    return message
