@@ -1,9 +1,10 @@
 """The `stagewheel` command: finds the file of a command, runs it, and turns what went wrong into a line and a
 status.
 
-Laws: status 0 is success, 1 a failure, 2 wrong usage, 130 an interruption. Only the file of the command that
-was asked for is imported. Errors go to standard error and say what to do; what we raise on purpose never
-shows a traceback, and what is a bug always does.
+Laws: status 0 is success, 1 a failure, 2 wrong usage, 3 that what was shown is not all (a shard did not
+answer), 130 an interruption. Only the file of the command that was asked for is imported. Errors go to
+standard error and say what to do; what we raise on purpose never shows a traceback, and what is a bug always
+does.
 """
 
 import importlib

@@ -1,11 +1,17 @@
-"""`stagewheel stats`: what a server has done since it started, and what it holds."""
+"""`stagewheel stats`: what a server has done since it started, and what it holds.
+
+Laws: a shard that does not answer in time is named, and the numbers are those of the others; the status says
+that they are not all. It is the command of the hour when something is wrong, so it must say what it can.
+"""
 
 from typing import Any
 
 import click
 
-from stagewheel.cli.connection import connected, server_options
+from stagewheel.cli.connection import INCOMPLETE, connected, server_options
 from stagewheel.cli.output import console, emit, json_option, moment, span, table
+from stagewheel.client.merging import statistics_of
+from stagewheel.protocol.errors import TimedOut
 
 STORED = (
     ("items_stored", "items"),
@@ -60,13 +66,33 @@ POOLS = {
 @click.command()
 @server_options
 @json_option
-def command(server: str, timeout_s: float, as_json: bool) -> None:
-    """Show what a server has done."""
+def command(server: str, timeout_s: float, as_json: bool) -> int:
+    """Show what a server has done.
+
+    With several shards the numbers are sums, and each shard's own. One that does not answer in time is named
+    (`silent` with --json), the sums are those of the others, and the exit status is 3.
+    """
     with connected(server, timeout_s, role="read") as client:
-        statistics = client.statistics()
+        each = client.statistics_of_each()
+        if each.count(None) == len(each):
+            raise TimedOut(f"no shard answers within {timeout_s:g} s")
+    statistics = statistics_of(each)
+    silent = [str(shard) for shard in statistics.get("silent", ())]
     if as_json:
         emit(statistics)
-        return
+    else:
+        _show(statistics)
+    if not silent:
+        return 0
+    named = f"shard{'s' if len(silent) > 1 else ''} {', '.join(silent)}"
+    click.echo(
+        f"incomplete: {named} did not answer within {timeout_s:g} s; the sums are of the others", err=True
+    )
+    return INCOMPLETE
+
+
+def _show(statistics: dict[str, Any]) -> None:
+    """For people."""
     tally = statistics["tally"]
     clock, now_ms = statistics["clock"], statistics["now_ms"]
     out = console()
@@ -79,7 +105,7 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
     out.print()
     shards = statistics.get("shards", ())
     if shards:
-        rows = [[str(n), *(_count(one[name]) for name in SHARDS)] for n, one in enumerate(shards)]
+        rows = [[str(n), *_row(one)] for n, one in enumerate(shards)]
         heads = list(SHARDS.values())
         out.print(table(["shard", *heads], rows, right=",".join(heads)))
         out.print()
@@ -113,6 +139,13 @@ def command(server: str, timeout_s: float, as_json: bool) -> None:
     commits = max(1, statistics["store"]["commit_count"])
     commit_ms = statistics["store"]["commit_us_total"] / commits / 1000
     out.print(f"a commit takes {commit_ms:.2f} ms on average; the latest timer was {_late(tally)} late")
+
+
+def _row(one: dict[str, Any] | None) -> list[str]:
+    """A shard's numbers, if it told any."""
+    if one is None:
+        return ["no answer", *[""] * (len(SHARDS) - 1)]
+    return [_count(one[name]) for name in SHARDS]
 
 
 def _breaker(states: dict[str, int]) -> str:

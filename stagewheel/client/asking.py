@@ -122,7 +122,11 @@ class Asking(Generic[T]):
 
     def fate(self) -> str:
         """For the message of a time-out."""
-        return f"the {type(self._question.query).__name__} goes on being asked"
+        kind = type(self._question.query).__name__
+        silent = [str(stream.shard) for stream in self._streams if stream.pending is not None]
+        if self._lines.shards is None or not silent:
+            return f"the {kind} goes on being asked"
+        return f"the {kind} goes on being asked of shard {', '.join(silent)}"
 
     # ---- inside ----
 

@@ -14,6 +14,7 @@ from stagewheel.client.activity_verbs import ActivityVerbs
 from stagewheel.client.asking import Asking
 from stagewheel.client.async_streams import Rows, Subscription
 from stagewheel.client.core import ClientCore, Opening
+from stagewheel.client.each_shard import EachShard
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
 from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
@@ -196,6 +197,21 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
     async def statistics(self, shard: int = -1) -> dict[str, Any]:
         """What the server has done; or one shard of it."""
         return await self._first(questions.statistics(shard)) or {}
+
+    async def statistics_of_each(self) -> list[dict[str, Any] | None]:
+        """What each shard has done; None for one that does not answer within `timeout_s`. Raises `TimedOut`
+        when the one at our address was never there.
+        """
+        await self.reach()
+        each = EachShard(self._core)
+        try:
+            each.ask()
+            self._wake()
+            if not each.settled:
+                await self._wait(each, self._timeout_s)
+            return each.take()
+        finally:
+            each.give_up()
 
     async def versions(self, ruleset: str = "") -> list[m.VersionView]:
         """Ruleset versions, newest first."""

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self, TypeVar
 from stagewheel.client import files, questions
 from stagewheel.client.activity_verbs import ActivityVerbs
 from stagewheel.client.core import ClientCore, Opening
+from stagewheel.client.each_shard import EachShard
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
 from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
@@ -198,6 +199,19 @@ class Client(ActivityVerbs[m.Result]):
     def statistics(self, shard: int = -1) -> dict[str, Any]:
         """What the server has done; or one shard of it."""
         return next(self.ask(questions.statistics(shard)), {})
+
+    def statistics_of_each(self) -> list[dict[str, Any] | None]:
+        """What each shard has done; None for one that does not answer within `timeout_s`. Raises `TimedOut`
+        when the one at our address was never there.
+        """
+        self.reach()
+        each = EachShard(self._core)
+        try:
+            each.ask()
+            self._run(lambda: each.settled, self._timeout_s)
+            return each.take()
+        finally:
+            each.give_up()
 
     def versions(self, ruleset: str = "") -> list[m.VersionView]:
         """Ruleset versions, newest first."""

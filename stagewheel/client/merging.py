@@ -5,6 +5,7 @@ merged in the order that the question promises, row by row, each shard's page by
 has one of (versions, holds, actions) are one row, with what each counted added up.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -104,6 +105,17 @@ def _stages(one: m.StageView, other: m.StageView) -> m.StageView:
 def _statistics(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     each = [*one.get("shards", [one]), other]
     return {**added(_alone(one), _alone(other)), "shards": each}
+
+
+def statistics_of(each: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """The server's numbers, of those shards (at least one) that are there: `shards` has each one's, None for
+    one that did not answer, and `silent` says which those are. With one shard they are simply its own.
+    """
+    told = [one for one in each if one is not None]
+    if len(each) == 1:
+        return told[0]
+    together = functools.reduce(added, told)
+    return {**together, "shards": list(each), "silent": [n for n, one in enumerate(each) if one is None]}
 
 
 def _alone(one: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,13 @@ class Wires:
 
     def describe(self) -> str:
         """For the message of a time-out."""
-        return ", ".join(wire.describe() for wire in self._wires)
+        if len(self._wires) == 1:
+            return self._wires[0].describe()
+        told = []
+        for wire in sorted(self._wires, key=lambda wire: wire.line.shard or 0):
+            unanswered = f", {wire.line.kept} unanswered" if wire.line.kept else ""
+            told.append(f"shard {wire.line.shard} at {wire.describe()}{unanswered}")
+        return "; ".join(told)
 
     def close(self) -> None:
         """Close the sockets; the core is closed by its owner."""

@@ -93,6 +93,28 @@ def test_statistics_tell_each_shard(run: Run) -> None:
     assert "records" in head
 
 
+def test_statistics_tell_what_there_is_while_a_shard_is_away_and_lists_say_which_one_is(
+    run: Run, served: Sharded
+) -> None:
+    served.stop(1)
+    try:
+        status, told, err = run("stats", "--json", "--timeout", "0.4")
+        assert (status, told["silent"], told["shards"][1]) == (3, [1], None), err
+        assert told["items_stored"] == told["shards"][0]["items_stored"]
+        assert err.startswith("incomplete: shard 1 did not answer within 0.4 s; the sums are of the others")
+        status, text, err = run("stats", "--timeout", "0.4")
+        assert (status, "incomplete: shard 1" in err) == (3, True)
+        assert any(line.split() == ["1", "no", "answer"] for line in text.splitlines())
+        status, _, err = run("dead-letters", "--timeout", "0.4")
+        assert status == 1
+        assert "; shard 1 at " in err
+        assert "asked of shard 1. A shard that died is started again within a moment: try again" in err
+    finally:
+        served.start(1)
+    status, told, err = run("stats", "--json")
+    assert (status, told["silent"], err) == (0, [], "")
+
+
 def test_a_file_of_commands_may_begin_with_what_the_others_need(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "commands.jsonl"
     words: list[Any] = [{"employee": {"id": 8, "name": "Bo Example"}}]

@@ -16,6 +16,7 @@ from stagewheel.client import (
     TimedOut,
     TrioActionWorker,
 )
+from stagewheel.client.merging import added, statistics_of
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.journal import FieldsChanged, HistoryAdded
 from stagewheel.protocol.partitions import lane_of
@@ -152,11 +153,30 @@ def test_a_time_out_says_which_shard_is_away(run: Run, served: Sharded) -> None:
     async def scenario(client: Any) -> None:
         await client.connect()
         served.stop(1)
-        with pytest.raises(TimedOut, match=r"/0: open, .*/1: no server is there"):
+        with pytest.raises(
+            TimedOut, match=r"shard 0 at .*/0: open; shard 1 at .*/1: no server is there, 1 un"
+        ):
             await client.submit([m.DeleteItem(served.key_of(1))])
         await client.reach()
+        with pytest.raises(TimedOut, match=r"the DeadLettersQuery goes on being asked of shard 1$"):
+            await rows(client.dead_letters())
+        told = None
+        while told is None:  # a tenth of a second may be too short for the other one
+            told, silent = await client.statistics_of_each()
+        assert (told["items_stored"], silent) == (0, None)
+        assert (statistics_of([told, silent])["silent"], statistics_of([told])) == ([1], told)
 
     run(scenario, timeout_s=0.1)
+
+
+def test_each_shard_tells_its_own_numbers(run: Run, served: Sharded) -> None:
+    async def scenario(client: Any) -> None:
+        await begin(client, served.key_of(1), served.key_of(1, 1))
+        each = await client.statistics_of_each()
+        assert [one["items_stored"] for one in each] == [0, 2]
+        assert statistics_of(each) == {**added(*each), "shards": each, "silent": []}
+
+    run(scenario)
 
 
 def test_a_subscription_follows_both_and_goes_on_from_its_cursor(run: Run, served: Sharded) -> None:
