@@ -37,6 +37,7 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors import counters as counters_row
 from stagewheel.server.actors.engine import Engine, Inbound
+from stagewheel.server.actors.stage_lists import packed
 from stagewheel.server.config import ServerConfig, shard_folder
 from stagewheel.server.core.item import Item, decode_item, encode_item
 from stagewheel.server.limits import REDO_ROWS_MAX
@@ -168,8 +169,7 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
     step = item.steps[0]
     batch = Batch()
     items, timers = batch.puts[Table.ITEMS], list[bytes]()
-    stages, journal = batch.puts[Table.STAGES], batch.appends[Table.JOURNAL]
-    prefix = stage_prefix(item.pipeline, item.stage)
+    journal, positions, keys = batch.appends[Table.JOURNAL], list[int](), list[bytes]()
     for number in numbers:
         position, due_ms = counters.position, due_ms_of(number)
         counters.position += len(records)
@@ -182,7 +182,8 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
         )
         items.append((raw_key, encode_item(own)))
         timers.append(timer_key(due_ms, raw_key, step.no))
-        stages.append((prefix + u64(position), raw_key))
+        positions.append(position)
+        keys.append(raw_key)
         for at, record in enumerate(records, position):
             did = [
                 msgspec.structs.replace(fact, due_ms=due_ms) if isinstance(fact, StepWaits) else fact
@@ -192,6 +193,7 @@ def _copy(engaged: Engaged, template: _Template, numbers: range, due_ms_of: Call
                 record, item=key, prev=at - 1 if at > position else 0, did=did
             )
             journal.append((u64(at), encode_payload(own_record)))
+    batch.puts[Table.STAGES] = packed(stage_prefix(item.pipeline, item.stage), positions, keys)
     engaged.engine.timers.write(batch, timers, {}, engaged.engine.now_ms())
     engaged.engine.timers.save(batch)
     counters_row.save(batch, counters)

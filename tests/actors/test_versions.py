@@ -30,6 +30,7 @@ from stagewheel.protocol.messages import (
     StopEnrolment,
     VersionsQuery,
 )
+from stagewheel.server.actors.stage_lists import unpacked
 from stagewheel.server.limits import VERSIONS_KEPT
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import MINUTE_MS, RULES, Peer, Shard, deal, setn
@@ -318,6 +319,10 @@ def test_s1_11_items_are_moved_out_of_a_stage_that_is_gone(shard: Shard, peer: P
 # ---------------------------------------------------------------- stages and their lists
 
 
+def entry_count(shard: Shard) -> int:
+    return sum(len(unpacked(*row)) for row in shard.stored().get(Table.STAGES, []))
+
+
 def test_s1_11_stages_that_no_active_ruleset_has_are_told_with_their_items(shard: Shard, peer: Peer) -> None:
     peer.submit(deal("d:1", "nag"), deal("d:2"))
     shard.publish(WITHOUT_NAG)
@@ -329,24 +334,24 @@ def test_s1_11_stages_that_no_active_ruleset_has_are_told_with_their_items(shard
     assert one.stage == "new"
 
 
-def test_rows_of_a_stage_list_that_are_no_longer_true_are_removed_as_they_are_met(
+def test_entries_of_a_stage_list_that_are_no_longer_true_are_taken_out_as_they_are_met(
     shard: Shard, peer: Peer
 ) -> None:
     peer.submit(*(deal(f"d:{number}") for number in range(20)))
     for number in range(15):
         peer.submit(deal("x", "nag"), DeleteItem("x")) if number % 5 == 0 else setn("x", 1)
         peer.submit(DeleteItem(f"d:{number}"))
-    assert shard.count(Table.STAGES) == 23
+    assert entry_count(shard) == 23
     assert len(shard.rows(StageQuery("deals", "new"))) == 5
-    assert shard.count(Table.STAGES) == 23, "a question writes nothing"
+    assert entry_count(shard) == 23, "a question writes nothing"
     shard.settle()
-    assert shard.count(Table.STAGES) == 8
+    assert entry_count(shard) == 8
     activate(peer, 1, enrol="restart")
     shard.settle()
-    assert shard.count(Table.STAGES) == 5 + 5, "what the walk of an enrolment meets, too"
+    assert entry_count(shard) == 5 + 5, "what the walk of an enrolment meets, too"
     assert len(shard.rows(StageQuery("deals", "new"))) == 5
     shard.settle()
-    assert shard.count(Table.STAGES) == 5
+    assert entry_count(shard) == 5
 
 
 def test_s1_6_a_letter_that_waits_in_the_mailbox_of_a_paused_item_finds_its_version_after_a_restart(

@@ -26,7 +26,10 @@ from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import TABLES, Table
 from tests.repartition.world import Rows, build, only, rows_by_shard
 
-CARRIED = [table for table, way in WAYS.items() if isinstance(way, OfItem | First)] + [Table.TIMERS]
+CARRIED = [table for table, way in WAYS.items() if isinstance(way, OfItem | First)] + [
+    Table.STAGES,
+    Table.TIMERS,
+]
 SHARED = [table for table, way in WAYS.items() if isinstance(way, Everywhere)] + [Table.FILES, Table.BLOBS]
 
 

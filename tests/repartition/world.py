@@ -28,6 +28,7 @@ from stagewheel.server.actors.erasing import Erasure
 from stagewheel.server.actors.files import FILE, UPLOAD, FileRow, Totals, UploadRow
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, place
 from stagewheel.server.actors.poison import PoisonRow
+from stagewheel.server.actors.stage_lists import unpacked as unpacked_list
 from stagewheel.server.actors.taking import TakenRow
 from stagewheel.server.actors.tasks import BY_REF, OF_STATUS, OPEN, ROW, of_item
 from stagewheel.server.core.activity_row import Activity
@@ -151,7 +152,7 @@ def build(data: Path, *, rare: bool = True) -> None:
 
 
 def rows_of_store(folder: Path) -> Rows:
-    """Everything in a store; timers by themselves, wherever they stand."""
+    """Everything in a store; timers by themselves, wherever they stand, and so the entries of stage lists."""
     store, found = LmdbStore.open(folder, 1 << 26), Rows()
     try:
         snapshot = store.snapshot()
@@ -159,6 +160,8 @@ def rows_of_store(folder: Path) -> Rows:
             for key, value in rows_in(snapshot, table):
                 if table is Table.TIMERS_FAR:
                     found.update((Table.TIMERS, *row) for row in unpacked(value).items())
+                elif table is Table.STAGES:
+                    found.update((table, one.at, one.item) for one in unpacked_list(key, value))
                 elif table is not Table.TIMER_BUCKETS:
                     found[table, key, value] += 1
         snapshot.close()

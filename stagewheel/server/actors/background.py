@@ -1,11 +1,12 @@
 """What a shard does a slice at a turn, besides what it is asked and what is due: enrolments, the walk over
-referred versions, and the removal of rows of the stage lists that were found to be no longer true.
+referred versions, and the removal of entries of the stage lists that were found to be no longer true.
 
 Laws: a slice is small and part of an ordinary turn; where there is nothing to do it costs one look. What
 must survive a crash is stored with the slice (enrolments); the rest begins again. A server that is too full
 to take commands enrols nobody.
 """
 
+import itertools
 from typing import TYPE_CHECKING
 
 from stagewheel.server.actors.enrolment import LATER_MS, Enrolments
@@ -14,9 +15,9 @@ from stagewheel.server.actors.holds import Holds
 from stagewheel.server.actors.reference import Reference
 from stagewheel.server.actors.relooks import Relooks
 from stagewheel.server.actors.retention import Retention
-from stagewheel.server.limits import STALE_ROWS_MAX
+from stagewheel.server.actors.stage_lists import Entry, take_out
+from stagewheel.server.limits import STALE_MAX, STALE_SLICE
 from stagewheel.server.store.base import Reads
-from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
@@ -32,7 +33,7 @@ class Background:
         self.relooks = Relooks()
         self._reference = reference
         self.retention = Retention(reference)
-        self._stale: set[bytes] = set()
+        self._stale: dict[Entry, None] = {}
 
     def load(self, reads: Reads) -> None:
         """As it was committed."""
@@ -43,12 +44,10 @@ class Background:
         self.retention.load()
         self._stale.clear()
 
-    def stale(self, row_key: bytes) -> None:
-        """Somebody who only reads met a row of a stage list that is no longer true. It never will be again,
-        since positions are never used twice.
-        """
-        if len(self._stale) < STALE_ROWS_MAX:
-            self._stale.add(row_key)
+    def stale(self, entry: Entry) -> None:
+        """Somebody who only reads met an entry of a stage list that is no longer true."""
+        if len(self._stale) < STALE_MAX:
+            self._stale[entry] = None
 
     def activated(self, turn: "Turn", ruleset: str) -> None:
         """Another version of a ruleset is active."""
@@ -69,8 +68,10 @@ class Background:
     def slice(self, turn: "Turn") -> None:
         """Do a little of each."""
         if self._stale:
-            turn.batch.deletes[Table.STAGES] += self._stale
-            self._stale = set()
+            gone = list(itertools.islice(self._stale, STALE_SLICE))
+            take_out(turn.transaction, turn.batch, gone)
+            for entry in gone:
+                del self._stale[entry]
         if self.retention.has_work():
             self.retention.slice(turn)
         if self.holds.has_work():

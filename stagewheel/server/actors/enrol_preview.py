@@ -14,7 +14,8 @@ import msgspec
 from stagewheel.protocol.journal import Record, StepEnded, StepWaits
 from stagewheel.protocol.messages import EnrolItem, EnrolPreview, EnrolPreviewQuery
 from stagewheel.server.actors.activities import TurnDesk
-from stagewheel.server.actors.enrolment import message_for, refuse, rows_of, walk_of
+from stagewheel.server.actors.enrolment import entries_of, message_for, refuse, walk_of
+from stagewheel.server.actors.stage_lists import Entry
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import Decision, DispatchAction
@@ -22,8 +23,7 @@ from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Item, decode_row
 from stagewheel.server.core.plan import Version
 from stagewheel.server.limits import ENROL_PREVIEW_ROWS_MAX, QUERY_US
-from stagewheel.server.store.base import Reads, Row
-from stagewheel.server.store.keys import read_u64
+from stagewheel.server.store.base import Reads
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def preview(engine: "Engine", reads: Reads, query: EnrolPreviewQuery) -> tuple[E
     room = max(1, min(query.limit, ENROL_PREVIEW_ROWS_MAX))
     until_ns = time.perf_counter_ns() + QUERY_US * 1000
     while at < len(walk):
-        rows = rows_of(reads, walk[at], cursor, POSITION_MAX, room)
+        entries = entries_of(reads, walk[at], cursor, POSITION_MAX, room)
         message = message_for(walk[at], query.enrol, query.from_entry, 0)
-        for row in rows:
-            page.look(row, message)
-            cursor, room = row[0], room - 1
+        for entry in entries:
+            page.look(entry, message)
+            cursor, room = entry.at, room - 1
             if not room or time.perf_counter_ns() > until_ns:
                 return page.told, _encode_cursor((at, cursor))
         at, cursor = at + 1, b""
@@ -82,13 +82,12 @@ class _Page:
         self.now_ms = engine.now_ms()
         self.told = EnrolPreview(actions={}, first=[])
 
-    def look(self, row: Row, message: EnrolItem) -> None:
-        """Decide the message for the item of a row of a stage's list."""
-        row_key, key = row
-        stored = self.reads.get(Table.ITEMS, key)
+    def look(self, entry: Entry, message: EnrolItem) -> None:
+        """Decide the message for an item of a stage's list."""
+        stored = self.reads.get(Table.ITEMS, entry.item)
         item = decode_row(stored) if stored is not None else None
-        if not isinstance(item, Item) or item.entered_at != read_u64(row_key, len(row_key) - 8):
-            self.engine.background.stale(row_key)
+        if not isinstance(item, Item) or item.entered_at != entry.position:
+            self.engine.background.stale(entry)
             return
         self.told.looked += 1
         self.engine.reference.need_of(self.reads, item)

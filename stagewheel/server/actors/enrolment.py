@@ -4,8 +4,8 @@ Laws: an enrolment is a stored row, and each slice of it is part of a turn: the 
 far the walk is, are committed together. So after a crash it goes on behind the last item that was told, and
 each item that sat in a stage when it began is told exactly once (1.6, 1.11). It walks the lists of the stages
 up to the journal position of its beginning: what enters a stage later has the active version already, and an
-entry that the enrolment itself begins is not met again. Rows of the lists that are no longer true are removed
-as they are met. At most one enrolment of a ruleset runs; the activation of another version ends it.
+entry that the enrolment itself begins is not met again. Entries that are no longer true are taken out of the
+lists as they are met. At most one enrolment of a ruleset runs; the activation of another version ends it.
 
 Why the server walks and not the command line: it needs no connection that stays, no credit and no keys
 against doing it twice, and it can't be left half done because somebody closed a laptop.
@@ -24,19 +24,20 @@ from stagewheel.protocol.messages import (
     Failed,
     StageMove,
 )
+from stagewheel.server.actors.stage_lists import Entry, listed, take_out
 from stagewheel.server.actors.turn import NOBODY
 from stagewheel.server.core.item import Item
 from stagewheel.server.core.plan import Version
 from stagewheel.server.limits import ENROL_MOVES_MAX
-from stagewheel.server.store.base import Batch, Reads, Row
-from stagewheel.server.store.keys import read_u64, stage_prefix, u64
+from stagewheel.server.store.base import Batch, Reads
+from stagewheel.server.store.keys import stage_prefix
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
 
 KEY: Final = b"enrolments"
-SLICE_ROWS: Final = 64  # items told in a turn: a few milliseconds
+SLICE_ENTRIES: Final = 64  # items told in a turn: a few milliseconds
 LATER_MS: Final = 1_000  # then a server that was too full looks again
 ENDED_KEPT: Final = 20
 MODES: Final = ("new", "restart")
@@ -54,10 +55,10 @@ class Enrolment(Struct, array_like=True):
     moves: list[StageMove]
     by: int
     at_ms: int
-    until: int  # journal position at which it began: later rows of the lists are not its own
+    until: int  # journal position at which it began: later entries of the lists are not its own
     state: str = RUNNING
     place: int = 0  # which of `walk_of` it is in
-    cursor: bytes = b""  # the last row that it looked at
+    cursor: bytes = b""  # the place of the last entry that it looked at
     looked: int = 0
     concerned: int = 0
 
@@ -183,20 +184,21 @@ class Enrolments:
 
     def _tell(self, turn: "Turn", one: Enrolment, place: StageMove) -> None:
         turn.flush()
-        rows = rows_of(turn.transaction, place, one.cursor, one.until, SLICE_ROWS)
-        turn.load({key for _, key in rows})
-        message = message_for(place, one.mode, one.from_entry, one.by)
-        for row_key, key in rows:
-            item = turn.items.get(key)
-            if not isinstance(item, Item) or item.entered_at != read_u64(row_key, len(row_key) - 8):
-                turn.batch.delete(Table.STAGES, row_key)
+        entries = entries_of(turn.transaction, place, one.cursor, one.until, SLICE_ENTRIES)
+        turn.load({entry.item for entry in entries})
+        message, gone = message_for(place, one.mode, one.from_entry, one.by), list[Entry]()
+        for entry in entries:
+            item = turn.items.get(entry.item)
+            if not isinstance(item, Item) or item.entered_at != entry.position:
+                gone.append(entry)
                 continue
             before = turn.counters.position
-            result = turn.deliver(key, msgspec.structs.replace(message, item=item.key), NOBODY)
+            result = turn.deliver(entry.item, msgspec.structs.replace(message, item=item.key), NOBODY)
             one.concerned += turn.counters.position > before or isinstance(result, Accepted)
-        one.looked += len(rows)
-        if len(rows) == SLICE_ROWS:
-            one.cursor = rows[-1][0]
+        take_out(turn.transaction, turn.batch, gone)
+        one.looked += len(entries)
+        if len(entries) == SLICE_ENTRIES:
+            one.cursor = entries[-1].at
         else:
             one.place, one.cursor = one.place + 1, b""
 
@@ -204,8 +206,8 @@ class Enrolments:
         batch.put(Table.META, KEY, _encode(self.all))
 
 
-def rows_of(reads: Reads, place: StageMove, cursor: bytes, until: int, limit: int) -> list[Row]:
-    """Rows of a stage's list behind `cursor`, up to and without a journal position."""
+def entries_of(reads: Reads, place: StageMove, cursor: bytes, until: int, limit: int) -> list[Entry]:
+    """Who came to a stage: behind the place `cursor`, up to and without a journal position."""
     prefix = stage_prefix(place.pipeline, place.old)
     start = cursor + b"\x00" if cursor else prefix
-    return reads.range(Table.STAGES, start, prefix + u64(until), limit)
+    return [entry for entry in listed(reads, prefix, start, limit) if entry.position < until]

@@ -18,7 +18,7 @@ from stagewheel.server.core.decide import decide as as_ever
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plan import StagePlan
-from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
+from stagewheel.server.store.keys import LOW_BYTES, u32, u64
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
@@ -40,7 +40,7 @@ def enter_run(
     high, out_high = u64(position)[:7], u64(out)[:7]
     facts.outbox_next = out
     pipeline, wanted, version, stage = "", "", 0, None  # of the last entry; and its list:
-    prefix, listed = b"", list[tuple[bytes, bytes]]()
+    came_at, came = list[int](), list[bytes]()
     for at in range(first, len(commands)):
         command, key = commands[at], keys[at]
         item = items.get(key)
@@ -51,7 +51,7 @@ def enter_run(
             version, stage = _entered(facts, pipeline, wanted)
             if stage is None:
                 break
-            prefix, listed = turn.stages.setdefault((pipeline, wanted), (stage_prefix(pipeline, wanted), []))
+            _, came_at, came = turn.came_to((pipeline, wanted))
         if stage is None or stage.plain is None or item.version != version or item.stage == wanted:
             break
         facts.position = position
@@ -67,12 +67,12 @@ def enter_run(
         low = position & 255
         if not low:
             high = u64(position)[:7]
-        number = high + LOW_BYTES[low]
-        add_record((number, decision.record))
+        add_record((high + LOW_BYTES[low], decision.record))
         if followers is not None:
             followers.append((position, decision.record, decode_record(decision.record)))
+        came_at.append(position)
+        came.append(key)
         position += 1
-        listed.append((prefix + number, key))
         for at_ms, step in decision.timers:
             if at_ms != due_ms:
                 due_ms, due = at_ms, u64(at_ms)

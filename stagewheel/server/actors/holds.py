@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stagewheel.protocol.messages import Applied, Failed, Hold, HoldView, Result
+from stagewheel.server.actors.stage_lists import Entry, listed
 from stagewheel.server.core.effects import KeepStep
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.held import (
@@ -30,7 +31,7 @@ from stagewheel.server.core.inbox import HoldTold
 from stagewheel.server.core.item import Item
 from stagewheel.server.limits import HOLD_SLICE_ROWS, HOLDS_MAX, PAGE_ROWS_MAX
 from stagewheel.server.store.base import Batch, Reads
-from stagewheel.server.store.keys import kept_prefix, pipeline_prefix, prefix_end, read_u64, timer_key
+from stagewheel.server.store.keys import kept_prefix, pipeline_prefix, prefix_end, timer_key
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -134,36 +135,36 @@ class Holds:
             self._put(turn.batch, key, _replace(row, releasing=False))
 
     def _tell(self, turn: "Turn", key: str, row: HoldRow) -> None:
-        rows = self._listed(turn, row)
-        turn.load({item for _, item in rows})
+        entries = self._listed(turn, row)
+        turn.load({entry.item for entry in entries})
         versions = turn.facts.versions
-        for row_key, item_key in rows:
-            item = turn.items.get(item_key)
-            is_here = isinstance(item, Item) and item.entered_at == read_u64(row_key, len(row_key) - 8)
+        for entry in entries:
+            item = turn.items.get(entry.item)
+            is_here = isinstance(item, Item) and item.entered_at == entry.position
             if is_here and isinstance(item, Item) and concerns(item, row, versions):
                 message = HoldTold(row.kind, row.target, row.telling, item.entry, row.by, row.at_ms)
-                turn.deliver(item_key, message, NOBODY)
-        if len(rows) < HOLD_SLICE_ROWS:
+                turn.deliver(entry.item, message, NOBODY)
+        if len(entries) < HOLD_SLICE_ROWS:
             row = _replace(row, telling="", cursor=b"")
         else:
-            row = _replace(row, cursor=rows[-1][0])
+            row = _replace(row, cursor=entries[-1].at)
         self._put(turn.batch, key, row)
 
-    def _listed(self, turn: "Turn", row: HoldRow) -> list[tuple[bytes, bytes]]:
-        """The next rows of the stage lists of the pipelines that are concerned."""
+    def _listed(self, turn: "Turn", row: HoldRow) -> list[Entry]:
+        """The next entries of the stage lists of the pipelines that are concerned."""
         ruleset = row.target.rpartition("/")[0]
         pipelines = (
             [row.target]
             if row.kind == PIPELINE
             else [name for name, version in turn.facts.active.items() if version.ruleset == ruleset]
         )
-        rows: list[tuple[bytes, bytes]] = []
+        entries: list[Entry] = []
         for prefix in sorted(pipeline_prefix(name) for name in pipelines):
             start = max(prefix, row.cursor + b"\x00") if row.cursor else prefix
             end = prefix_end(prefix)
-            if len(rows) < HOLD_SLICE_ROWS and (end is None or start < end):
-                rows += turn.transaction.range(Table.STAGES, start, end, HOLD_SLICE_ROWS - len(rows))
-        return rows
+            if len(entries) < HOLD_SLICE_ROWS and (end is None or start < end):
+                entries += listed(turn.transaction, prefix, start, HOLD_SLICE_ROWS - len(entries))
+        return entries
 
     # ---------------------------------------------------------------- reading
 

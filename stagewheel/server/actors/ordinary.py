@@ -15,7 +15,7 @@ from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.entering import U32, U32_COUNT, enter_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.item import Glance, Item
-from stagewheel.server.store.keys import LOW_BYTES, stage_prefix, u32, u64
+from stagewheel.server.store.keys import LOW_BYTES, u32, u64
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
@@ -66,14 +66,13 @@ def decide_run(
         low, encoded = position & 255, record if type(record) is bytes else encode_payload(record)
         if not low:
             high = u64(position)[:7]
-        number = high + LOW_BYTES[low]
-        add_record((number, encoded))
+        add_record((high + LOW_BYTES[low], encoded))
         if followers is not None:
             followers.append((position, encoded, decode_record(encoded)))
+        _, came_at, came = stages.get(place) or turn.came_to(place)
+        came_at.append(position)
+        came.append(key)
         position += 1
-        if (stage := stages.get(place)) is None:
-            stage = stages[place] = (stage_prefix(*place), [])
-        stage[1].append((stage[0] + number, key))
         for at_ms, step in decision.timers:
             if at_ms != due_ms:
                 due_ms, due = at_ms, u64(at_ms)

@@ -37,6 +37,7 @@ from stagewheel.server.actors.loading import Loaded, load
 from stagewheel.server.actors.ordinary import decide_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES, put_row
 from stagewheel.server.actors.poison import put_poison
+from stagewheel.server.actors.stage_lists import packed
 from stagewheel.server.actors.suppressions import lookup_in
 from stagewheel.server.actors.virtual_time import advance
 from stagewheel.server.core.birth import NO_ITEM
@@ -76,7 +77,7 @@ PARKED_LEAD = 0  # an item's key never begins with a zero byte; a timer's that d
 Owed = tuple[bytes, int, int]  # (producer, seq of the Submit, index in it) whom a result is owed to
 MOVES_ALONE = {ChangeStage}  # the commands of a Submit whose items are loaded at a glance
 NOBODY: Owed = (b"", 0, 0)
-Listed = tuple[bytes, list[tuple[bytes, bytes]]]  # the prefix of a stage's list, and rows for it in order
+Came = tuple[bytes, list[int], list[bytes]]  # a stage's prefix; when items came to it, and which
 
 
 class Admitted(NamedTuple):
@@ -107,7 +108,7 @@ class Turn:
         self.new_timers: list[bytes] = []  # keys of rows that were set and are not placed yet
         self.timer_values: dict[bytes, bytes] = {}  # of them, values that are not empty
         self.put_timer = self.new_timers.append
-        self.stages: dict[tuple[str, str], Listed] = {}  # the places that items came to, and their new rows
+        self.stages: dict[tuple[str, str], Came] = {}  # by place
         self._new_batch()
         self.items: dict[bytes, Loaded] = {}
         self.glances = False  # are there glances among them?
@@ -223,8 +224,9 @@ class Turn:
                 self.records.append((position, encoded, decode_record(encoded)))
             self.append_journal((number, encoded))
             if decision.place is not None:
-                prefix = stage_prefix(*decision.place)
-                self.stages.setdefault(decision.place, (prefix, []))[1].append((prefix + number, key))
+                _, positions, came = self.came_to(decision.place)
+                positions.append(position)
+                came.append(key)
         for due_ms, step in decision.timers:
             self.put_timer(u64(due_ms) + key + u32(step))  # as timer_key
         for lane, out, sent in decision.sent:
@@ -240,6 +242,12 @@ class Turn:
             self.engine.backlog.resume(key)
         if self.at_once:
             self._tell_at_once()
+
+    def came_to(self, place: tuple[str, str]) -> Came:
+        """What came to a stage in this turn, to be added to."""
+        if (came := self.stages.get(place)) is None:
+            came = self.stages[place] = (stage_prefix(*place), [], [])
+        return came
 
     def send(self, lane: str, number: int, row: bytes) -> None:
         """A row for the outbox of a lane."""
@@ -365,7 +373,7 @@ class Turn:
             batch.puts[ITEMS] = list(self.rows.items())
             self.rows = {}
         if self.stages:  # in key order, so that they are sorted without a comparison too many
-            batch.puts[STAGES] += [row for _, rows in sorted(self.stages.values()) for row in rows]
+            batch.puts[STAGES] += [row for came in sorted(self.stages.values()) for row in packed(*came)]
             self.stages.clear()
         self.write_timers()
         self.engine.timers.save(batch)

@@ -1,7 +1,7 @@
 """Answers about ruleset versions, enrolments, and the stages in which items sit.
 
-Laws: those of `queries.py`. A row of a stage's list that is no longer true is left out, and told to the
-background, which removes it: a question costs what it finds, and the next one less.
+Laws: those of `queries.py`. An entry of a stage's list that is no longer true is left out, and told to the
+background, which takes it out: a question costs what it finds, and the next one less.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,11 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.enrol_preview import preview
 from stagewheel.server.actors.reference import decode_files, decode_version
 from stagewheel.server.actors.retention import Counted
+from stagewheel.server.actors.stage_lists import listed
 from stagewheel.server.core.item import Item, decode_row
 from stagewheel.server.limits import PAGE_ROWS_MAX
 from stagewheel.server.store.base import Reads
-from stagewheel.server.store.keys import prefix_end, read_u64, split_stage_key, stage_prefix, u64
+from stagewheel.server.store.keys import prefix_end, split_stage_key, stage_prefix, u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -112,13 +113,13 @@ def items_of_stage(engine: "Engine", reads: Reads, query: StageQuery) -> Page:
     prefix = stage_prefix(query.pipeline, query.stage)
     start = query.cursor if query.cursor.startswith(prefix) else prefix
     limit = page_rows(query.limit)
-    listed = reads.range(Table.STAGES, start, prefix_end(prefix), limit)
+    entries = listed(reads, prefix, start, limit)
     keys = []
-    for row_key, key in listed:
-        row = reads.get(Table.ITEMS, key)
+    for entry in entries:
+        row = reads.get(Table.ITEMS, entry.item)
         item = decode_row(row) if row is not None else None
-        if isinstance(item, Item) and item.entered_at == read_u64(row_key, len(prefix)):
-            keys.append(key.decode())
+        if isinstance(item, Item) and item.entered_at == entry.position:
+            keys.append(entry.item.decode())
         else:
-            engine.background.stale(row_key)
-    return keys, listed[-1][0] + b"\x00" if len(listed) == limit else b""
+            engine.background.stale(entry)
+    return keys, entries[-1].at + b"\x00" if len(entries) == limit else b""

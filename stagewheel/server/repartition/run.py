@@ -28,6 +28,7 @@ from stagewheel.server.actors.holds import Holds
 from stagewheel.server.actors.reference import ACTIVE_KEY
 from stagewheel.server.actors.relay import STATE_KEY as RELAY_KEY
 from stagewheel.server.actors.retention import TOLD_KEY
+from stagewheel.server.actors.stage_lists import packed, unpacked as unpacked_list
 from stagewheel.server.actors.suppressions import DIGEST_SECRET
 from stagewheel.server.core.client_row import CLIENT_LEAD, Known, decode_client_row
 from stagewheel.server.core.facts import Facts
@@ -179,6 +180,7 @@ class _Run:
                     self._everywhere(old, table, way)
                 elif isinstance(way, Ends):
                     self._advance(table, old.count(table))
+            self._each(old, Table.STAGES, self._came_to_stage)
             for table in (Table.TIMERS, Table.TIMERS_FAR, Table.TIMER_BUCKETS):
                 self._each(old, table, functools.partial(self._timer, old, table))
             for count in files.copy(old):
@@ -223,6 +225,13 @@ class _Run:
                     target.again(table, key, way.merged(there, value))
 
         self._each(old, table, spread)
+
+    def _came_to_stage(self, row_key: bytes, value: bytes) -> None:
+        entries = unpacked_list(row_key, value)
+        for entry in entries:
+            [row] = packed(row_key[:-8], [entry.position], [entry.item])
+            self._targets[self._owners[partition_of(entry.item)]].put(Table.STAGES, *row)
+        self._read[Table.STAGES] += len(entries) - 1
 
     def _timer(self, old: Snapshot, table: Table, key: bytes, value: bytes) -> None:
         if table is Table.TIMER_BUCKETS:
@@ -278,7 +287,7 @@ class _Run:
             expected = target.rows + Counter({Table.META: 1})  # the format, which the store writes itself
             wrong |= {table.name for table in TABLES if found[table] != expected[table]}
         for table, way in WAYS.items():
-            if isinstance(way, OfItem | First):
+            if isinstance(way, OfItem | First) or table is Table.STAGES:
                 moved = sum(target.rows[table] for target in self._targets)
                 wrong |= {table.name} if moved != self._read[table] else set()
         if sum(target.timers for target in self._targets) != self._read[Table.TIMERS]:

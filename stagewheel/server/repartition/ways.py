@@ -85,10 +85,6 @@ def _own(_: Reads, key: bytes, value: bytes) -> bytes:
     return key
 
 
-def _of_value(_: Reads, key: bytes, value: bytes) -> bytes:
-    return value
-
-
 def _of_mailbox(_: Reads, key: bytes, value: bytes) -> bytes:
     return split_mailbox_key(key)[0]
 
@@ -236,7 +232,7 @@ WAYS: Final[Mapping[Table, Way]] = MappingProxyType(
         Table.RULESETS: Everywhere(),
         Table.RULESET_FILES: Everywhere(),
         Table.EMPLOYEES: Everywhere(),
-        Table.STAGES: OfItem(_of_value),
+        Table.STAGES: Whole("each entry by itself, where its item lives: rows of a list may not overlap"),
         Table.DEDUPE: Everywhere(),
         Table.DEDUPE_EXPIRY: Everywhere(),
         Table.FILES: Whole("the union of all stores', each with its bytes"),
