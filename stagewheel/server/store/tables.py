@@ -26,9 +26,7 @@ class Table(enum.IntEnum):
     POISON = 9  # u64 number ‖ a message that no decision could take, and the error
     RULESETS = 10  # u64 version ‖ what a stored ruleset is: its name, when, by whom, why
     EMPLOYEES = 11  # employee key ‖ the employee, encoded
-    STAGES = (
-        12  # u16 length, pipeline, u16 length, stage, u64 last position ‖ who came, packed (stage_lists.py)
-    )
+    STAGES = 12  # u16 length, pipeline, u16 length, stage, u64 position ‖ who came up to it (stage_lists.py)
     DEDUPE = 13  # dedupe key ‖ where its first answer stands
     DEDUPE_EXPIRY = 14  # u64 expires_ms, dedupe key ‖ empty
     BLOBS = 15  # u64 number of an upload, u32 chunk ‖ bytes of a file
