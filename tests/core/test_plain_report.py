@@ -26,8 +26,8 @@ from stagewheel.server.core.item import (
     encode_item,
     encode_tombstone,
 )
+from stagewheel.server.core.lanes import PLAIN_LANES
 from stagewheel.server.core.plain_report import (
-    PLAIN_LANES,
     Entry,
     Outline,
     Sent,
@@ -60,7 +60,7 @@ STEPS: tuple[list[Step], ...] = (
 
 
 def of(clients: tuple[Client | None, ...], mores: tuple[More | None, ...]) -> Iterator[Item]:
-    item = Item("deal:1", "deals", "new", 4, 9, 1, "T", 0, {"amount": 5}, ADA, "", [], 1, 9, 0, 7, 0)
+    item = Item(9, 0, b"", "deal:1", "deals", "new", 4, 9, 1, "T", 0, {"amount": 5}, ADA, "", [], 1, 0, 7)
     for client, more, steps in itertools.product(clients, mores, STEPS):
         made = replace(item, client=client, more=more, steps=list(steps))
         yield made

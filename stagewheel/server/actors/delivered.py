@@ -19,7 +19,8 @@ from stagewheel.protocol.messages import Report
 from stagewheel.server.actors.outboxes import NAMED, OUTBOX_TABLES, is_lane, place, rows_of
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.effects import decode_outbox_row
-from stagewheel.server.core.plain_report import PLAIN_LANES, Entry, plain_delivered, plain_sent
+from stagewheel.server.core.lanes import PLAIN_LANES
+from stagewheel.server.core.plain_report import Entry, plain_delivered, plain_sent
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import LOW_BYTES, u64
 from stagewheel.server.store.tables import Table
@@ -123,14 +124,14 @@ def deliver_run(turn: "Turn", held: Held, reports: list[Report], first: int) -> 
     part = reports[first:end]
     for lane in {report.channel for report in part}:
         numbers = [report.number for report in part if report.channel == lane]
-        turn.reported[lane].update(numbers)
-        _leave(turn, lane, numbers, held.counts.get(lane, 0))
+        leave(turn, lane, numbers, held.counts.get(lane, 0))
     return end
 
 
-def _leave(turn: "Turn", lane: str, numbers: list[int], together: int) -> None:
+def leave(turn: "Turn", lane: str, numbers: list[int], together: int = 0) -> None:
     """Rows leave the outbox. `together`: so many of the lane lie side by side, and these are some of them."""
     engine, batch, count = turn.engine, turn.batch, len(numbers)
+    turn.reported[lane].update(numbers)
     engine.tally.reported(lane, "delivered", count)
     engine.handout.gone_plainly(lane, numbers)
     table = OUTBOX_TABLES.get(lane)

@@ -101,6 +101,7 @@ def _born(
         entered_at=0,
         created_ms=now_ms,
         updated_ms=now_ms,
+        actions=b"",
         more=_rare(m, own, version.ruleset),
     )
 

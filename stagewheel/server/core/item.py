@@ -6,7 +6,8 @@ timer or a delivery report names a step for good; what is rare stands in `More`,
 at about 200 bytes.
 """
 
-from typing import Any, final
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar, final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,6 +16,7 @@ from stagewheel.protocol.messages import Client
 from stagewheel.server.core.activity_row import Activity
 from stagewheel.server.core.chat import Chat
 from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
+from stagewheel.server.core.front import actions_in
 from stagewheel.server.core.lineage import Lineage
 
 # States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the
@@ -112,6 +114,9 @@ NOTHING_MORE = More()
 class Item(Struct, array_like=True, gc=False):
     """An item: identity, place, values, and what waits."""
 
+    head: int  # journal position of the newest record
+    updated_ms: int
+    actions: bytes  # of a row: steps that are not among `steps` (`front.py`); empty in what is decoded whole
     key: str
     pipeline: str
     stage: str
@@ -125,10 +130,8 @@ class Item(Struct, array_like=True, gc=False):
     source: str
     steps: list[Step]
     step_no: int
-    head: int  # journal position of the newest record
     entered_at: int  # journal position of the record that began the entry: proves a row of the stage list
     created_ms: int
-    updated_ms: int
     reach: int = 0  # what there is to know of its client without decoding it; set by `encode_item`
     more: More | None = None
 
@@ -139,6 +142,9 @@ class Glance(Struct, array_like=True, gc=False):
     third of the work of decoding an item, and nearly no entry asks more of it than its `reach`.
     """
 
+    head: int
+    updated_ms: int
+    actions: bytes
     key: str
     pipeline: str
     stage: str
@@ -152,10 +158,8 @@ class Glance(Struct, array_like=True, gc=False):
     source: str
     steps: list[Step]
     step_no: int
-    head: int
     entered_at: int
     created_ms: int
-    updated_ms: int
     reach: int = 0
     more: More | None = None
 
@@ -172,10 +176,21 @@ class Tombstone(Struct, array_like=True, gc=False):
     erased_ms: int = 0  # when its personal data was removed; 0: it was not
 
 
+class Front(Protocol):
+    """Whatever is decoded from the row of an item with what its actions are about."""
+
+    actions: bytes
+    entered_ms: int
+    steps: list[Step]
+    step_no: int
+
+
+Unfolding = TypeVar("Unfolding", bound=Front)
+_number_of = attrgetter("no")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_client = msgspec.msgpack.Decoder(Client | None).decode
 decode_glance = msgspec.msgpack.Decoder(Glance).decode
-decode_item = msgspec.msgpack.Decoder(Item).decode
+_decode_item = msgspec.msgpack.Decoder(Item).decode
 encode_tombstone = msgspec.msgpack.Encoder().encode
 decode_tombstone = msgspec.msgpack.Decoder(Tombstone).decode
 ITEM_LEAD = 0xDC  # an array of more than 15, which neither a tombstone nor a client is
@@ -184,6 +199,22 @@ ITEM_LEAD = 0xDC  # an array of more than 15, which neither a tombstone nor a cl
 # Bits of `Item.reach`.
 HAS_KEY = 1  # the client is an actor of its own
 HAS_EMAIL = 2  # its first e-mail address is filled
+
+
+def decode_item(row: bytes) -> Item:
+    """The item of a row."""
+    item = _decode_item(row)
+    return item if not item.actions else unfolded(item)
+
+
+def unfolded(item: Unfolding) -> Unfolding:
+    """The same item, its listed actions as steps."""
+    last, began_ms = item.step_no, item.entered_ms
+    steps = [Step(last - behind, rule, SENDING, began_ms) for _, behind, rule in actions_in(item.actions)]
+    item.actions = b""
+    if steps:
+        item.steps = sorted([*item.steps, *steps], key=_number_of)
+    return item
 
 
 def encode_item(item: Item) -> bytes:
@@ -208,7 +239,8 @@ def whole(glance: Glance) -> Item:
     """The same item, its client decoded."""
     values = [getattr(glance, name) for name in Item.__struct_fields__]
     values[CLIENT_AT] = _decode_client(glance.client)
-    return Item(*values)
+    item = Item(*values)
+    return item if not item.actions else unfolded(item)
 
 
 CLIENT_AT = Item.__struct_fields__.index("client")

@@ -23,3 +23,7 @@ def channel_of(lane: str) -> str:
 def provider_of(lane: str) -> str:
     """For whom it is; "" if nobody is named."""
     return lane.partition(BETWEEN)[2]
+
+
+PLAIN_LANES: Final = frozenset(("email", "webhook", "sms", "call", "ads"))
+"""Lanes of whose delivery nothing is to be said but that it was: a report's detail is only for a chain."""

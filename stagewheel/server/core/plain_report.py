@@ -17,12 +17,12 @@ from stagewheel.protocol.journal import StepEnded
 from stagewheel.server.core.acting import DONE
 from stagewheel.server.core.effects import ERASED, ONCE
 from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.front import HEAD_BYTES, INT_BYTES, LEAD, LEAD_BYTES, without
 from stagewheel.server.core.inbox import DeliveryReported
-from stagewheel.server.core.item import HAS_KEY, ITEM_LEAD, SENDING, Step
+from stagewheel.server.core.item import HAS_KEY, ITEM_LEAD, SENDING, Step, unfolded
 from stagewheel.server.core.plan import Version
 from stagewheel.server.core.trying import TRIAL
 
-PLAIN_LANES: Final = frozenset(("email", "webhook", "sms", "call", "ads"))  # whose answers say nothing more
 NIL: Final = 0xC0  # MessagePack's `nil`: the last byte of an item without `more`
 RARE: Final = frozenset((ERASED, TRIAL))  # roots of what is not the delivery of an entry's action
 CAUSE: Final = DeliveryReported.__name__
@@ -32,6 +32,9 @@ STEP_ENDED: Final = StepEnded.__struct_config__.tag
 class Outline(Struct, array_like=True, gc=False):
     """An item as far as a report reads it."""
 
+    head: int
+    updated_ms: int
+    actions: bytes
     key: str
     pipeline: str
     stage: str
@@ -45,10 +48,8 @@ class Outline(Struct, array_like=True, gc=False):
     source: str
     steps: list[Step]
     step_no: int
-    head: int
     entered_at: int
     created_ms: int
-    updated_ms: int
     reach: int
     more: Any
 
@@ -71,11 +72,39 @@ class Sent(Struct, array_like=True, gc=False):
     number: int
 
 
+class Front(Struct, array_like=True, gc=False):
+    """The front of an outbox row, which nothing changes as long as the row is there."""
+
+    key: str
+    entry: int
+    step: int
+    rule: str
+    action: int
+    version: int
+
+
+class Place(Struct, array_like=True, gc=False):
+    """Where an item is."""
+
+    head: int
+    updated_ms: int
+    actions: Raw
+    key: str
+    pipeline: str
+    stage: str
+    entry: int
+    entered_ms: int
+    version: int
+
+
 Entry = tuple[bytes, bytes, Sent | None]  # the row that a report ends, its item; None: only the generic way
 
+from_bytes = int.from_bytes
 _encode = Encoder().encode
 _decode_outline = Decoder(Outline).decode
 _decode_sent = Decoder(Sent).decode
+_decode_place = Decoder(Place).decode
+decode_front = Decoder(Front).decode
 
 
 def plain_sent(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, Sent | None]]:
@@ -119,6 +148,8 @@ def plain_delivered(
         if row is None or row[0] != ITEM_LEAD or row[-1] != NIL or key in waiting:
             return at
         item = _decode_outline(row)
+        if item.actions:
+            unfolded(item)
         if item.reach & HAS_KEY or item.more is not None or (kept := versions.get(item.version)) is None:
             return at
         if sent.version != quiet:
@@ -140,6 +171,60 @@ def plain_delivered(
         rows[key] = _encode(item)
         position += 1
     return len(entries)
+
+
+def listed_delivered(
+    numbers: Sequence[bytes],
+    fronts: Sequence[Front],
+    keys: Sequence[bytes],
+    stored: Mapping[bytes, bytes],
+    rows: dict[bytes, bytes],
+    waiting: Container[bytes],
+    facts: Facts,
+    now_ms: int,
+    records: list[tuple[bytes, bytes]],
+) -> list[int]:
+    """Decide the delivered actions of items that list theirs (`front.py`), whose rows are not decoded. Given
+    of each: its number, packed, the front of its row, its item. Returns the places of those that the other
+    ways know; the rest as `plain_delivered`, each record behind its position, packed.
+    """
+    versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
+    others, updated = list[int](), _encode(now_ms)
+    for at, sent in enumerate(fronts):
+        key = keys[at]
+        row = rows.get(key) or stored.get(key)
+        if row is None or row[0] != ITEM_LEAD or key in waiting:
+            others.append(at)
+            continue
+        head_end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
+        front_end = head_end + INT_BYTES[row[head_end]]
+        size = row[front_end + 1] - 1
+        if size < 0:
+            others.append(at)
+            continue
+        if (number := sent.version) != known:
+            version = versions.get(number)
+            if version is None or version.tells_contact:
+                others.append(at)
+                continue
+            known, pipelines = number, version.pipeline_of
+        rest = without(row, front_end + HEAD_BYTES, size, numbers[at])
+        if rest is not None:
+            pipeline = pipelines[sent.action]
+        else:  # its entry is over, or somebody else knows what comes of the action
+            place = _decode_place(row)
+            if place.entry == sent.entry or place.version not in versions:
+                others.append(at)
+                continue
+            rest, pipeline, number = row[front_end:], place.pipeline, place.version
+        head = from_bytes(row[LEAD_BYTES + 1 : head_end]) or row[LEAD_BYTES]
+        did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
+        records.append(
+            (position.to_bytes(8), _encode((sent.key, head, now_ms, pipeline, number, CAUSE, did)))
+        )
+        rows[key] = LEAD + _encode(position) + updated + rest
+        position += 1
+    return others
 
 
 def _may_go_on(version: Version, pipeline: str, stage: str, index: int) -> bool:

@@ -14,7 +14,9 @@ from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.acting import LEFT
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
+from stagewheel.server.core.front import ACTIONS_MAX, RULES_MAX, rest_of_action
 from stagewheel.server.core.item import Glance
+from stagewheel.server.core.lanes import PLAIN_LANES
 from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, refuses_of, rest_of, scope_of
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.plan_actions import ChannelPlan, Condition
@@ -76,11 +78,12 @@ ENTERING: Final = """\
     position, entry = facts.position, item.entry + 1
     did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
 """
-SENDS: Final = "    out, scope, sent = facts.outbox_next, None, []\n"
+SENDS: Final = "    out, scope, sent, actions = facts.outbox_next, None, [], LISTED\n"
 ITEM_ROW: Final = """\
     row = encode((
-        key, PIPELINE, STAGE, entry, now_ms, version, item.title, item.responsible, fields, item.client,
-        item.source, {steps}, number + {count}, position, position, item.created_ms, now_ms, reach, None,
+        position, now_ms, {actions}, key, PIPELINE, STAGE, entry, now_ms, version, item.title,
+        item.responsible, fields, item.client, item.source, {steps}, number + {count}, position,
+        item.created_ms, reach, None,
     ))
 """
 ENDING: Final = """\
@@ -133,9 +136,18 @@ class _Writer:
         parts += [ENTERING, SENDS if self.sends else ""]
         parts += ["    steps = []\n" if self.waits or self.sends else "", *rules]
         steps = "steps" if self.waits or self.sends else "()"
-        parts += [ITEM_ROW.format(count=len(self.stage.heads), steps=steps), self._outbox()]
+        actions = "actions" if any(map(self._is_listed, self.sends)) else 'b""'
+        parts += [ITEM_ROW.format(count=len(self.stage.heads), steps=steps, actions=actions), self._outbox()]
         parts += [ENDING.format(timers=timers.strip(), sent="sent" if self.sends else "()")]
         return OWN_WORDS.sub(lambda found: repr(LITERALS[found[0]]), "".join(parts))
+
+    def _is_listed(self, rule: RulePlan) -> bool:
+        """Does nobody wait for what becomes of its action?"""
+        action = rule.action
+        if not isinstance(action, ChannelPlan) or action.lane not in PLAIN_LANES or rule.index >= RULES_MAX:
+            return False
+        few = len(self.stage.heads) <= ACTIONS_MAX
+        return few and not rule.withdraw and not rule.chained and action.unknown_retries
 
     def _places(self, rules: list[RulePlan]) -> list[int]:
         return [self.stage.heads.index(rule) for rule in rules]
@@ -228,6 +240,10 @@ class _Writer:
             stopped = f"is_any_stopped(ACTION{at}, {SCOPE}, facts.suppressed)"
             asks = f"    if facts.suppressed is not None and {stopped}:\n        return None\n"
         withdrawn = f"out{at}" if rule.withdraw else "0"
+        step = f"steps.append((no{at}, {rule.index}, SENDING, now_ms, None, 0, {withdrawn}))"
+        if self._is_listed(rule):
+            self.constants[f"BEHIND{at}"] = rest_of_action(len(self.stage.heads) - at - 1, rule.index)
+            step = f"actions += out{at}.to_bytes(8) + BEHIND{at}"
         lines = (
             f"lacks = {lacks}\n"
             "if lacks:\n"
@@ -238,7 +254,7 @@ class _Writer:
             f"    out{at} = out\n"
             "    out += 1\n"
             f"    did.append((DISPATCHED, RULE{at}, no{at}, LANE{at}, out{at}, seen))\n"
-            f"    steps.append((no{at}, {rule.index}, SENDING, now_ms, None, 0, {withdrawn}))\n"
+            f"    {step}\n"
         )
         return "".join(f"{indent}{line}\n" for line in lines.splitlines())
 

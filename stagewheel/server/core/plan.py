@@ -183,8 +183,12 @@ class Version(Struct, frozen=True):
     steps: dict[str, WorkflowPlan] = {}  # of rules with `steps:`; "rule/steps", which no workflow is called
     files: frozenset[str] = frozenset()  # ids of stored files that its actions name
     reply: ChannelPlan | None = None  # what an employee writes in a chat; behind all actions
+    pipeline_of: dict[int, str] = {}  # by the number of an action: where the rule is whose it is; follows
 
     def __post_init__(self) -> None:
+        rules = [(id_, r) for id_, p in self.pipelines.items() for s in p.stages.values() for r in s.rules]
+        sent = {r.action.index: id_ for id_, r in rules if isinstance(r.action, ChannelPlan)}
+        force_setattr(self, "pipeline_of", sent)
         for plan in self.pipelines.values():
             entity = self.entities.get(plan.entity)
             force_setattr(plan, "any_of", entity.any_of if entity is not None else {})
