@@ -6,18 +6,17 @@ entry answers None or fails. What is decided here is what `decide` would have de
 decider into the engine is asked, and this way is not taken.
 
 Why a second loop: a plain entry is bytes, a place and a few numbers, so half of what `ordinary.py` asks about
-a decision is answered; and where all moves of a frame are to one stage its plan is looked up once.
+a decision is answered; and a stage's plan is looked up once for all moves of a frame to it.
 """
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
+from stagewheel.protocol.messages import AnyCommand, Result
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.decide import decide as as_ever
-from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Glance
-from stagewheel.server.core.plan import StagePlan
 from stagewheel.server.store.keys import LOW_BYTES, u32, u64
 
 if TYPE_CHECKING:
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
 
 U32_COUNT: Final = 4096
 U32: Final = tuple(u32(number) for number in range(U32_COUNT))  # step numbers of items that are not very old
+Way = tuple[
+    Callable[..., Any] | None, int, list[int], list[bytes]
+]  # of a stage: version, and who comes to it when
+NO_WAY: Final[Way] = (None, 0, [], [])
 
 
 def enter_run(
@@ -39,24 +42,23 @@ def enter_run(
     position, out, due_ms, due = counters.position, counters.outbox, -1, b""
     high, out_high = u64(position)[:7], u64(out)[:7]
     facts.outbox_next = out
-    pipeline, wanted, version, stage = "", "", 0, None  # of the last entry; and its list:
-    came_at, came = list[int](), list[bytes]()
+    pipeline, ways = "", dict[str, Way]()
     for at in range(first, len(commands)):
         command, key = commands[at], keys[at]
         item = items.get(key)
-        if type(item) is not Glance or type(command) is not ChangeStage or command.dedupe_key:
+        if type(item) is not Glance or command.dedupe_key:
             break
-        if command.stage != wanted or item.pipeline != pipeline:
-            pipeline, wanted = item.pipeline, command.stage
-            version, stage = _entered(facts, pipeline, wanted)
-            if stage is None:
-                break
-            _, came_at, came = turn.came_to((pipeline, wanted))
-        if stage is None or stage.plain is None or item.version != version or item.stage == wanted:
+        if item.pipeline != pipeline:
+            pipeline, ways = item.pipeline, {}
+        wanted = command.stage
+        if (way := ways.get(wanted)) is None:
+            way = ways[wanted] = _way(turn, pipeline, wanted)
+        change, version, came_at, came = way
+        if change is None or item.version != version or item.stage == wanted:
             break
         facts.position = position
         try:
-            decision = stage.plain(item, command, facts, now_ms)
+            decision = change(item, command, facts, now_ms)
         except Exception:
             break
         if decision is None:
@@ -92,9 +94,11 @@ def enter_run(
     return at
 
 
-def _entered(facts: Facts, pipeline: str, stage: str) -> tuple[int, StagePlan | None]:
-    """The stage that a move is to, as `decide` finds it, and its version."""
-    version = facts.active.get(pipeline)
-    if version is None:
-        return 0, None
-    return version.number, version.pipelines[pipeline].stages.get(stage)
+def _way(turn: "Turn", pipeline: str, stage: str) -> Way:
+    """The stage that a move is to, as `decide` finds it."""
+    version = turn.facts.active.get(pipeline)
+    plan = version.pipelines[pipeline].stages.get(stage) if version is not None else None
+    if version is None or plan is None or plan.plain is None:
+        return NO_WAY
+    _, came_at, came = turn.came_to((pipeline, stage))
+    return plan.plain, version.number, came_at, came
