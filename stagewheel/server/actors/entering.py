@@ -10,10 +10,10 @@ a decision is answered; and a stage's plan is looked up once for all moves of a 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from stagewheel.protocol.codec import decode_record
-from stagewheel.protocol.messages import AnyCommand, Result
+from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.decide import decide as as_ever
 from stagewheel.server.core.item import Glance
@@ -43,8 +43,9 @@ def enter_run(
     high, out_high = u64(position)[:7], u64(out)[:7]
     facts.outbox_next = out
     pipeline, ways = "", dict[str, Way]()
-    for at in range(first, len(commands)):
-        command, key = commands[at], keys[at]
+    moves = cast("list[ChangeStage]", commands)  # or there were no glances
+    for at in range(first, len(moves)):
+        command, key = moves[at], keys[at]
         item = items.get(key)
         if type(item) is not Glance or command.dedupe_key:
             break
