@@ -31,6 +31,9 @@ HEADS: Final = tuple(
 )
 NO_ACTIONS: Final = HEADS[0]
 HEAD_BYTES: Final = len(NO_ACTIONS)
+ALONE: Final = HEADS[1][1]  # the size of actions that are one
+ALONE_BYTES: Final = len(HEADS[1]) + ACTION_BYTES
+U32_LEAD: Final = 0xCE  # how a number of four bytes begins, as a journal position is after the first 65,536
 
 _ACTION = Packed(">QHH")
 _REST = Packed(">HH")
@@ -46,18 +49,16 @@ def actions_in(actions: bytes) -> Iterator[tuple[int, int, int]]:
     return _ACTION.iter_unpack(actions[len(LISTED) :])
 
 
-def without(row: bytes, first: int, size: int, number: bytes) -> bytes | None:
-    """The row behind `updated_ms`, without this action. Its actions begin at `first` and are so many bytes;
-    None: the action is not among them.
+def unlisted(row: bytes, first: int, number: bytes) -> bytes | None:
+    """The row from its actions on, without this one; None: it does not list the action. The actions, with
+    their head, begin at `first`; `number` is packed.
     """
-    end = first + size
-    if size == ACTION_BYTES:
-        return NO_ACTIONS + row[end:] if row[first : first + 8] == number else None
-    at = row.find(number, first, end)
-    if at < 0 or (at - first) % ACTION_BYTES:
+    size = row[first + 1] - len(LISTED)
+    start, end = first + HEAD_BYTES, first + HEAD_BYTES + size
+    at = row.find(number, start, end)
+    if size <= 0 or at < 0 or (at - start) % ACTION_BYTES:
         return None
-    head = HEADS[size // ACTION_BYTES - 1]
-    return head + row[first:at] + row[at + ACTION_BYTES :]
+    return HEADS[size // ACTION_BYTES - 1] + row[start:at] + row[at + ACTION_BYTES :]
 
 
 # How many bytes MessagePack takes for an unsigned number, by its first one.

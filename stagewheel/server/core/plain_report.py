@@ -8,6 +8,7 @@ it reads four. The rest stays encoded (`Raw`), with no sheet, no Struct for a fa
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from struct import Struct as Packed
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -17,7 +18,17 @@ from stagewheel.protocol.journal import StepEnded
 from stagewheel.server.core.acting import DONE
 from stagewheel.server.core.effects import ERASED, ONCE
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.front import HEAD_BYTES, INT_BYTES, LEAD, LEAD_BYTES, without
+from stagewheel.server.core.front import (
+    ALONE,
+    ALONE_BYTES,
+    HEAD_BYTES,
+    INT_BYTES,
+    LEAD,
+    LEAD_BYTES,
+    NO_ACTIONS,
+    U32_LEAD,
+    unlisted,
+)
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import HAS_KEY, ITEM_LEAD, SENDING, Step, unfolded
 from stagewheel.server.core.plan import Version
@@ -88,7 +99,7 @@ class Place(Struct, array_like=True, gc=False):
 
     head: int
     updated_ms: int
-    actions: Raw
+    actions: bytes
     key: str
     pipeline: str
     stage: str
@@ -99,7 +110,7 @@ class Place(Struct, array_like=True, gc=False):
 
 Entry = tuple[bytes, bytes, Sent | None]  # the row that a report ends, its item; None: only the generic way
 
-from_bytes = int.from_bytes
+_read_u32 = Packed(">I").unpack_from
 _encode = Encoder().encode
 _decode_outline = Decoder(Outline).decode
 _decode_sent = Decoder(Sent).decode
@@ -190,39 +201,37 @@ def listed_delivered(
     """
     versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
     others, updated = list[int](), _encode(now_ms)
-    for at, sent in enumerate(fronts):
-        key = keys[at]
+    for at, (sent, key, number) in enumerate(zip(fronts, keys, numbers, strict=True)):
         row = rows.get(key) or stored.get(key)
         if row is None or row[0] != ITEM_LEAD or key in waiting:
             others.append(at)
             continue
-        head_end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
-        front_end = head_end + INT_BYTES[row[head_end]]
-        size = row[front_end + 1] - 1
-        if size < 0:
-            others.append(at)
-            continue
-        if (number := sent.version) != known:
-            version = versions.get(number)
+        if row[LEAD_BYTES] == U32_LEAD:  # as nearly always
+            head, end = _read_u32(row, LEAD_BYTES + 1)[0], LEAD_BYTES + 5
+        else:
+            end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
+            head = int.from_bytes(row[LEAD_BYTES + 1 : end]) or row[LEAD_BYTES]
+        end += INT_BYTES[row[end]]
+        if (ruleset := sent.version) != known:
+            version = versions.get(ruleset)
             if version is None or version.tells_contact:
                 others.append(at)
                 continue
-            known, pipelines = number, version.pipeline_of
-        rest = without(row, front_end + HEAD_BYTES, size, numbers[at])
-        if rest is not None:
-            pipeline = pipelines[sent.action]
+            known, pipelines = ruleset, version.pipeline_of
+        if row[end + 1] == ALONE and row[end + HEAD_BYTES : end + HEAD_BYTES + 8] == number:
+            rest, pipeline = NO_ACTIONS + row[end + ALONE_BYTES :], pipelines[sent.action]
+        elif (without := unlisted(row, end, number)) is not None:
+            rest, pipeline = without, pipelines[sent.action]
         else:  # its entry is over, or somebody else knows what comes of the action
             place = _decode_place(row)
-            if place.entry == sent.entry or place.version not in versions:
+            if not place.actions or place.entry == sent.entry or place.version not in versions:
                 others.append(at)
                 continue
-            rest, pipeline, number = row[front_end:], place.pipeline, place.version
-        head = from_bytes(row[LEAD_BYTES + 1 : head_end]) or row[LEAD_BYTES]
+            rest, pipeline, ruleset = row[end:], place.pipeline, place.version
         did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
-        records.append(
-            (position.to_bytes(8), _encode((sent.key, head, now_ms, pipeline, number, CAUSE, did)))
-        )
-        rows[key] = LEAD + _encode(position) + updated + rest
+        record = _encode((sent.key, head, now_ms, pipeline, ruleset, CAUSE, did))
+        records.append((position.to_bytes(8), record))
+        rows[key] = b"".join((LEAD, _encode(position), updated, rest))
         position += 1
     return others
 
