@@ -90,6 +90,7 @@ assert TIMER_SLICE_ROWS <= TIMER_ROWS_IN_MEMORY_MAX // 2, "refills stop at half,
 OUTBOX_ROWS_MAX: Final = 5_000_000  # beyond, admission answers `busy`
 SENDER_CREDIT_MAX: Final = 10_000  # rows that one sender session may have in hand, a channel
 JOBS_FRAME_MAX: Final = 256  # jobs in one frame to a sender
+KEPT_ROW_BYTES_MAX: Final = 1 * KIB  # of rows that stay in memory while a sender has them, in the mean
 
 # ---- application actions ----
 

@@ -1,6 +1,7 @@
 """A turn whose commit fails leaves nothing behind, in the store or in memory, and everything goes on (R6)."""
 
 import pytest
+from msgspec import Raw
 
 from stagewheel.protocol.journal import HistoryAdded, ItemCreated
 from stagewheel.protocol.messages import (
@@ -10,6 +11,7 @@ from stagewheel.protocol.messages import (
     AnyCommand,
     Applied,
     Client,
+    Delivered,
     Employee,
     EmployeesQuery,
     HoldItem,
@@ -149,6 +151,47 @@ def test_a_row_whose_report_was_not_stored_is_still_in_its_senders_hands(shard: 
     assert shard.report(Report("email", job.number, "delivered")).committed
     assert shard.count(Table.OUTBOX_EMAIL) == 0
     assert shard.item("d:1").waiting == []
+
+
+def test_a_failed_turn_gives_back_all_that_it_took_out_of_senders_hands(shard: Shard, peer: Peer) -> None:
+    once, handout = RULES.replace("body: Hello}", "body: Hello, on_unknown: fail}"), shard.engine.handout
+    sender, lost = Peer(shard, b"sender", role="sender"), b"one that is lost"
+
+    def take(route: bytes, count: int) -> None:
+        handout.pull(route, "email", count)
+        assert sum(len(jobs) for _, jobs in shard.hand_out()) == count
+
+    peer.submit(*[deal(f"d:{n}", "mail", client=ADA) for n in range(6)])
+    shard.publish(once)
+    peer.submit(*[deal(f"o:{n}", "mail", client=ADA) for n in range(2)])
+    take(lost, 2)
+    handout.lose(lost)
+    for count in (2, 4, 2):  # for the second time, kept, and bound
+        take(sender.route, count)
+    lane = handout.lanes["email"]
+    assert [sorted(part) for part in (lane.kept, lane.taken, lane.bound)] == [
+        [3, 4, 5, 6],
+        [1, 2, 7, 8],
+        [7, 8],
+    ]
+    before = dict(lane.kept), dict(lane.taken), dict(lane.bound)
+    ends = ["delivered", "retry", "delivered", "delivered", "delivered", "refused", "delivered", "delivered"]
+    reports = [Report("email", number, end, "why", 5_000) for number, end in enumerate(ends, 1)]
+    fill_disk(shard)
+    delivered = [
+        Delivered("email", [n for n in range(1, 9) if ends[n - 1] == "delivered"], [Raw(b"\x80")] * 6)
+    ]
+    for inbound in (
+        Inbound(reports=reports),
+        Inbound(delivered=delivered),
+        Inbound(reports=reports[1:6], delivered=delivered),
+    ):
+        assert not shard.turn(inbound).committed
+        assert (lane.kept, lane.taken, lane.bound) == before
+    shard.store.set_free_bytes(PLENTY)
+    assert shard.turn(Inbound(reports=[reports[1], reports[5]], delivered=delivered)).committed
+    assert (lane.kept, lane.taken, lane.bound) == ({}, {}, {})
+    assert shard.count(Table.OUTBOX_EMAIL) == 0
 
 
 class Broken(Housekeeping):

@@ -2,11 +2,17 @@
 
 import pytest
 
+from stagewheel.protocol.codec import Kind, decode_payload, encode_payload
+from stagewheel.protocol.job_bytes import lead_of
 from stagewheel.protocol.journal import DeliveryTried, StepEnded
-from stagewheel.protocol.messages import Address, Client, DeleteItem, HoldItem, Job, Report
-from stagewheel.server.limits import SENDER_CREDIT_MAX
+from stagewheel.protocol.messages import Address, Client, DeleteItem, HoldItem, Job, Jobs, Report
+from stagewheel.server.actors.given import ROWS_BYTES_MAX, Given, join_frames
+from stagewheel.server.actors.handout import SPANS_MAX
+from stagewheel.server.actors.taking import give
+from stagewheel.server.limits import JOBS_FRAME_MAX, KEPT_ROW_BYTES_MAX, SENDER_CREDIT_MAX
+from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
-from tests.actors.shard import MINUTE_MS, Peer, Shard, deal
+from tests.actors.shard import MINUTE_MS, RULES, Peer, Shard, deal
 
 ADA = Client("Ada", [Address("ada@example.com")])
 ONE, TWO = b"sender one", b"sender two"
@@ -139,3 +145,115 @@ def test_a_job_carries_the_row_as_it_is_stored(shard: Shard) -> None:
     assert isinstance(job, Job)
     rows = shard.stored()[Table.OUTBOX_EMAIL]
     assert (route, job.channel, bytes(job.row)) == (ONE, "email", rows[0][1])
+
+
+def test_the_frames_of_what_is_given_bring_its_jobs(shard: Shard) -> None:
+    shard.engine.handout.pull(ONE, "email", 8)
+    [given] = give(shard.engine)
+    rows = dict(shard.stored()[Table.OUTBOX_EMAIL])
+    assert [u64(job.number) for job in given.jobs()] == given.numbers == sorted(rows)[:8]
+    [payload] = given.payloads()
+    jobs = decode_payload(Kind.JOBS, payload)
+    assert isinstance(jobs, Jobs)
+    assert jobs == decode_payload(Kind.JOBS, encode_payload(Jobs(given.jobs())))
+    given.keep_out({1, 3})
+    left = decode_payload(Kind.JOBS, given.payloads()[0])
+    assert isinstance(left, Jobs)
+    assert [job.number for job in left.jobs] == [2, *range(4, 9)]
+    assert [bytes(job.row) for job in left.jobs] == [rows[u64(job.number)] for job in left.jobs]
+
+
+def test_a_frame_has_neither_too_many_jobs_nor_too_many_bytes() -> None:
+    sizes = [10] * (JOBS_FRAME_MAX + 3) + [ROWS_BYTES_MAX // 2] * 3 + [ROWS_BYTES_MAX + 1, 10, 10]
+    rows = [b"\xc6" + size.to_bytes(4, "big") + bytes(size) for size in sizes]
+    numbers = [u64(number) for number in range(len(rows))]
+    frames, size_bytes = join_frames(lead_of("email"), numbers, rows)
+    assert size_bytes == sum(map(len, rows))
+    given = [decode_payload(Kind.JOBS, frame) for frame in frames]
+    parts = [jobs.jobs for jobs in given if isinstance(jobs, Jobs)]
+    assert [job.number for part in parts for job in part] == list(range(len(rows)))
+    assert max(map(len, parts)) == JOBS_FRAME_MAX
+    assert all(len(part) == 1 or sum(len(job.row) for job in part) <= ROWS_BYTES_MAX for part in parts)
+    one_by_one = Given(ONE, "email", numbers, rows)
+    again = [decode_payload(Kind.JOBS, payload) for payload in one_by_one.payloads()]
+    assert sum(len(jobs.jobs) for jobs in again if isinstance(jobs, Jobs)) == len(rows)
+
+
+# ---------------------------------------------------------------- kept rows
+
+
+def held(shard: Shard) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    lane = shard.engine.handout.lanes["email"]
+    return dict(lane.kept), dict(lane.taken)
+
+
+def stored(shard: Shard, *numbers: int) -> dict[int, bytes]:
+    rows = {read_u64(key): row for key, row in shard.stored()[Table.OUTBOX_EMAIL]}
+    return {number: rows[number] for number in numbers}
+
+
+def test_what_a_sender_has_is_kept_until_it_is_reported_and_no_more_than_that(shard: Shard) -> None:
+    handout = shard.engine.handout
+    handout.pull(ONE, "email", 3)
+    handout.pull(TWO, "email", 3)
+    given(shard)
+    assert held(shard) == (stored(shard, *range(1, 7)), {})
+    shard.report(*done(1, 5), Report("email", 2, "refused", "550"), Report("email", 9, "refused", "550"))
+    assert held(shard) == (stored(shard, 3, 4, 6), {})
+    handout.lose(ONE)
+    assert held(shard) == (stored(shard, 4, 6), {})
+    assert not handout.has_now("email", 3)
+    assert handout.has_taken("email", 3)
+    handout.move(TWO, b"another route")
+    handout.pull(TWO, "email", 2)
+    assert given(shard) == {TWO: [3]}
+    assert held(shard) == (stored(shard, 4, 6), {3: TWO}), "what goes out again is not kept"
+    handout.lose(b"another route")
+    handout.lose(TWO)
+    assert held(shard) == ({}, {})
+    handout.pull(ONE, "email", 3)
+    assert given(shard) == {ONE: [3, 4, 6]}
+
+
+def test_a_large_row_and_one_that_leaves_at_most_once_are_not_kept() -> None:
+    for rules, title, kept in [
+        (RULES, "short", 2),
+        (RULES, "long" * KEPT_ROW_BYTES_MAX, 0),
+        (RULES.replace("body: Hello}", "body: Hello, on_unknown: fail}"), "short", 0),
+    ]:
+        shard = Shard(rules)
+        peer = Peer(shard, b"peer")
+        peer.submit(*[deal(f"d:{n}", "mail", client=ADA, title=title) for n in range(2)])
+        shard.engine.handout.pull(ONE, "email", 10)
+        assert given(shard) == {ONE: [1, 2]}
+        rows, taken = held(shard)
+        assert (len(rows), sorted({*rows, *taken})) == (kept, [1, 2])
+        assert shard.engine.handout.has_now("email", 1)
+        shard.report(*done(1, 2))
+        assert held(shard) == ({}, {})
+
+
+def test_a_row_that_is_written_anew_while_a_sender_has_it_is_not_kept(shard: Shard) -> None:
+    handout = shard.engine.handout
+    handout.pull(ONE, "email", 2)
+    handout.pull(TWO, "email", 2)
+    given(shard)
+    Peer(shard, b"another").submit(DeleteItem("d:2", erase=True))
+    shard.settle()
+    rows, taken = held(shard)
+    assert (sorted(rows), taken) == ([1, 2, 4], {3: TWO})
+    assert rows == stored(shard, 1, 2, 4)
+    handout.lose(TWO)
+    handout.pull(ONE, "email", 1)
+    assert given(shard) == {ONE: [3]}
+
+
+def test_many_sessions_that_come_and_go_leave_no_spans_behind(shard: Shard) -> None:
+    lane = shard.engine.handout.lanes["email"]
+    for number in range(1, 1_000):
+        lane.keep(b"even" if number % 2 else b"odd", (number,), [b"row"])
+        if number > 3:
+            del lane.kept[number - 3]
+    assert len(lane.spans) <= SPANS_MAX + 4
+    assert lane.kept_by(b"even") == [997, 999]
+    assert lane.kept_by(b"odd") == [998]

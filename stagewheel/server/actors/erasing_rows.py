@@ -90,6 +90,7 @@ def still_sent(turn: "Turn", channel: str, number: int) -> bool:
     if turn.engine.handout.has_now(channel, present):
         if ERASED not in row.roots:
             turn.batch.put(table, row_key, encode_outbox_row(_bare(row)))
+            turn.engine.handout.forget(channel, present)
         return True
     turn.batch.delete(table, row_key)
     turn.batch.delete(Table.MOVED, key)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from stagewheel.server.store.base import Batch, Reads
+from stagewheel.server.store.base import Batch, Reads, Row
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
@@ -50,21 +50,30 @@ def put_row(batch: Batch, lane: str, number: int, row: bytes) -> None:
         batch.append(table, key, row)
 
 
-def rows_from(reads: Reads, lane: str, number: int, limit: int) -> list[tuple[int, bytes]]:
-    """The rows of a lane from a number on, in order."""
+def pairs_from(reads: Reads, lane: str, number: int, limit: int) -> list[Row]:
+    """The rows of a lane from a number on, in order; each number as eight bytes."""
     table, start = place(lane, number)
     if table is NAMED:
         rows = reads.range(table, start, _prefix(lane) + _END, limit)
-        return [(read_u64(key[-8:]), row) for key, row in rows]
-    read = int.from_bytes
-    return [(read(key), row) for key, row in reads.range(table, start, None, limit)]
+        return [(key[-8:], row) for key, row in rows]
+    return reads.range(table, start, None, limit)
+
+
+def pairs_of(reads: Reads, lane: str, numbers: list[int]) -> list[Row]:
+    """Those of these rows that are there; each number as eight bytes."""
+    table, _ = place(lane, 0)
+    keys = [place(lane, number)[1] for number in numbers]
+    return [(key[-8:], row) for key, row in reads.getmulti(table, keys)]
+
+
+def rows_from(reads: Reads, lane: str, number: int, limit: int) -> list[tuple[int, bytes]]:
+    """The rows of a lane from a number on, in order."""
+    return [(read_u64(key), row) for key, row in pairs_from(reads, lane, number, limit)]
 
 
 def rows_of(reads: Reads, lane: str, numbers: list[int]) -> list[tuple[int, bytes]]:
     """Those of these rows that are there."""
-    table, _ = place(lane, 0)
-    keys = [place(lane, number)[1] for number in numbers]
-    return [(read_u64(key[-8:]), row) for key, row in reads.getmulti(table, keys)]
+    return [(read_u64(key), row) for key, row in pairs_of(reads, lane, numbers)]
 
 
 def named_lanes(reads: Reads) -> Iterator[tuple[str, int]]:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from stagewheel.errors import StoreFull
 from stagewheel.protocol.messages import Hello, Job, Report
 from stagewheel.server.actors.deliveries import take_reports
+from stagewheel.server.actors.given import Given
 from stagewheel.server.core.lanes import provider_of
 from stagewheel.server.store.base import Batch, Reads
 from stagewheel.server.store.keys import read_u64, u64
@@ -63,7 +64,12 @@ def load(engine: "Engine", reads: Reads) -> Awaited:
 
 
 def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
-    """Jobs for every sender with credit; what leaves at most once is committed as taken."""
+    """Jobs for every sender with credit, one by one."""
+    return [(given.route, given.jobs()) for given in give(engine)]
+
+
+def give(engine: "Engine") -> list[Given]:
+    """Rows for every sender with credit; what leaves at most once is committed as taken."""
     handout = engine.handout
     snapshot = engine.store.snapshot()
     try:
@@ -74,24 +80,20 @@ def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
         _tell_handlers(engine, given)
     if not handout.fresh or _committed(engine):
         return given
-    kept = {(channel, number) for _, channel, number in handout.fresh}
     for route, channel, number in handout.fresh:  # the disk is full: they stay where they are
         handout.free(channel, number)
         handout.credit_back(route, channel)
-    return [
-        (route, left)
-        for route, jobs in given
-        if (left := [job for job in jobs if (job.channel, job.number) not in kept])
-    ]
+    for one in given:
+        one.keep_out({number for _, channel, number in handout.fresh if channel == one.lane})
+    return [one for one in given if one.rows]
 
 
-def _tell_handlers(engine: "Engine", given: list[tuple[bytes, list[Job]]]) -> None:
+def _tell_handlers(engine: "Engine", given: list[Given]) -> None:
     """A sender is told with the job how an application action is done now (H8)."""
     actions = engine.reference.facts.app_actions
-    for _, jobs in given:
-        for job in jobs:
-            if job.channel in engine.handout.to_channel:
-                job.handler = actions.get(provider_of(job.channel))
+    for one in given:
+        if one.lane in engine.handout.to_channel:
+            one.handler = actions.get(provider_of(one.lane))
 
 
 def _committed(engine: "Engine") -> bool:

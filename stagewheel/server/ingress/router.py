@@ -11,18 +11,16 @@ import gc
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
 
 import trio
 
-from stagewheel.protocol.codec import all_reports
+from stagewheel.protocol.codec import Kind, all_reports
 from stagewheel.protocol.errors import FrameError
-from stagewheel.protocol.frames import decode, encode
+from stagewheel.protocol.frames import HEADERS, decode, encode
 from stagewheel.protocol.messages import (
     Credit,
     Hello,
     Job,
-    Jobs,
     Pools,
     Pull,
     Query,
@@ -40,14 +38,12 @@ from stagewheel.server.actors.engine import Engine, Inbound
 from stagewheel.server.actors.outboxes import is_lane
 from stagewheel.server.actors.queries import answer
 from stagewheel.server.actors.subscriptions import Subscriptions
-from stagewheel.server.actors.taking import hand_out
+from stagewheel.server.actors.taking import give
 from stagewheel.server.ingress.relay import Links
 from stagewheel.server.limits import (
     FRAME_BYTES_MAX,
-    JOBS_FRAME_MAX,
     QUERIES_WAITING_MAX,
     QUERY_US,
-    SENDER_FRAME_BYTES_MAX,
     TURN_BYTES_MAX,
     TURN_COMMANDS_MAX,
     TURN_FRAMES_MAX,
@@ -57,6 +53,7 @@ WATCHDOG_S = 1.0
 AFTER_FAILURE_S = 0.2  # what is due stays due: look again soon, not at once
 DRAIN_FRAMES = 16
 COLLECT_AFTER_TURNS = 500
+JOBS = HEADERS[Kind.JOBS]
 
 
 class Router:
@@ -299,11 +296,11 @@ class Router:
         handout = self.engine.handout
         if not handout.wants():
             return
-        for route, jobs in hand_out(self.engine):
-            if route in self.engine.workers.sessions:
-                self._hand_to_worker(route, jobs)
-            elif not all(self.socket.send_nowait(route, *encode(Jobs(part))) for part in _frames_of(jobs)):
-                handout.lose(route)
+        for given in give(self.engine):
+            if given.route in self.engine.workers.sessions:
+                self._hand_to_worker(given.route, given.jobs())
+            elif not all(self.socket.send_nowait(given.route, JOBS, one) for one in given.payloads()):
+                handout.lose(given.route)
 
     def _hand_to_worker(self, route: bytes, jobs: list[Job]) -> None:
         workers = self.engine.workers
@@ -326,18 +323,3 @@ class Router:
                     self._send_or_lose(route, journal)
             finally:
                 snapshot.close()
-
-
-def _frames_of(jobs: list[Job]) -> Iterator[list[Job]]:
-    """Jobs in frames that a sender takes: neither too many nor too large."""
-    part: list[Job] = []
-    size_bytes = 0
-    for job in jobs:
-        row_bytes = len(job.row)
-        if part and (len(part) == JOBS_FRAME_MAX or size_bytes + row_bytes > SENDER_FRAME_BYTES_MAX // 2):
-            yield part
-            part, size_bytes = [], 0
-        part.append(job)
-        size_bytes += row_bytes
-    if part:
-        yield part
