@@ -14,8 +14,10 @@ from stagewheel.errors import CallerError
 from stagewheel.server.channels.spool_erasing import remove_mails
 from stagewheel.server.config import load
 from stagewheel.server.core.item import Tombstone, decode_row
-from stagewheel.server.store.backup import DATA_FILE, StoreCopy
+from stagewheel.server.store.backup import StoreCopy
 from stagewheel.server.store.compacting import Compacted, compact
+from stagewheel.server.store.folder import Claim
+from stagewheel.server.store.layout import WORK_NAME, folder_of, settle, stored
 from stagewheel.server.store.tables import Table
 
 ROWS_A_READ = 10_000
@@ -37,15 +39,19 @@ def command(data: str | None, config: str | None, items: tuple[str, ...], as_jso
     """
     settings = load(config, {"data": data})
     folder = Path(settings.data).absolute()
-    shards = sorted(one.parent for one in folder.glob(f"shard-*/{DATA_FILE}"))
-    if not shards:
+    if not stored(folder) and not (folder / WORK_NAME).is_dir():
         raise CallerError(f"there is no store in {folder}: name a server's data folder with --data")
     told: list[dict[str, Any]] = []
     erased = list(items)
-    for shard in shards:
-        done = _compacted(shard)
-        erased += _erased(shard)
-        told.append({"store": str(shard), "rows": done.rows} | _sizes(done))
+    claim = Claim.take(folder)
+    try:
+        settle(folder)  # a division that was killed keeps whole old stores
+        for shard in stored(folder):
+            done = _compacted(folder_of(folder, shard))
+            erased += _erased(folder_of(folder, shard))
+            told.append({"store": str(folder_of(folder, shard)), "rows": done.rows} | _sizes(done))
+    finally:
+        claim.release()
     spool = Path(settings.channels.email.spool)
     mails = remove_mails(spool, erased)
     if as_json:

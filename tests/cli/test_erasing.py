@@ -9,6 +9,8 @@ import pytest
 from stagewheel.cli.main import main
 from stagewheel.server.core.item import Tombstone, encode_tombstone
 from stagewheel.server.store.base import Batch
+from stagewheel.server.store.folder import Claim
+from stagewheel.server.store.layout import WORK_NAME, Layout, finish, folder_of
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.tables import Table
 
@@ -44,3 +46,31 @@ def test_compact_rewrites_the_store_of_a_stopped_server_and_cleans_its_spool(
     assert "1 mails of erased items removed" in out
     assert main(["compact", "--data", str(tmp_path / "nothing")]) == 1
     assert "there is no store" in capsys.readouterr().err
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+def test_compact_finishes_a_division_that_was_killed_so_that_no_old_store_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / WORK_NAME / "new"
+    for folder in (folder_of(tmp_path, 0), folder_of(new, 0), folder_of(new, 1)):
+        LmdbStore.open(folder, 1 << 26).close()
+
+    def killed(here: Path, there: Path) -> None:
+        if here.parent == new:
+            raise Killed
+        here.rename(there)
+
+    with pytest.raises(Killed):
+        finish(tmp_path, Layout((1, 2), 3, "5e1f"), killed)
+    claim = Claim.take(tmp_path)
+    assert main(["compact", "--data", str(tmp_path)]) == 1
+    assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
+    claim.release()
+    assert main(["compact", "--data", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["store"] for one in told["stores"]] == [str(folder_of(tmp_path, shard)) for shard in (0, 1)]
+    assert not (tmp_path / WORK_NAME).exists()

@@ -14,6 +14,7 @@ from stagewheel.server.store.layout import (
     opened,
     read,
     settle,
+    stores,
 )
 
 
@@ -92,7 +93,12 @@ def test_a_swap_that_was_decided_is_finished_wherever_it_was_cut(old: int, new: 
         put_stores(data / WORK_NAME / "new", *(f"new {shard}" for shard in range(new)))
         with pytest.raises(Cut):
             finish(data, layout, Renames(cut))
+        with pytest.raises(
+            OperatorError, match=f"finished by 'stagewheel repartition {data} --shards {new}'"
+        ):
+            stores(data)
         settle(data)
+        assert stores(data) == [folder_of(data, shard) for shard in range(new)]
         assert texts_of(data) == [f"new {shard}" for shard in range(new)]
         assert read(data) == layout
         assert not (data / WORK_NAME).exists()

@@ -59,7 +59,16 @@ def stored(data: Path) -> list[int]:
 
 
 def stores(data: Path) -> list[Path]:
-    """The folders of the stores in a server's data folder, or that folder if it is a store itself."""
+    """The folders of the stores in a server's data folder, or that folder if it is a store itself. For those
+    who only read: raises OperatorError while a swap is half done, and what stands there not the whole.
+    """
+    marker = data / WORK_NAME / MARKER_NAME
+    if marker.is_file():
+        shards = msgspec.json.decode(marker.read_bytes(), type=Layout).shards
+        raise OperatorError(
+            f"{data} was being divided anew, and that was broken off; it is finished by "
+            f"'stagewheel repartition {data} --shards {shards}'"
+        )
     if (data / DATA_NAME).is_file():
         return [data]
     return [folder_of(data, shard) for shard in stored(data)]
