@@ -15,6 +15,7 @@ from stagewheel.protocol.codec import reports_of
 from stagewheel.protocol.messages import Delivered, Report
 from stagewheel.server.actors import awaiting
 from stagewheel.server.actors.delivered import Held, deliver_run, hold
+from stagewheel.server.actors.delivered_plainly import deliver_plainly
 from stagewheel.server.actors.outboxes import is_lane, place, put_row
 from stagewheel.server.core.effects import LookAtParked, OutboxRow, decode_outbox_row, encode_outbox_row
 from stagewheel.server.core.inbox import DeliveryReported
@@ -46,7 +47,8 @@ def take_reports(turn: "Turn", reports: list[Report]) -> None:
 def take_delivered(turn: "Turn", delivered: list[Delivered]) -> None:
     """What senders report by columns."""
     for part in delivered:
-        take_reports(turn, reports_of(part))
+        if (left := deliver_plainly(turn, part)) is not None:
+            take_reports(turn, reports_of(left))
 
 
 def _take_one(turn: "Turn", held: Held, report: Report, at: int) -> None:

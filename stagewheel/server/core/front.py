@@ -31,9 +31,13 @@ HEADS: Final = tuple(
 )
 NO_ACTIONS: Final = HEADS[0]
 HEAD_BYTES: Final = len(NO_ACTIONS)
-ALONE: Final = HEADS[1][1]  # the size of actions that are one
-ALONE_BYTES: Final = len(HEADS[1]) + ACTION_BYTES
 U32_LEAD: Final = 0xCE  # how a number of four bytes begins, as a journal position is after the first 65,536
+
+# Where things stand behind a head of four bytes, as nearly always, and an `updated_ms` of eight:
+SIZE_AT: Final = LEAD_BYTES + 5 + 9 + 1
+ALONE: Final = HEADS[1][1]  # the size of actions that are one
+NUMBER_AT: Final = slice(SIZE_AT + 2, SIZE_AT + 10)
+BEHIND_AT: Final = slice(SIZE_AT + 2 + ACTION_BYTES, None)
 
 _ACTION = Packed(">QHH")
 _REST = Packed(">HH")
@@ -49,6 +53,17 @@ def actions_in(actions: bytes) -> Iterator[tuple[int, int, int]]:
     return _ACTION.iter_unpack(actions[len(LISTED) :])
 
 
+# How many bytes MessagePack takes for an unsigned number, by its first one.
+INT_BYTES: Final = (1,) * 0xCC + (2, 3, 5, 9) + (0,) * (0x100 - 0xD0)
+
+
+def head_of(row: bytes) -> tuple[int, int]:
+    """`head`, and where the actions begin."""
+    end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
+    head = int.from_bytes(row[LEAD_BYTES + 1 : end]) or row[LEAD_BYTES]
+    return head, end + INT_BYTES[row[end]]
+
+
 def unlisted(row: bytes, first: int, number: bytes) -> bytes | None:
     """The row from its actions on, without this one; None: it does not list the action. The actions, with
     their head, begin at `first`; `number` is packed.
@@ -59,7 +74,3 @@ def unlisted(row: bytes, first: int, number: bytes) -> bytes | None:
     if size <= 0 or at < 0 or (at - start) % ACTION_BYTES:
         return None
     return HEADS[size // ACTION_BYTES - 1] + row[start:at] + row[at + ACTION_BYTES :]
-
-
-# How many bytes MessagePack takes for an unsigned number, by its first one.
-INT_BYTES: Final = (1,) * 0xCC + (2, 3, 5, 9) + (0,) * (0x100 - 0xD0)

@@ -20,13 +20,14 @@ from stagewheel.server.core.effects import ERASED, ONCE
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.front import (
     ALONE,
-    ALONE_BYTES,
-    HEAD_BYTES,
-    INT_BYTES,
+    BEHIND_AT,
     LEAD,
     LEAD_BYTES,
     NO_ACTIONS,
+    NUMBER_AT,
+    SIZE_AT,
     U32_LEAD,
+    head_of,
     unlisted,
 )
 from stagewheel.server.core.inbox import DeliveryReported
@@ -200,38 +201,34 @@ def listed_delivered(
     ways know; the rest as `plain_delivered`, each record behind its position, packed.
     """
     versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
-    others, updated = list[int](), _encode(now_ms)
+    others, updated, now = list[int](), _encode(now_ms), _encode(now_ms) + NO_ACTIONS
     for at, (sent, key, number) in enumerate(zip(fronts, keys, numbers, strict=True)):
         row = rows.get(key) or stored.get(key)
         if row is None or row[0] != ITEM_LEAD or key in waiting:
             others.append(at)
             continue
-        if row[LEAD_BYTES] == U32_LEAD:  # as nearly always
-            head, end = _read_u32(row, LEAD_BYTES + 1)[0], LEAD_BYTES + 5
-        else:
-            end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
-            head = int.from_bytes(row[LEAD_BYTES + 1 : end]) or row[LEAD_BYTES]
-        end += INT_BYTES[row[end]]
         if (ruleset := sent.version) != known:
             version = versions.get(ruleset)
             if version is None or version.tells_contact:
                 others.append(at)
                 continue
             known, pipelines = ruleset, version.pipeline_of
-        if row[end + 1] == ALONE and row[end + HEAD_BYTES : end + HEAD_BYTES + 8] == number:
-            rest, pipeline = NO_ACTIONS + row[end + ALONE_BYTES :], pipelines[sent.action]
-        elif (without := unlisted(row, end, number)) is not None:
-            rest, pipeline = without, pipelines[sent.action]
-        else:  # its entry is over, or somebody else knows what comes of the action
-            place = _decode_place(row)
-            if not place.actions or place.entry == sent.entry or place.version not in versions:
-                others.append(at)
-                continue
-            rest, pipeline, ruleset = row[end:], place.pipeline, place.version
+        if row[LEAD_BYTES] == U32_LEAD and row[SIZE_AT] == ALONE and row[NUMBER_AT] == number:
+            (head,), begin, rest, pipeline = _read_u32(row, 4), now, row[BEHIND_AT], pipelines[sent.action]
+        else:
+            head, end = head_of(row)
+            without, pipeline, begin = unlisted(row, end, number), pipelines.get(sent.action, ""), updated
+            if without is None:  # its entry is over, or somebody else knows what comes of the action
+                place = _decode_place(row)
+                if not place.actions or place.entry == sent.entry or place.version not in versions:
+                    others.append(at)
+                    continue
+                without, pipeline, ruleset = row[end:], place.pipeline, place.version
+            rest = without
         did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
         record = _encode((sent.key, head, now_ms, pipeline, ruleset, CAUSE, did))
         records.append((position.to_bytes(8), record))
-        rows[key] = b"".join((LEAD, _encode(position), updated, rest))
+        rows[key] = b"".join((LEAD, _encode(position), begin, rest))
         position += 1
     return others
 
