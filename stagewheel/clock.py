@@ -78,7 +78,9 @@ class SystemClock:
         self._jumps_forward = self._jumps_backward = 0
 
     def now_ms(self) -> int:
-        self._now_ms = max(self._now_ms, self._reading_ms())
+        reading_ms = self._reading_ms()
+        if reading_ms > self._now_ms:
+            self._now_ms = reading_ms
         return self._now_ms
 
     def wall_seconds_until(self, due_ms: int) -> float:

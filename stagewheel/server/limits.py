@@ -53,6 +53,7 @@ RELAY_ANSWERS_TURN_MAX: Final = 64  # answers of other shards that one turn take
 BACKLOG_ITEMS_MAX: Final = (
     100_000  # items with a non-empty mailbox; beyond, their producers get `mailbox_full`
 )
+TRIM_ANSWERS_MIN: Final = 256  # commands whose acknowledged answers are removed together
 MAILBOX_ROWS_MAX: Final = 10_000  # messages in one item's mailbox
 TURN_TIMERS_MAX: Final = 2048  # the timers' share of a turn …
 TURN_TIMERS_US: Final = 50_000  # … and how long it may take,
@@ -68,6 +69,12 @@ TURN_DECIDE_US: Final = 20_000  # then what was not admitted waits for the next 
 
 REDO_ROWS_MAX: Final = 65_536  # of a generation; memory holds two, and start reads them
 REDO_BYTES_MAX: Final = 24 * MIB  # of a generation
+
+# ---- small commits, whose rows follow into their tables together (store/late.py) ----
+
+LATE_ROWS_MAX: Final = 512  # that wait; memory holds them, and start reads them
+LATE_BYTES_MAX: Final = 96 * KIB
+LATE_COMMITS_A_FOLLOW: Final = 8  # a commit of a larger share than one in so many is not small
 
 # ---- timers ----
 
@@ -90,6 +97,8 @@ assert TIMER_SLICE_ROWS <= TIMER_ROWS_IN_MEMORY_MAX // 2, "refills stop at half,
 OUTBOX_ROWS_MAX: Final = 5_000_000  # beyond, admission answers `busy`
 SENDER_CREDIT_MAX: Final = 10_000  # rows that one sender session may have in hand, a channel
 JOBS_FRAME_MAX: Final = 256  # jobs in one frame to a sender
+AHEAD_ROWS_MAX: Final = 4_096  # of a lane that stay in memory until a sender takes them …
+AHEAD_BYTES_MAX: Final = 4 * MIB  # … as long as they have no more bytes than these
 KEPT_ROW_BYTES_MAX: Final = 1 * KIB  # of rows that stay in memory while a sender has them, in the mean
 
 # ---- application actions ----

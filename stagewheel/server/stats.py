@@ -34,6 +34,15 @@ class Tally:
     lateness: list[int] = field(default_factory=lambda: [0] * LATENESS_BUCKETS)
     lateness_ms_peak: int = 0
 
+    def turned(self, decided: int, took_us: int) -> None:
+        """A turn was committed."""
+        self.turns += 1
+        self.decisions += decided
+        if decided > self.decisions_peak:
+            self.decisions_peak = decided
+        if took_us > self.turn_us_peak:
+            self.turn_us_peak = took_us
+
     def fired(self, late_ms: int, count: int = 1) -> None:
         """So many timers fired so many milliseconds after their moment."""
         self.timers_fired += count

@@ -7,6 +7,7 @@ import pytest
 from stagewheel.protocol.journal import FieldsChanged
 from stagewheel.protocol.messages import Accepted, Answer, Applied, Hello, HoldItem, Refused, Submit, Welcome
 from stagewheel.server.actors.engine import Inbound
+from stagewheel.server.ingress.admission import AdmissionLimits
 from stagewheel.server.limits import PRODUCER_KEPT_MS
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import DAY_MS, Peer, Shard, completed, deal, read, refusal, setn
@@ -98,6 +99,7 @@ def test_of_two_with_one_name_the_newer_fences_the_older_for_good(shard: Shard, 
 
 
 def test_acknowledged_answers_are_forgotten_and_the_others_kept(shard: Shard, peer: Peer) -> None:
+    shard.engine.admission = AdmissionLimits(trim_min=3)
     for number in range(4):
         peer.submit(deal(f"d:{number}"))
     kept = shard.count(Table.ANSWERS)
@@ -164,6 +166,7 @@ def test_a_reader_sends_no_commands_and_gets_no_row(shard: Shard) -> None:
 def test_an_answer_that_is_acknowledged_in_the_turn_of_its_late_result_is_forgotten_all_the_same(
     shard: Shard, peer: Peer
 ) -> None:
+    shard.engine.admission = AdmissionLimits(trim_min=1)
     peer.submit(deal("d:1"), HoldItem("d:1", mode="pause"), setn("d:1", 1))
     peer.submit(HoldItem("d:1", mode="resume"))
     kept = shard.count(Table.ANSWERS)

@@ -20,9 +20,14 @@ from stagewheel.server.ingress.admission import (
 from stagewheel.server.ingress.sessions import Session, Sessions
 
 OWN = AdmissionLimits(
-    frame_commands_max=4, frame_bytes_max=100, credit_commands=8, credit_bytes=200, unacknowledged_max=20
+    frame_commands_max=4,
+    frame_bytes_max=100,
+    credit_commands=8,
+    credit_bytes=200,
+    unacknowledged_max=20,
+    trim_min=3,
 )
-ROW = ProducerState(epoch=3, next_seq=10, acknowledged=6, last_used_ms=5, instance=b"i")
+ROW = ProducerState(epoch=3, next_seq=10, acknowledged=6, last_used_ms=5, instance=b"i", trimmed=4)
 
 
 def session(epoch: int = 3, role: str = "feed", commands: int = 0, size: int = 0) -> Session:
@@ -36,20 +41,20 @@ def submit(seq: int, count: int = 2, acknowledged: int = 6) -> Submit:
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        pytest.param(submit(10), Admit(ProducerState(3, 12, 6, 99, b"i"), 6, 6), id="at next_seq: whole"),
+        pytest.param(submit(10), Admit(ProducerState(3, 12, 6, 99, b"i", 4), 4, 4), id="at next_seq: whole"),
         pytest.param(
-            submit(10, acknowledged=8),
-            Admit(ProducerState(3, 12, 8, 99, b"i"), 6, 8),
-            id="acknowledged moves on",
+            submit(10, acknowledged=7),
+            Admit(ProducerState(3, 12, 7, 99, b"i", 7), 4, 7),
+            id="acknowledged moves on, and enough answers are to be trimmed",
         ),
         pytest.param(
             submit(10, acknowledged=10**9),
-            Admit(ProducerState(3, 12, 10, 99, b"i"), 6, 10),
+            Admit(ProducerState(3, 12, 10, 99, b"i", 10), 4, 10),
             id="nobody acknowledges what was not answered yet",
         ),
         pytest.param(
             submit(10, acknowledged=2),
-            Admit(ProducerState(3, 12, 6, 99, b"i"), 6, 6),
+            Admit(ProducerState(3, 12, 6, 99, b"i", 4), 4, 4),
             id="acknowledged never goes back",
         ),
         pytest.param(submit(8), Repeat(8), id="wholly below: the stored answer"),
@@ -149,11 +154,11 @@ def hello(epoch: int = 0, instance: bytes = b"i", **others: object) -> Hello:
     [
         pytest.param(None, hello(), ProducerState(1, 0, 0, 9, b"i"), id="a new producer"),
         pytest.param(
-            ROW, hello(epoch=3), ProducerState(4, 10, 6, 9, b"i"), id="back after a lost connection"
+            ROW, hello(epoch=3), ProducerState(4, 10, 6, 9, b"i", 4), id="back after a lost connection"
         ),
-        pytest.param(ROW, hello(epoch=2), ProducerState(4, 10, 6, 9, b"i"), id="its Welcome was lost"),
+        pytest.param(ROW, hello(epoch=2), ProducerState(4, 10, 6, 9, b"i", 4), id="its Welcome was lost"),
         pytest.param(
-            ROW, hello(instance=b"j"), ProducerState(4, 10, 6, 9, b"j"), id="a successor takes over"
+            ROW, hello(instance=b"j"), ProducerState(4, 10, 6, 9, b"j", 4), id="a successor takes over"
         ),
         pytest.param(ROW, hello(epoch=2, instance=b"j"), "fenced", id="taken over meanwhile"),
         pytest.param(None, hello(epoch=2), "expired", id="the row is gone"),

@@ -7,6 +7,7 @@ import pytest
 from stagewheel.server.store.backup import StoreCopy
 from stagewheel.server.store.base import Batch
 from stagewheel.server.store.keys import u64
+from stagewheel.server.store.late import Late
 from stagewheel.server.store.lmdb_store import LmdbStore
 from stagewheel.server.store.overlay import FOLLOW_ROWS_MIN, OVERLAID, Overlay
 from stagewheel.server.store.tables import Table
@@ -62,6 +63,7 @@ def test_memory_and_redo_rows_stay_bounded_however_much_is_written(
 def test_where_a_commit_has_one_row_most_leave_the_table_alone_and_all_have_followed_in_time(
     store: LmdbStore,
 ) -> None:
+    store._late = Late()  # which would have many of them follow in one commit
     overlay, moved = store._overlay, []
     for number in range(3 * ROWS_MAX):
         before = overlay.at, len(overlay.old)

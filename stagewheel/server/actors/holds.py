@@ -56,7 +56,7 @@ class Holds:
 
     def has_work(self) -> bool:
         """Is anybody to be told, or a timer to be given back?"""
-        return any(row.telling or row.releasing for row in self.rows.values())
+        return bool(self.rows) and any(row.telling or row.releasing for row in self.rows.values())
 
     # ---------------------------------------------------------------- the command
 

@@ -54,6 +54,7 @@ PAGE_ROWS: Final = 1_000
 CHUNKS_A_READ: Final = 256
 TURN_MS: Final = 50  # a turn under load, for how many slices there are until a bucket begins
 LOOK_EVERY_MS: Final = 10_000  # at a bucket that may be worth a sweep
+IDLE_LOOK_MS: Final = 1_000  # at the window though nothing is due: it may be to be refilled
 
 
 class Pace(NamedTuple):
@@ -96,6 +97,7 @@ class Timers:
         self._look_ms = 0
         self._looked = b""
         self._dropped = self._slices = self._sweeps = 0
+        self._idle_until_ms = 0  # nothing falls due before, unless a row is written
 
     def reset(self, reads: Reads, now_ms: int) -> None:
         """Begin from the store: at start, and after a commit that failed."""
@@ -106,6 +108,7 @@ class Timers:
             start = page[-1][0] + b"\x00"
         self.far.load(rows)
         self._sweeping = None
+        self._idle_until_ms = 0
         self.near.reset(lambda start, end, limit: reads.range(Table.TIMERS, start, end, limit), now_ms)
 
     def stored(self, reads: Reads) -> int:
@@ -142,6 +145,7 @@ class Timers:
             rows = [(key, values.get(key, b"")) for key in near]
             batch.puts[Table.TIMERS] += rows
             self.near.add_many(rows)
+            self._idle_until_ms = 0
         if chunks:
             batch.puts[Table.TIMERS_FAR] += chunks
 
@@ -157,6 +161,8 @@ class Timers:
 
     def fire(self, turn: "Turn", *, others_wait: bool) -> None:
         """Fire what is due, batch by batch, until the share of the turn is over."""
+        if turn.now_ms < self._idle_until_ms and not turn.new_timers:
+            return
         share_us = self.pace.busy_share_us if others_wait else self.pace.share_us
         until_ns = time.perf_counter_ns() + share_us * 1000
         left = TURN_TIMERS_MAX
@@ -166,6 +172,12 @@ class Timers:
             left -= len(due)
             if time.perf_counter_ns() > until_ns:
                 break
+        self._idle_until_ms = 0 if left < TURN_TIMERS_MAX else self._next_look_ms(turn.now_ms)
+
+    def _next_look_ms(self, now_ms: int) -> int:
+        """Nothing was due: when the window is to be looked at again."""
+        look_ms, next_ms = now_ms + IDLE_LOOK_MS, self.near.next_due_ms()
+        return look_ms if next_ms is None or next_ms > look_ms else next_ms
 
     def due(self, turn: "Turn", until_ms: int) -> list[DueRow]:
         """The next timers that are due until then. Virtual time takes one moment's at a time."""

@@ -44,23 +44,25 @@ class AdmissionLimits(Struct, frozen=True):
     credit_commands: int = limits.CREDIT_COMMANDS
     credit_bytes: int = limits.CREDIT_BYTES
     unacknowledged_max: int = limits.UNACKNOWLEDGED_COMMANDS_MAX
+    trim_min: int = limits.TRIM_ANSWERS_MIN  # not told: how many acknowledged answers are worth a delete
 
 
 class ProducerState(Struct, array_like=True, gc=False, frozen=True):
-    """A producer's row: answers of commands below `acknowledged` may be trimmed."""
+    """A producer's row: answers of commands below `acknowledged` may be trimmed, below `trimmed` they are."""
 
     epoch: int
     next_seq: int = 0
     acknowledged: int = 0
     last_used_ms: int = 0
     instance: bytes = b""
+    trimmed: int = 0
 
 
 class Admit(Struct, frozen=True):
     """Take the Submit whole; `state` is the producer's row after it, to be stored in the same transaction.
 
     `trim_below`: answers of Submits that ended at or below this number are to be removed, and
-    `trim_from` is where an earlier call left off.
+    `trim_from` is where an earlier call left off. They are the same until it is worth a range delete.
     """
 
     state: ProducerState
@@ -123,8 +125,10 @@ def judge(
     next_seq = submit.seq + count
     if next_seq - acknowledged > own.unacknowledged_max:
         return _refused(submit, "over_credit", f"acknowledge answers: {acknowledged} is the oldest kept")
-    after = ProducerState(state.epoch, next_seq, acknowledged, now_ms, state.instance)
-    return Admit(after, trim_from=state.acknowledged, trim_below=acknowledged)
+    trim_from = state.trimmed
+    trimmed = acknowledged if acknowledged - trim_from >= own.trim_min else trim_from
+    after = ProducerState(state.epoch, next_seq, acknowledged, now_ms, state.instance, trimmed)
+    return Admit(after, trim_from, trimmed)
 
 
 def forgotten(seq: int) -> Refused:
@@ -157,7 +161,8 @@ def raise_epoch(producer: ProducerState | None, hello: Hello, now_ms: int) -> Pr
         return ProducerState(1, 0, 0, now_ms, hello.instance)
     if hello.epoch > 0 and hello.instance != producer.instance:
         return Refused("fenced", REFUSED["fenced"])
-    return ProducerState(producer.epoch + 1, producer.next_seq, producer.acknowledged, now_ms, hello.instance)
+    p = producer
+    return ProducerState(p.epoch + 1, p.next_seq, p.acknowledged, now_ms, hello.instance, p.trimmed)
 
 
 def _refuse_sender(

@@ -120,7 +120,7 @@ class Router:
         if self.queries or self._left or self.socket.readable() or self._lagging():
             return True
         self._wait_s = self._until_due_s()
-        return self._wait_s <= 0
+        return self._wait_s <= 0 or self.engine.tidy()
 
     def _until_due_s(self) -> float:
         """How long there is nothing to do without anybody asking, at most what the watchdog allows."""

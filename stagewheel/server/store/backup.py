@@ -14,9 +14,10 @@ import lmdb
 
 from stagewheel.errors import CallerError, StoreVersion
 from stagewheel.server.store.keys import u64
+from stagewheel.server.store.late import LATE, Late
 from stagewheel.server.store.lmdb_errors import mapped
+from stagewheel.server.store.lmdb_reads import LmdbSnapshot, load_overlay
 from stagewheel.server.store.lmdb_store import MAP_SIZE_DEFAULT, TABLES_MAX
-from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, load_overlay
 from stagewheel.server.store.overlay import REDO, Overlay
 from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES, Table
 
@@ -40,11 +41,14 @@ def copy_store(folder: Path, into: Path) -> None:
 class StoreCopy:
     """A copy, open for reading: made by `StoreCopy.open`, let go by `close`."""
 
-    def __init__(self, folder: Path, environment: lmdb.Environment, databases: list[Any], redo: Any) -> None:
+    def __init__(
+        self, folder: Path, environment: lmdb.Environment, databases: list[Any], redo: Any, late: Any
+    ) -> None:
         self._folder = folder
         self._environment = environment
         self._databases = databases
         self._redo = redo
+        self._late = late
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -58,6 +62,7 @@ class StoreCopy:
             for table in TABLES:
                 found[table] = environment.open_db(table.name.encode(), create=False)
             redo = environment.open_db(REDO, create=False)
+            late = environment.open_db(LATE, create=False)
             with environment.begin() as transaction:
                 if transaction.get(FORMAT_KEY, None, found[Table.META]) != u64(FORMAT_VERSION):
                     raise StoreVersion(f"the store was written in another format than {FORMAT_VERSION}")
@@ -69,14 +74,15 @@ class StoreCopy:
         except BaseException:
             environment.close()
             raise
-        return cls(folder, environment, found, redo)
+        return cls(folder, environment, found, redo, late)
 
     def snapshot(self) -> LmdbSnapshot:
-        """What the copy holds, with the rows that had not followed into their table yet (`overlay.py`)."""
+        """What the copy holds, with what had not followed into its table (`overlay.py`, `late.py`)."""
         transaction = self._environment.begin()
-        overlay = Overlay()
+        overlay, late = Overlay(), Late()
         load_overlay(overlay, transaction, self._redo, self._databases)
-        return LmdbSnapshot(self._folder, transaction, self._databases, overlay)
+        late.load(list(transaction.cursor(self._late)))
+        return LmdbSnapshot(self._folder, transaction, self._databases, overlay, late)
 
     def close(self) -> None:
         """Let the files go."""

@@ -59,8 +59,12 @@ class Batch:
     def row_count(self) -> int:
         """How many single rows it writes or deletes; a range counts as one."""
         count = len(self.delete_ranges)
-        for group in (self.puts, self.appends, self.deletes):
-            count += sum(map(len, group.values()))
+        for rows in self.puts.values():
+            count += len(rows)
+        for rows in self.appends.values():
+            count += len(rows)
+        for keys in self.deletes.values():
+            count += len(keys)
         return count
 
     def is_empty(self) -> bool:
@@ -137,6 +141,10 @@ class Store(Protocol):
         ...
 
     def snapshot(self) -> Snapshot: ...
+
+    def tidy(self) -> bool:
+        """What the store has put off is done now, if there is much of it: for moments when nobody waits."""
+        ...
 
     def free_bytes(self) -> int:
         """Free space where this store writes."""

@@ -26,9 +26,11 @@ class CommitCounts:
         """One commit of so many rows, and how long it took."""
         self.commit_count += 1
         self.commit_us_total += took_us
-        self.commit_us_peak = max(self.commit_us_peak, took_us)
+        if took_us > self.commit_us_peak:
+            self.commit_us_peak = took_us
         self.rows_applied_count += row_count
-        self.rows_applied_peak = max(self.rows_applied_peak, row_count)
+        if row_count > self.rows_applied_peak:
+            self.rows_applied_peak = row_count
 
     def record(
         self,

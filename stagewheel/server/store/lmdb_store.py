@@ -19,8 +19,10 @@ from stagewheel.server.store.base import Statistics
 from stagewheel.server.store.counts import CommitCounts
 from stagewheel.server.store.folder import Claim, make_folder, sync_directory
 from stagewheel.server.store.keys import read_u64, u64
+from stagewheel.server.store.late import LATE, Late
 from stagewheel.server.store.lmdb_errors import free_bytes, mapped
-from stagewheel.server.store.lmdb_transaction import LmdbSnapshot, LmdbTransaction, load_overlay
+from stagewheel.server.store.lmdb_reads import LmdbSnapshot, load_overlay
+from stagewheel.server.store.lmdb_transaction import LmdbTransaction
 from stagewheel.server.store.overlay import REDO, Overlay
 from stagewheel.server.store.tables import FORMAT_KEY, FORMAT_VERSION, SLOTS, TABLES
 
@@ -48,6 +50,8 @@ class LmdbStore:
         self._counts = CommitCounts()
         self._redo: Any = None
         self._overlay = Overlay()
+        self._late_table: Any = None
+        self._late = Late()
 
     @classmethod
     def open(
@@ -57,7 +61,8 @@ class LmdbStore:
         redo_rows_max: int = REDO_ROWS_MAX,
     ) -> Self:
         """Make or open the store in `folder`. `redo_rows_max`: how many rows of items may be in memory before
-        they follow into their table, see `overlay.py`; 0: they are written there at once.
+        they follow into their table, see `overlay.py`, and with it how many of small commits (`late.py`); 0:
+        all are written into their tables at once.
 
         Raises StoreBusy (another process has it), StoreVersion (another format), StoreFull, StoreBroken.
         """
@@ -80,9 +85,10 @@ class LmdbStore:
             )
             store = cls(path, claim, environment)
             store._open_tables()
-            store._overlay = Overlay(redo_rows_max)
+            store._overlay, store._late = Overlay(redo_rows_max), Late(redo_rows_max)
             with environment.begin() as transaction:
                 load_overlay(store._overlay, transaction, store._redo, store._databases)
+                store._late.load(list(transaction.cursor(store._late_table)))
             environment.reader_check()  # readers that were killed would keep old pages from being used again
             sync_directory(path)
         except BaseException as error:
@@ -111,6 +117,7 @@ class LmdbStore:
             for table in TABLES:
                 self._databases[table] = environment.open_db(table.name.encode(), txn=transaction)
             self._redo = environment.open_db(REDO, txn=transaction)
+            self._late_table = environment.open_db(LATE, txn=transaction)
 
     def begin(self) -> LmdbTransaction:
         self._check_usable()
@@ -121,16 +128,35 @@ class LmdbStore:
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
         self._writer = LmdbTransaction(
-            self._folder, transaction, self._databases, self._counts, self._overlay, self._redo
+            self._folder,
+            transaction,
+            self._databases,
+            self._counts,
+            self._overlay,
+            self._redo,
+            self._late,
+            self._late_table,
         )
         return self._writer
 
     def snapshot(self) -> LmdbSnapshot:
         self._check_usable()
         try:
-            return LmdbSnapshot(self._folder, self._environment.begin(), self._databases, self._overlay)
+            transaction = self._environment.begin()
+            return LmdbSnapshot(self._folder, transaction, self._databases, self._overlay, self._late)
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
+
+    def tidy(self) -> bool:
+        if not self._late.has_many:
+            return False
+        transaction = self.begin()
+        try:
+            transaction.follow()
+            transaction.commit()
+        finally:
+            transaction.abort()
+        return True
 
     def _check_usable(self) -> None:
         if os.getpid() != self._pid:

@@ -7,14 +7,12 @@ dict 3.3), ranges by `takewhile` 1.4 ms (a loop 2.4), range deletes by the curso
 delete 4.1).
 """
 
-import functools
-import itertools
 import operator
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any
 
 import lmdb
 
@@ -22,137 +20,20 @@ from stagewheel.errors import StoreMisused
 from stagewheel.server.store.base import Batch, Row
 from stagewheel.server.store.counts import CommitCounts
 from stagewheel.server.store.keys import KEY_BYTES_MAX, u64
+from stagewheel.server.store.late import Late, Layers, ascend, batch_of, merged
 from stagewheel.server.store.lmdb_errors import mapped
+from stagewheel.server.store.lmdb_reads import ENDED, LmdbReads, seek
 from stagewheel.server.store.overlay import GONE, MISSING, OVERLAID, Layer, Overlay, Step, View, purged
 from stagewheel.server.store.tables import Table
 
 _key_of = operator.itemgetter(0)
 
 
-class _Ended:
-    """Stands where a finished transaction stood, so that living ones need no check of their own."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise StoreMisused("this transaction or snapshot has ended: open another one")
-
-
-_ENDED: Final[Any] = _Ended()
-
-
-class _Reads:
-    __slots__ = ("_databases", "_folder", "_transaction", "_view")
-
-    def __init__(self, folder: Path, transaction: Any, databases: list[Any], view: View) -> None:
-        self._folder = folder
-        self._transaction = transaction
-        self._databases = databases
-        self._view = view
-
-    @property
-    def is_open(self) -> bool:
-        return self._transaction is not _ENDED
-
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        if table is OVERLAID and (found := self._view.find(key)) is not MISSING and self.is_open:
-            return found if found is not GONE else None
-        try:
-            value: bytes | None = self._transaction.get(key, None, self._databases[table])
-        except lmdb.Error as error:
-            raise mapped(error, self._folder) from error
-        return value
-
-    def getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
-        if table is OVERLAID and self.is_open:
-            return self._view.getmulti(sorted_keys, self._stored)
-        return self._getmulti(table, sorted_keys)
-
-    def _stored(self, sorted_keys: Sequence[bytes]) -> list[Row]:
-        """What no layer above the table knows."""
-        return self._getmulti(OVERLAID, sorted_keys)
-
-    def _getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
-        try:
-            rows: list[Row] = self._transaction.cursor(self._databases[table]).getmulti(sorted_keys)
-        except lmdb.Error as error:
-            raise mapped(error, self._folder) from error
-        return rows
-
-    def range(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool = False
-    ) -> list[Row]:
-        if table is OVERLAID and self.is_open:
-            below = functools.partial(self._range, table)
-            return self._view.range(start, end, limit, reverse, below)
-        return self._range(table, start, end, limit, reverse)
-
-    def _range(self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool) -> list[Row]:
-        try:
-            cursor = self._transaction.cursor(self._databases[table])
-            if reverse:
-                return _backward(cursor, start, end, limit)
-            return _forward(cursor, start, end, limit)
-        except lmdb.Error as error:
-            raise mapped(error, self._folder) from error
-
-    def count(self, table: Table) -> int:
-        try:
-            entries: int = self._transaction.stat(self._databases[table])["entries"]
-        except lmdb.Error as error:
-            raise mapped(error, self._folder) from error
-        return entries if table is not OVERLAID else self._view.row_count
-
-
-def load_overlay(overlay: Overlay, transaction: Any, redo: Any, databases: list[Any]) -> None:
-    """Read the redo rows that a store left."""
-    table = databases[OVERLAID]
-    stored_count: int = transaction.stat(table)["entries"]
-    overlay.load(list(transaction.cursor(redo)), stored_count, transaction.cursor(table).getmulti)
-
-
-def _seek(cursor: Any, key: bytes) -> bool:
-    """To the first row at or above `key`. LMDB finds nothing by a key that is too long, so it is cut."""
-    if not key:
-        return bool(cursor.first())
-    found = bool(cursor.set_range(key[:KEY_BYTES_MAX]))
-    if found and len(key) > KEY_BYTES_MAX and cursor.key() == key[:KEY_BYTES_MAX]:
-        return bool(cursor.next())
-    return found
-
-
-def _forward(cursor: Any, start: bytes, end: bytes | None, limit: int) -> list[Row]:
-    if not _seek(cursor, start):
-        return []
-    rows = cursor.iternext()
-    if end is not None:
-        rows = itertools.takewhile(lambda row: row[0] < end, rows)
-    return list(itertools.islice(rows, limit))
-
-
-def _backward(cursor: Any, start: bytes, end: bytes | None, limit: int) -> list[Row]:
-    if end == b"":
-        return []
-    if not (cursor.prev() if end is not None and _seek(cursor, end) else cursor.last()):
-        return []
-    return list(itertools.islice(itertools.takewhile(lambda row: row[0] >= start, cursor.iterprev()), limit))
-
-
-class LmdbSnapshot(_Reads):
-    __slots__ = ("_overlay",)
-
-    def __init__(self, folder: Path, transaction: Any, databases: list[Any], overlay: Overlay) -> None:
-        super().__init__(folder, transaction, databases, overlay.view())
-        self._overlay = overlay
-        overlay.snapshots += 1
-
-    def close(self) -> None:
-        transaction, self._transaction = self._transaction, _ENDED
-        if transaction is not _ENDED:
-            self._overlay.closed(self._view)
-            transaction.abort()
-
-
-class LmdbTransaction(_Reads):
-    __slots__ = ("_base", "_counts", "_has_gone", "_known", "_overlay", "_pending", "_redo", "_row_count")
+class LmdbTransaction(LmdbReads):
+    __slots__ = (
+        "_base", "_counts", "_has_gone", "_kept", "_known", "_late_table", "_lasts", "_overlay", "_own",
+        "_pending", "_redo", "_row_count",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -162,37 +43,156 @@ class LmdbTransaction(_Reads):
         counts: CommitCounts,
         overlay: Overlay,
         redo: Any,
+        kept: Late,
+        late_table: Any,
     ) -> None:
         self._base = base = overlay.view()
-        super().__init__(folder, transaction, databases, View(base.layers, base.runs, base.row_count))
+        view = View(base.layers, base.runs, base.row_count)
+        super().__init__(folder, transaction, databases, view, kept.view())
         self._counts = counts
         self._row_count = 0
         self._overlay = overlay
         self._redo = redo
         self._pending: Layer = {}
         self._has_gone = False  # some of them are
-        self._known: set[bytes] = set()  # keys that are known to be there, in whatever layer
+        self._known: set[bytes] = set()  # keys that are known to be there, in whatever layer of `_view`
+        self._kept = kept
+        self._late_table = late_table
+        self._own: Layers | None = {}  # what it wrote, while that is small; None: into the tables at once
+        self._lasts: dict[Table, bytes] = {}
 
-    def getmulti(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
-        rows = super().getmulti(table, sorted_keys)
+    def _beneath(self, table: Table, sorted_keys: Sequence[bytes]) -> list[Row]:
+        rows = super()._beneath(table, sorted_keys)
         if table is OVERLAID:
             self._known.update(map(_key_of, rows))
         return rows
 
-    def range(
-        self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool = False
+    def _range_beneath(
+        self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool
     ) -> list[Row]:
         if table is OVERLAID and self._pending:
             self._view.runs = (*self._base.runs, sorted(self._pending))
-        return super().range(table, start, end, limit, reverse)
+        return super()._range_beneath(table, start, end, limit, reverse)
 
     def apply(self, batch: Batch) -> None:
+        row_count = batch.row_count()
+        if row_count > self._kept.small_rows or not self._take(batch):
+            if self._own is not None:
+                self.follow()
+            self._write(batch)
+        self._row_count += row_count
+
+    def commit(self) -> None:
+        started = time.perf_counter_ns()
+        step, own, size = None, self._own, 0
+        try:
+            if own:
+                rows = self._kept.rows_of(own, self._row_count, self._has_gone)
+                if rows is None:
+                    self.follow()
+                    own = None
+                for key, value in rows or ():
+                    size += len(value)
+                    self._transaction.put(key, value, True, True, True, self._late_table)
+            if self._pending:
+                step = self._overlay.plan(self._pending, self._has_gone)
+                self._follow(step)
+            self._end().commit()
+        except lmdb.Error as error:
+            raise mapped(error, self._folder) from error
+        if own:
+            self._kept.done(own, self._lasts, self._row_count, size)
+        elif own is None:
+            self._kept.followed()
+        if step is not None:
+            step.done(self._view.row_count)
+        self._counts.add(self._row_count, (time.perf_counter_ns() - started) // 1000)
+
+    def abort(self) -> None:
+        transaction = self._end()
+        if transaction is not ENDED:
+            transaction.abort()
+
+    # ---------------------------------------------------------------- small commits
+
+    def _take(self, batch: Batch) -> bool:
+        """Have a small batch's rows stand above the tables. False: it is not small, nothing was taken."""
+        own = self._own
+        if own is None or batch.purges or not self.is_open:
+            return False
+        if (batch.deletes or batch.delete_ranges) and not self._take_deletes(own, batch):
+            return False
+        if not own and (not self._late or self._late[0] is not own):
+            self._late = (own, *self._late)
+        for table, rows in batch.appends.items():
+            if rows:
+                self._take_appended(own, table, rows)
+        for table, rows in batch.puts.items():
+            layer = own.get(table)
+            if layer is None:
+                if not rows:
+                    continue
+                layer = own[table] = {}
+            for key, row in rows:
+                if not 0 < len(key) <= KEY_BYTES_MAX:
+                    raise self._bad_key()
+                layer[key] = row
+            if table in self._lasts:
+                self._lasts[table] = max(self._lasts[table], *layer)
+        return True
+
+    def _take_deletes(self, own: Layers, batch: Batch) -> bool:
+        gone: list[tuple[Table, Sequence[bytes]]] = list(batch.deletes.items())
+        for table, start, end in batch.delete_ranges:
+            rows = self.range(table, start, end, self._kept.small_rows + 1)
+            if len(rows) > self._kept.small_rows:
+                return False
+            gone.append((table, [key for key, _ in rows]))
+        for table, keys in gone:
+            wanted = sorted({key for key in keys if len(key) <= KEY_BYTES_MAX})
+            if there := self.getmulti(table, wanted):
+                own.setdefault(table, {}).update([(key, GONE) for key, _ in there])
+                self._has_gone = True
+        if own and (not self._late or self._late[0] is not own):
+            self._late = (own, *self._late)
+        return True
+
+    def _take_appended(self, own: Layers, table: Table, rows: Sequence[Row]) -> None:
+        last = self._lasts.get(table) or self._kept.lasts.get(table)
+        if last is None or not ascend(last, rows):  # what was the last may be gone
+            last = next((key for key, _ in self.range(table, b"", None, 1, reverse=True)), b"")
+            if not ascend(last, rows):
+                raise _not_above(table)
+        layer = own.setdefault(table, {})
+        for key, row in rows:
+            if len(key) > KEY_BYTES_MAX:
+                raise self._bad_key()
+            layer[key] = row
+        self._lasts[table] = key
+
+    def _bad_key(self) -> StoreMisused:
+        return StoreMisused(f"{self._folder}: a key is empty or too long")
+
+    def follow(self) -> None:
+        """From now on everything is written into the tables, first what stands above them."""
+        late, self._late, self._own = self._late, (), None
+        if not late:
+            return
+        if self._kept.rows:
+            self._transaction.drop(self._late_table, delete=False)
+        batch = batch_of(merged(late))
+        for table, rows in list(batch.puts.items()):
+            if rows and table is not OVERLAID:
+                last = self._range(table, b"", None, 1, reverse=True)
+                if not last or last[0][0] < rows[0][0]:  # appended, they fill their pages
+                    batch.appends[table] = batch.puts.pop(table)
+        self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
         transaction, databases = self._transaction, self._databases
         delete = transaction.delete
-        count = len(batch.delete_ranges)
         try:
             for table, keys in batch.deletes.items():
-                count += len(keys)
                 if table is OVERLAID:
                     self._lay_deletes(keys)
                     continue
@@ -205,7 +205,6 @@ class LmdbTransaction(_Reads):
                 else:
                     _delete_range(transaction, databases[table], start, end)
             for table, rows in batch.appends.items():
-                count += len(rows)
                 if table is OVERLAID:
                     self._check_appended(rows)
                     self._lay(rows)
@@ -218,10 +217,9 @@ class LmdbTransaction(_Reads):
                 if added != len(rows):
                     raise _not_above(table)
             for table, rows in batch.puts.items():
-                count += len(rows)
                 if table is OVERLAID:
                     self._lay(rows)
-                elif len(rows) == 1:  # a lone event has one a table: without a cursor it costs half as much
+                elif len(rows) == 1:  # without a cursor it costs half as much
                     key, value = rows[0]
                     transaction.put(key, value, True, True, False, databases[table])
                 else:
@@ -230,27 +228,6 @@ class LmdbTransaction(_Reads):
                 self._purge(set(batch.purges))
         except lmdb.Error as error:
             raise mapped(error, self._folder) from error
-        self._row_count += count
-
-    def commit(self) -> None:
-        started = time.perf_counter_ns()
-        step = None
-        try:
-            if self._pending:
-                step = self._overlay.plan(self._pending, self._has_gone)
-                self._follow(step)
-            transaction, self._transaction = self._transaction, _ENDED
-            transaction.commit()
-        except lmdb.Error as error:
-            raise mapped(error, self._folder) from error
-        if step is not None:
-            step.done(self._view.row_count)
-        self._counts.add(self._row_count, (time.perf_counter_ns() - started) // 1000)
-
-    def abort(self) -> None:
-        transaction, self._transaction = self._transaction, _ENDED
-        if transaction is not _ENDED:
-            transaction.abort()
 
     # ---------------------------------------------------------------- rows that follow later
 
@@ -260,7 +237,7 @@ class LmdbTransaction(_Reads):
         if not put:
             return
         if not all(put) or max(map(len, put)) > KEY_BYTES_MAX:
-            raise StoreMisused(f"{self._folder}: a key is empty or too long")
+            raise self._bad_key()
         view = self._view
         if not put.keys() <= self._known:
             unknown = put.keys() - self._known
@@ -321,7 +298,7 @@ def _delete_range(transaction: Any, database: Any, start: bytes, end: bytes | No
         transaction.drop(database, delete=False)
         return
     cursor = transaction.cursor(database)
-    if not _seek(cursor, start):
+    if not seek(cursor, start):
         return
     # The empty key is what a cursor shows behind the last row.
     while (key := cursor.key()) and (end is None or key < end):

@@ -204,6 +204,9 @@ class MemoryStore:
         self._snapshots.add(snapshot)
         return snapshot
 
+    def tidy(self) -> bool:
+        return False
+
     def free_bytes(self) -> int:
         return self._free_bytes
 

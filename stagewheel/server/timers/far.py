@@ -113,6 +113,8 @@ class Far:
         self._changed: dict[BucketKey, None] = {}
         self._first: tuple[int | None, int | None] | None = (None, None)  # horizon, move; None: look
         self._placed = self._taken = 0
+        # Where the last lone row went: from and up to which key, at what time at the latest, the bucket.
+        self._lone: tuple[bytes, bytes, int, BucketKey] = (b"", b"", 0, b"")
 
     # ---------------------------------------------------------------- the buckets
 
@@ -172,6 +174,8 @@ class Far:
         """Divide rows, by their keys: (those of the exact table in order, chunks for the buckets). It sorts
         `keys`, if they do not all belong into one bucket.
         """
+        if len(keys) == 1:
+            return self._place_one(keys, values, at_ms)
         near: list[bytes] = []
         chunks: list[Row] = []
         bucket, end_ms = self.where(int.from_bytes(min(keys)[:DUE_BYTES], "big"), at_ms)
@@ -189,6 +193,25 @@ class Far:
                 near += keys[first:last]
             first = last
         return near, chunks
+
+    def _place_one(self, keys: list[bytes], values: Values, at_ms: int) -> tuple[list[bytes], list[Row]]:
+        """`place` for a lone row, which mostly goes where the last one went."""
+        row_key = keys[0]
+        first, end, until_ms, key = self._lone
+        if not first <= row_key < end or at_ms > until_ms:
+            key, end_ms = self.where(int.from_bytes(row_key[:DUE_BYTES], "big"), at_ms)
+            if not key:
+                return keys[:], []
+            until_ms = int.from_bytes(key[1:], "big") - self.levels[key[0]].lead_ms
+            self._lone = (key[1:], end_ms.to_bytes(DUE_BYTES, "big"), until_ms, key)
+        bucket = self.buckets.get(key) or self._open(key)
+        number = bucket.next_chunk
+        bucket.next_chunk = number + 1
+        bucket.rows += 1
+        self.rows += 1
+        self._placed += 1
+        self._changed[key] = None
+        return [], [(key + number.to_bytes(8, "big"), pack(keys, values))]
 
     def where(self, due_ms: int, at_ms: int) -> Place:
         """Where a row that is due then belongs at `at_ms`."""
