@@ -6,22 +6,13 @@ from random import Random
 from typing import Any
 
 from hypothesis import given, settings, strategies as st
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import force_setattr
 
 from stagewheel.protocol.messages import ChangeStage
-from stagewheel.server.actors.outboxes import TABLES
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import (
-    Decision,
-    OutboxRow,
-    decode_dead_letter,
-    decode_outbox_row,
-    encode_dead_letter,
-    encode_outbox_row,
-)
+from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.front import LEAD
-from stagewheel.server.core.item import Glance, decode_item, encode_item
+from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import Way
 from stagewheel.server.core.plain_due import End
 from stagewheel.server.core.plain_text import Change, written
@@ -29,6 +20,7 @@ from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Versi
 from stagewheel.server.rules.mistakes import Mistake
 from stagewheel.server.scenarios.runner import Compiler
 from stagewheel.server.store.tables import Table
+from tests.laws.forms import one_form
 from tests.laws.generate import history, ruleset
 from tests.laws.plain_rules import moves, plain_ruleset
 from tests.laws.world import World
@@ -133,28 +125,6 @@ def with_plain_rules(random: Random) -> dict[str, str]:
             waits = {"id": f"{id_}-waits", "run": {"after": random.choice(DELAYS)}, "action": MAIL}
             stage["rules"][at:at] = [{k: v for k, v in sends.items() if v is not None}, waits]
     return {"rules.json": json.dumps(document)}
-
-
-def one_form(table: Table, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Rows with items in the form that the walk writes: plain entries list actions in front of the others,
-    and only they do (`core/front.py`).
-    """
-    if table is Table.ITEMS:
-        return [(key, item_of(row)) for key, row in rows]
-    if table in TABLES or table is Table.PARKED:
-        return [(key, encode_outbox_row(sent_of(decode_outbox_row(row)))) for key, row in rows]
-    if table is Table.DEAD:
-        letters = [(key, decode_dead_letter(row)) for key, row in rows]
-        return [(key, encode_dead_letter(replace(one, row=sent_of(one.row)))) for key, one in letters]
-    return rows
-
-
-def sent_of(row: OutboxRow) -> OutboxRow:
-    return replace(row, item=item_of(row.item))
-
-
-def item_of(row: bytes) -> bytes:
-    return encode_item(decode_item(row)) if row[:1] == LEAD[:1] else row
 
 
 Everything = tuple[list[tuple[int, bytes]], dict[str, list[tuple[bytes, bytes]]]]
