@@ -1,8 +1,9 @@
 """Which outbox rows go to which sender session next.
 
 Laws: a row is handed to one living session at a time, in the order of its number, and never beyond the
-session's credit; what waits beyond stays on disk. A session that says Hello again, or is replaced, gives back
-what it had: those rows are handed out first. What is in memory is bounded by the credit of the senders.
+session's credit; what waits beyond stays on disk, and a little of it in memory (`ahead.py`). A session that
+says Hello again, or is replaced, gives back what it had: those rows are handed out first. What else is in
+memory is bounded by the credit of the senders.
 
 A row that may leave at most once (`ONCE`) is bound to the sender process that takes it: no other gets it,
 over sessions and restarts of the shard, and `taking.py` commits that before the row is on its way. Its own
@@ -23,6 +24,7 @@ from typing import Final
 from msgspec import Struct
 
 from stagewheel.protocol.job_bytes import lead_of
+from stagewheel.server.actors.ahead import Ahead
 from stagewheel.server.actors.given import Given, join_frames
 from stagewheel.server.actors.outboxes import (
     OUTBOX_TABLES as OUTBOX_TABLES,
@@ -33,8 +35,8 @@ from stagewheel.server.actors.outboxes import (
 from stagewheel.server.core.effects import ONCE
 from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import KEPT_ROW_BYTES_MAX, SENDER_CREDIT_MAX
-from stagewheel.server.store.base import Reads, Row
-from stagewheel.server.store.keys import read_u64
+from stagewheel.server.store.base import Batch, Reads, Row
+from stagewheel.server.store.keys import read_u64, u64
 
 WORKERS = "app/"  # lanes that only action workers are given
 SPANS_MAX: Final = 64  # of a lane, before those that nothing is left of are dropped
@@ -115,6 +117,7 @@ class HandOut:
         ] = []  # rows bound by the last `choose`: route, channel, number
         self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
         self.workers_apart = True  # False where one session plays all parts
+        self.ahead: dict[str, Ahead] = {}  # lane -> its rows from the cursor on, where they are in memory
         self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
         self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
         self._going: list[Gone] = []  # what this turn takes out of the hands of sessions …
@@ -214,6 +217,10 @@ class HandOut:
             lane.taken.update((number, route) for number, route in left.routes if route is not None)
         for channel, number in self._back if committed else ():
             self.free(channel, number)
+        for name, ahead in list(self.ahead.items()):
+            ahead.turn_ended(committed, sum(self.lanes[name].credit.values()))
+            if not ahead.whole:
+                del self.ahead[name]
         self._going.clear()
         self._leaving.clear()
         self._back.clear()
@@ -299,12 +306,33 @@ class HandOut:
         if lane.returned:
             numbers, lane.returned = lane.returned[:limit], lane.returned[limit:]
             return pairs_of(reads, name, numbers), False
-        while rows := pairs_from(reads, name, lane.cursor, limit):
-            lane.cursor = read_u64(rows[-1][0]) + 1
+        while rows := self._new(reads, name, lane, limit):
             free = [row for row in rows if read_u64(row[0]) not in lane.bound] if lane.bound else rows
             if free:
                 return free, True
         return [], True
+
+    def _new(self, reads: Reads, name: str, lane: Lane, limit: int) -> list[Row]:
+        """Rows from the cursor on, which moves behind them."""
+        ahead, table = self.ahead.get(name), OUTBOX_TABLES.get(name)
+        if ahead is not None and ahead.whole:
+            rows = ahead.take(limit)
+        else:
+            rows = pairs_from(reads, name, lane.cursor, limit)
+            if (
+                table is not None and len(rows) < limit
+            ):  # these are all: what comes now is written under our eyes
+                ahead = self.ahead[name] = Ahead(table, b"")
+        if rows:
+            lane.cursor = read_u64(rows[-1][0]) + 1
+        if ahead is not None:
+            ahead.first = u64(lane.cursor)
+        return rows
+
+    def wrote(self, batch: Batch) -> None:
+        """The turn writes this."""
+        for ahead in self.ahead.values():
+            ahead.wrote(batch)
 
     def wants(self) -> bool:
         """Would any session take more?"""
