@@ -19,6 +19,8 @@ from stagewheel.protocol.messages import (
 )
 from stagewheel.server.actors.inbound import Inbound, Outbound
 from stagewheel.server.core.decide import decide
+from stagewheel.server.core.front import LEAD
+from stagewheel.server.core.item import decode_glance
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import Peer, Shard, deal
 from tests.laws.forms import one_form
@@ -129,6 +131,11 @@ class Moving:
         said = [Delivered("email", numbers, [detail] * len(numbers)) for numbers in columns]
         return self.shard.turn(Inbound(delivered=said))
 
+    def listing(self) -> int:
+        """How many items list their actions in front, as only moves and the short way leave them."""
+        rows = [row for _, row in self.shard.stored()[Table.ITEMS] if row[:1] == LEAD[:1]]
+        return sum(bool(decode_glance(row).actions) for row in rows)
+
     def stored(self) -> dict[Table, list[tuple[bytes, bytes]]]:
         return {table: one_form(table, rows) for table, rows in self.shard.stored().items()}
 
@@ -144,6 +151,7 @@ def test_columns_write_what_reports_write_that_are_decided_one_by_one() -> None:
     assert (
         quick.shard.engine.tally.channels == slow.shard.engine.tally.channels == {"email": {"delivered": 77}}
     )
+    assert (quick.listing(), slow.listing()) == (25, 0)
 
 
 def test_what_a_column_has_twice_or_nobody_has_or_is_rare_is_decided_once_and_rightly() -> None:
