@@ -46,6 +46,7 @@ REPORTED = {
 }
 
 SHARDS = {
+    "cpu_s": "cpu s",
     "items_stored": "items",
     "timers_stored": "timers",
     "outbox_stored": "on their way",
@@ -97,7 +98,7 @@ def _show(statistics: dict[str, Any]) -> None:
     clock, now_ms = statistics["clock"], statistics["now_ms"]
     out = console()
     up = f", up for {span(max(0, now_ms - tally['started_ms']))}" if clock == "system" else ""
-    out.print(f"clock {clock}: {moment(now_ms)}{up}")
+    out.print(f"clock {clock}: {moment(now_ms)}{up}, {statistics['cpu_s']:,.1f} s of a processor core")
     out.print()
     out.print(
         table(["stored", "count"], [[text, _count(statistics[name])] for name, text in STORED], right="count")
@@ -161,5 +162,5 @@ def _late(tally: dict[str, Any]) -> str:
     return f"{late_ms} ms" if late_ms < 10_000 else span(late_ms)
 
 
-def _count(value: int) -> str:
-    return f"{value:,}"
+def _count(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"

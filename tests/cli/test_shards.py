@@ -89,8 +89,9 @@ def test_what_is_listed_counted_and_shown_is_of_all_shards(run: Run, served: Sha
 
 def test_statistics_tell_each_shard(run: Run) -> None:
     _, text, _ = run("stats")
-    (head,) = [line for line in text.splitlines() if line.split()[:2] == ["shard", "items"]]
+    (head,) = [line for line in text.splitlines() if line.split()[:3] == ["shard", "cpu", "s"]]
     assert "records" in head
+    assert "s of a processor core" in text.splitlines()[0]
 
 
 def test_statistics_tell_what_there_is_while_a_shard_is_away_and_lists_say_which_one_is(

@@ -281,6 +281,7 @@ def test_numbers_of_edge_and_shard_are_for_who_has_the_token(web: httpx.Client, 
     assert lines["stagewheel_up"] == "1.0"
     assert float(lines['stagewheel_commands_total{shard="0"}']) > 0
     assert float(lines['stagewheel_python_threads{shard="0"}']) == 1
+    assert float(lines['stagewheel_cpu_seconds_total{shard="0"}']) > 0
     assert float(lines['stagewheel_edge_requests_total{route="healthz",status="200"}']) >= 1
     assert "contact" not in text
 

@@ -244,6 +244,7 @@ def _statistics(engine: "Engine", reads: Reads, query: StatisticsQuery) -> Page:
             "clock": engine.clock_name,
             "python": platform.python_version(),
             "python_threads": threading.active_count(),
+            "cpu_s": round(time.process_time(), 3),
             "tally": engine.tally.snapshot(),
             "told": engine.told.snapshot(time.monotonic()),
             "timers": msgspec.to_builtins(engine.timers.statistics()),

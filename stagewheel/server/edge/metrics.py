@@ -21,6 +21,10 @@ BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 # name -> (where it stands in the shard's statistics, what it is); counters begin again with the shard.
 COUNTERS: Final = {
+    "stagewheel_cpu_seconds": (
+        "cpu_s",
+        "Seconds of a processor core; one a second is all that a shard can use",
+    ),
     "stagewheel_turns": ("tally.turns", "Turns of the shard"),
     "stagewheel_turns_failed": ("tally.turns_failed", "Turns that failed and were taken back"),
     "stagewheel_commands": ("tally.commands", "Commands taken"),
