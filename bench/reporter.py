@@ -54,7 +54,7 @@ class Handed(msgspec.Struct, array_like=True):
     jobs: list[Named]
 
 
-_decode_jobs = msgspec.msgpack.Decoder(Handed).decode
+decode_jobs = msgspec.msgpack.Decoder(Handed).decode
 _decode_taken = msgspec.msgpack.Decoder(ReportsTaken).decode
 
 
@@ -103,7 +103,7 @@ class Reporter:
         taken = self.socket.drain(FRAMES_PER_LOOK)
         for header, payload in taken:
             if header == JOBS:
-                self._hold(_decode_jobs(payload).jobs)
+                self._hold(decode_jobs(payload).jobs)
             elif header == TAKEN:
                 self.reported += self._under_way.pop(_decode_taken(payload).id)
             else:
