@@ -1,6 +1,6 @@
 """Instructions of a mail that is delivered: its hand-out, the frame of its report, the turn that decides it.
 
-It is what `with_senders` of `hot_path` adds to a change of stage; `instructions.py` says why they are counted.
+It is what `with_senders` of `hot_path` adds to a change of stage (why instructions: `instructions.py`).
 The sender is the one of `reporter.py`, in this process: it offers what a real one has capacity for, and
 reports in frames as full as a real one's.
 
