@@ -355,3 +355,7 @@ def test_a_batch_knows_its_size() -> None:
     batch.delete_range(Table.RELAY, b"", None)
     assert batch.row_count() == 4
     assert not batch.is_empty()
+    batch = Batch()
+    batch.items[b"a"] = b"1"
+    assert batch.row_count() == 1
+    assert not batch.is_empty()

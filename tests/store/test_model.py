@@ -12,7 +12,7 @@ from stagewheel.server.store.memory import MemoryStore
 from stagewheel.server.store.tables import Table
 from tests.store.rows import all_rows, write
 
-TABLE = Table.ITEMS
+TABLE = Table.ITEMS  # `Batch.items` are rows of it
 Model = dict[bytes, bytes]
 
 # Keys of a few lengths and values of up to a third of a page, so that leaves split, merge and overflow.
@@ -28,6 +28,7 @@ def batches(draw: st.DrawFn) -> Batch:
     batch.deletes[TABLE].extend(draw(st.lists(keys, max_size=40)))
     batch.delete_ranges.extend((TABLE, start, end) for start, end in draw(st.lists(spans, max_size=2)))
     batch.puts[TABLE].extend(draw(rows))
+    batch.items = dict(draw(rows))
     return batch
 
 
@@ -39,7 +40,7 @@ def applied(model: Model, batch: Batch) -> Model:
         if key not in gone
         and not any(key >= start and (end is None or key < end) for _, start, end in batch.delete_ranges)
     }
-    return left | dict(batch.appends[TABLE]) | dict(batch.puts[TABLE])
+    return left | dict(batch.appends[TABLE]) | dict(batch.puts[TABLE]) | batch.items
 
 
 def filled() -> Batch:

@@ -27,6 +27,7 @@ ROW_BYTES_MAX: Final = 1_900
 HEAD_BYTES: Final = 7
 """At most of an entry beside its key: its length, and how far before the row's last one it came."""
 
+ALONE: Final = [0]
 ROWS_FIRST: Final = 4  # rows that are read at first: some hundreds of items, if they came many at a time
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]]).decode
@@ -47,10 +48,10 @@ class Entry(NamedTuple):
 
 def packed(prefix: bytes, positions: Sequence[int], keys: Sequence[bytes]) -> list[Row]:
     """Rows for items that came to the stage with this prefix, at positions that rise."""
-    if not keys:
-        return []
     count = len(keys)
-    if count > 1 and sum(map(len, keys)) + HEAD_BYTES * count > ROW_BYTES_MAX:
+    if count < 2:  # a turn of one event does not pay for many
+        return [(prefix + u64(positions[0]), _encode((ALONE, keys)))] if keys else []
+    if sum(map(len, keys)) + HEAD_BYTES * count > ROW_BYTES_MAX:
         half = count // 2
         return packed(prefix, positions[:half], keys[:half]) + packed(prefix, positions[half:], keys[half:])
     last = positions[-1]

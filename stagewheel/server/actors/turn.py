@@ -69,7 +69,7 @@ from stagewheel.server.store.tables import Table
 if TYPE_CHECKING:
     from stagewheel.server.actors.engine import Engine
 
-ITEMS, TIMERS, JOURNAL = Table.ITEMS, Table.TIMERS, Table.JOURNAL
+TIMERS, JOURNAL = Table.TIMERS, Table.JOURNAL
 ANSWERS, STAGES = Table.ANSWERS, Table.STAGES  # an enum's member costs 120 ns to name
 ACCEPTED = Accepted()
 _due_of = itemgetter(0)
@@ -370,10 +370,10 @@ class Turn:
         """Into the batch with what was collected beside it."""
         batch = self.batch
         if self.rows:
-            batch.puts[ITEMS] = list(self.rows.items())
-            self.rows = {}
+            batch.items, self.rows = self.rows, {}
         if self.stages:  # in key order, so that they are sorted without a comparison too many
-            batch.puts[STAGES] += [row for came in sorted(self.stages.values()) for row in packed(*came)]
+            for prefix, positions, came in sorted(self.stages.values()):
+                batch.puts[STAGES] += packed(prefix, positions, came)
             self.stages.clear()
         self.write_timers()
         self.engine.timers.save(batch)

@@ -24,18 +24,20 @@ Row: TypeAlias = tuple[bytes, bytes]
 class Batch:
     """Collects the writes of a turn. The hot path takes a table's list once and appends to it:
 
-        rows = batch.puts[Table.ITEMS]
+        rows = batch.puts[Table.TIMERS]
         rows.append((key, value))
 
-    Of two puts to one key the later wins. Appends come in key order, each above every key of its table.
+    Rows of ITEMS may come by their keys in `items`, which is put behind all others: a store lays them into a
+    dict. Of two puts to one key the later wins. Appends come in key order, each above every key of its table.
     """
 
-    __slots__ = ("appends", "delete_ranges", "deletes", "purges", "puts")
+    __slots__ = ("appends", "delete_ranges", "deletes", "items", "purges", "puts")
 
     def __init__(self) -> None:
         self.puts: dict[Table, list[Row]] = collections.defaultdict(list)
         self.appends: dict[Table, list[Row]] = collections.defaultdict(list)
         self.deletes: dict[Table, list[bytes]] = collections.defaultdict(list)
+        self.items: dict[bytes, bytes] = {}
         self.delete_ranges: list[tuple[Table, bytes, bytes | None]] = []
         self.purges: list[bytes] = []
 
@@ -58,7 +60,7 @@ class Batch:
 
     def row_count(self) -> int:
         """How many single rows it writes or deletes; a range counts as one."""
-        count = len(self.delete_ranges)
+        count = len(self.delete_ranges) + len(self.items)
         for rows in self.puts.values():
             count += len(rows)
         for rows in self.appends.values():
@@ -68,7 +70,7 @@ class Batch:
         return count
 
     def is_empty(self) -> bool:
-        if self.delete_ranges or self.purges:
+        if self.items or self.delete_ranges or self.purges:
             return False
         return not (any(self.puts.values()) or any(self.appends.values()) or any(self.deletes.values()))
 

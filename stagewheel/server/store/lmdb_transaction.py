@@ -127,13 +127,13 @@ class LmdbTransaction(LmdbReads):
         for table, rows in batch.appends.items():
             if rows:
                 self._take_appended(own, table, rows)
-        for table, rows in batch.puts.items():
+        for table, put in (*batch.puts.items(), (OVERLAID, batch.items.items())):
             layer = own.get(table)
             if layer is None:
-                if not rows:
+                if not put:
                     continue
                 layer = own[table] = {}
-            for key, row in rows:
+            for key, row in put:
                 if not 0 < len(key) <= KEY_BYTES_MAX:
                     raise self._bad_key()
                 layer[key] = row
@@ -207,7 +207,7 @@ class LmdbTransaction(LmdbReads):
             for table, rows in batch.appends.items():
                 if table is OVERLAID:
                     self._check_appended(rows)
-                    self._lay(rows)
+                    self._lay(dict(rows))
                     continue
                 if len(rows) == 1:
                     key, value = rows[0]
@@ -218,12 +218,14 @@ class LmdbTransaction(LmdbReads):
                     raise _not_above(table)
             for table, rows in batch.puts.items():
                 if table is OVERLAID:
-                    self._lay(rows)
+                    self._lay(dict(rows))
                 elif len(rows) == 1:  # without a cursor it costs half as much
                     key, value = rows[0]
                     transaction.put(key, value, True, True, False, databases[table])
                 else:
                     transaction.cursor(databases[table]).putmulti(sorted(rows, key=_key_of))
+            if batch.items:
+                self._lay(batch.items)
             if batch.purges:
                 self._purge(set(batch.purges))
         except lmdb.Error as error:
@@ -231,9 +233,8 @@ class LmdbTransaction(LmdbReads):
 
     # ---------------------------------------------------------------- rows that follow later
 
-    def _lay(self, rows: Sequence[Row]) -> None:
+    def _lay(self, put: Layer) -> None:
         """Write rows into the layer of this transaction."""
-        put = dict(rows)
         if not put:
             return
         if not all(put) or max(map(len, put)) > KEY_BYTES_MAX:

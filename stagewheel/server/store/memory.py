@@ -9,7 +9,7 @@ read costs more than an undo that hardly ever happens.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self
 
 from sortedcontainers import SortedDict
@@ -98,6 +98,8 @@ class MemoryTransaction(_Reads):
             self._append(table, appended)
         for table, rows in batch.puts.items():
             self._put(table, rows)
+        if batch.items:
+            self._put(Table.ITEMS, batch.items.items())
         self._row_count += batch.row_count()
 
     def _writable(self, table: Table) -> tuple[Any, dict[bytes, bytes | None]]:
@@ -123,7 +125,7 @@ class MemoryTransaction(_Reads):
             last = key
         self._put(table, appended)
 
-    def _put(self, table: Table, put: Sequence[Row]) -> None:
+    def _put(self, table: Table, put: Iterable[Row]) -> None:
         rows, undo = self._writable(table)
         old = rows.get
         for key, value in put:
