@@ -21,45 +21,76 @@ _row_of = itemgetter(1)
 class Ahead(Struct):
     """Of one lane, with a table of its own."""
 
-    table: Table
-    first: bytes  # the key of the cursor
+    credit: dict[bytes, int]  # the lane's
+    first: bytes  # no key from the cursor on is lower
     rows: list[Row] = []
     size_bytes: int = 0  # of them, where some have to stay
     written: list[list[Row]] = []  # by the present turn
     whole: bool = True
 
     def take(self, limit: int) -> list[Row]:
-        """The next rows, which are somebody's from now on; whoever takes them moves `first`."""
-        rows = self.rows[:limit]
-        del self.rows[:limit]
-        if not self.rows:
-            self.size_bytes = 0
+        """The next rows, which are somebody's from now on."""
+        rows = self.rows
+        if len(rows) <= limit:
+            self.rows, self.size_bytes = [], 0
+        else:
+            rows, self.rows = rows[:limit], rows[limit:]
+        if rows:
+            self.first = rows[-1][0] + b"\0"
         return rows
 
-    def wrote(self, batch: Batch) -> None:
-        """The present turn writes this."""
-        table, first = self.table, self.first
-        if rows := batch.appends.get(table):
-            self.written.append(rows)
-        keys = batch.deletes.get(table)
-        if (
-            (keys and max(keys) >= first)
-            or any(key >= first for key, _ in batch.puts.get(table, ()))
-            or any(of is table and (end is None or end > first) for of, _, end in batch.delete_ranges)
-        ):
-            self._end()
+    def end(self) -> None:
+        """The store knows better from now on."""
+        self.whole = False
+        self.rows.clear()
 
-    def turn_ended(self, committed: bool, credit: int) -> None:
-        """What it wrote is there, or never was. `credit`: so many rows leave at once."""
+    def turn_ended(self, committed: bool, rows_max: int, bytes_max: int) -> None:
+        """What it wrote is there, or never was."""
         if committed and self.whole:
+            credit = sum(self.credit.values())
             for rows in self.written:
                 self.rows += rows
                 if len(self.rows) > credit:
                     self.size_bytes += sum(map(len, map(_row_of, rows)))
-            if self.size_bytes > AHEAD_BYTES_MAX or len(self.rows) > credit + AHEAD_ROWS_MAX:
-                self._end()
+            if self.size_bytes > bytes_max or len(self.rows) > credit + rows_max:
+                self.end()
         self.written.clear()
 
-    def _end(self) -> None:
-        self.whole = False
-        self.rows.clear()
+
+class Aheads:
+    """Of all lanes, by table. A turn costs what it writes to them, however many there are."""
+
+    def __init__(self) -> None:
+        self.by_table: dict[Table, Ahead] = {}
+        self.rows_max, self.bytes_max = AHEAD_ROWS_MAX, AHEAD_BYTES_MAX
+        self._touched: set[Table] = set()  # by the present turn
+
+    def wrote(self, batch: Batch) -> None:
+        """The present turn writes this."""
+        aheads = self.by_table
+        for table, rows in batch.appends.items():
+            if table in aheads and rows:
+                aheads[table].written.append(rows)
+                self._touched.add(table)
+        for table, keys in batch.deletes.items():
+            if table in aheads and keys and max(keys) >= aheads[table].first:
+                self._end(table)
+        for table, rows in batch.puts.items():
+            if table in aheads and rows and max(rows)[0] >= aheads[table].first:
+                self._end(table)
+        for table, _, end in batch.delete_ranges:
+            if table in aheads and (end is None or end > aheads[table].first):
+                self._end(table)
+
+    def _end(self, table: Table) -> None:
+        self.by_table[table].end()
+        self._touched.add(table)
+
+    def turn_ended(self, committed: bool) -> None:
+        """What the turn wrote is there, or never was."""
+        for table in self._touched:
+            ahead = self.by_table[table]
+            ahead.turn_ended(committed, self.rows_max, self.bytes_max)
+            if not ahead.whole:
+                del self.by_table[table]
+        self._touched.clear()

@@ -17,6 +17,7 @@ one out says `gone`. Rows that are large, bound, handed out a second time, or a 
 import struct
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import repeat
 from operator import itemgetter
 from typing import Final
@@ -24,7 +25,7 @@ from typing import Final
 from msgspec import Struct
 
 from stagewheel.protocol.job_bytes import lead_of
-from stagewheel.server.actors.ahead import Ahead
+from stagewheel.server.actors.ahead import Ahead, Aheads
 from stagewheel.server.actors.given import Given, join_frames
 from stagewheel.server.actors.outboxes import (
     OUTBOX_TABLES as OUTBOX_TABLES,
@@ -35,12 +36,12 @@ from stagewheel.server.actors.outboxes import (
 from stagewheel.server.core.effects import ONCE
 from stagewheel.server.core.lanes import BETWEEN, channel_of
 from stagewheel.server.limits import KEPT_ROW_BYTES_MAX, SENDER_CREDIT_MAX
-from stagewheel.server.store.base import Batch, Reads, Row
+from stagewheel.server.store.base import Reads, Row
 from stagewheel.server.store.keys import read_u64, u64
 
 WORKERS = "app/"  # lanes that only action workers are given
 SPANS_MAX: Final = 64  # of a lane, before those that nothing is left of are dropped
-_number_of, _row_of, _end_of = itemgetter(0), itemgetter(1), itemgetter(-1)
+_end_of = itemgetter(-1)
 
 
 class Span(Struct, gc=False):
@@ -117,7 +118,7 @@ class HandOut:
         ] = []  # rows bound by the last `choose`: route, channel, number
         self.to_channel: set[str] = set()  # lanes whose rows are the channel's: HTTP handlers of actions (H8)
         self.workers_apart = True  # False where one session plays all parts
-        self.ahead: dict[str, Ahead] = {}  # lane -> its rows from the cursor on, where they are in memory
+        self.aheads = Aheads()
         self.at_once: dict[str, int] = {}  # lane -> rows that may be with senders or workers at once
         self._unread = True  # are lanes of named providers in the store that `lanes` does not know?
         self._going: list[Gone] = []  # what this turn takes out of the hands of sessions …
@@ -217,10 +218,7 @@ class HandOut:
             lane.taken.update((number, route) for number, route in left.routes if route is not None)
         for channel, number in self._back if committed else ():
             self.free(channel, number)
-        for name, ahead in list(self.ahead.items()):
-            ahead.turn_ended(committed, sum(self.lanes[name].credit.values()))
-            if not ahead.whole:
-                del self.ahead[name]
+        self.aheads.turn_ended(committed)
         self._going.clear()
         self._leaving.clear()
         self._back.clear()
@@ -232,24 +230,31 @@ class HandOut:
             lane.taken.pop(number, None)
             insort(lane.returned, number)
 
-    def choose(self, reads: Reads) -> list[Given]:
+    def choose(self, reads: Callable[[], Reads]) -> list[Given]:
         """Rows for every session with credit. Those that `fresh` names must not leave before that is
-        committed (`taking.give`).
+        committed (`taking.give`). `reads` is asked only where something has to be read.
         """
         out: list[Given] = []
         self.fresh.clear()
         if self._unread:
             self._unread = False
-            for name, _ in named_lanes(reads):
+            for name, _ in named_lanes(reads()):
                 self.filled(name)
+        aheads, tables = self.aheads.by_table, OUTBOX_TABLES
         for name, lane in self.lanes.items():
-            credits = self._credits(name, lane)
+            if name in tables:
+                ahead = aheads.get(tables[name])
+                if ahead is not None and not (ahead.rows or lane.returned or lane.bound):
+                    continue  # nothing waits
+                credits = lane.credit
+            else:
+                credits = self._credits(name, lane)
             for route, credit in list(credits.items()):
                 if name in self.at_once:
                     credit = min(credit, self.at_once[name] - len(lane.taken))
                 if credit <= 0:
                     continue
-                rows, first_time = self._next(reads, name, lane, self.owner(route), credit)
+                rows, first_time = self._next(reads, name, lane, route, credit)
                 if not rows and not lane.bound:
                     break  # nothing waits: however many workers offer, the store is asked once
                 if rows:
@@ -259,7 +264,7 @@ class HandOut:
 
     def _give(self, name: str, lane: Lane, route: bytes, rows: list[Row], first_time: bool) -> Given:
         """Rows are a session's from now on."""
-        given = Given(route, name, list(map(_number_of, rows)), list(map(_row_of, rows)))
+        given = Given(route, name, [number for number, _ in rows], [row for _, row in rows])
         numbers: tuple[int, ...] = struct.unpack(f">{len(rows)}Q", b"".join(given.numbers))
         bytes_max = len(rows) * KEPT_ROW_BYTES_MAX
         if ONCE in bytes(map(_end_of, given.rows)):
@@ -297,43 +302,32 @@ class HandOut:
         credits = self._credits(name, self.lanes[name])
         credits[route] = credits.get(route, 0) + 1
 
-    def _next(self, reads: Reads, name: str, lane: Lane, owner: bytes, limit: int) -> tuple[list[Row], bool]:
+    def _next(
+        self, reads: Callable[[], Reads], name: str, lane: Lane, route: bytes, limit: int
+    ) -> tuple[list[Row], bool]:
         """What goes out next, and whether it does for the first time."""
         if lane.bound:
+            owner = self.owner(route)
             own = [n for n, taker in lane.bound.items() if taker == owner and n not in lane.taken]
             if own:
-                return pairs_of(reads, name, sorted(own)[:limit]), False
+                return pairs_of(reads(), name, sorted(own)[:limit]), False
         if lane.returned:
             numbers, lane.returned = lane.returned[:limit], lane.returned[limit:]
-            return pairs_of(reads, name, numbers), False
+            return pairs_of(reads(), name, numbers), False
         while rows := self._new(reads, name, lane, limit):
             free = [row for row in rows if read_u64(row[0]) not in lane.bound] if lane.bound else rows
             if free:
                 return free, True
         return [], True
 
-    def _new(self, reads: Reads, name: str, lane: Lane, limit: int) -> list[Row]:
+    def _new(self, reads: Callable[[], Reads], name: str, lane: Lane, limit: int) -> list[Row]:
         """Rows from the cursor on, which moves behind them."""
-        ahead, table = self.ahead.get(name), OUTBOX_TABLES.get(name)
-        if ahead is not None and ahead.whole:
-            rows = ahead.take(limit)
-        else:
-            rows = pairs_from(reads, name, lane.cursor, limit)
-            if (
-                table is not None and len(rows) < limit
-            ):  # these are all: what comes now is written under our eyes
-                ahead = self.ahead[name] = Ahead(table, b"")
+        table = OUTBOX_TABLES.get(name)
+        ahead = self.aheads.by_table.get(table) if table is not None else None
+        rows = pairs_from(reads(), name, lane.cursor, limit) if ahead is None else ahead.take(limit)
         if rows:
             lane.cursor = read_u64(rows[-1][0]) + 1
-        if ahead is not None:
-            ahead.first = u64(lane.cursor)
+        if ahead is None and table is not None and len(rows) < limit:
+            # These were all: what comes now is written before our eyes.
+            self.aheads.by_table[table] = Ahead(lane.credit, u64(lane.cursor))
         return rows
-
-    def wrote(self, batch: Batch) -> None:
-        """The turn writes this."""
-        for ahead in self.ahead.values():
-            ahead.wrote(batch)
-
-    def wants(self) -> bool:
-        """Would any session take more?"""
-        return any(credit > 0 for lane in self.lanes.values() for credit in lane.credit.values())

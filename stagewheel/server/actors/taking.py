@@ -22,7 +22,7 @@ from stagewheel.protocol.messages import Hello, Job, Report
 from stagewheel.server.actors.deliveries import take_reports
 from stagewheel.server.actors.given import Given
 from stagewheel.server.core.lanes import provider_of
-from stagewheel.server.store.base import Batch, Reads
+from stagewheel.server.store.base import Batch, Reads, Snapshot
 from stagewheel.server.store.keys import read_u64, u64
 from stagewheel.server.store.tables import Table
 
@@ -71,11 +71,19 @@ def hand_out(engine: "Engine") -> list[tuple[bytes, list[Job]]]:
 def give(engine: "Engine") -> list[Given]:
     """Rows for every sender with credit; what leaves at most once is committed as taken."""
     handout = engine.handout
-    snapshot = engine.store.snapshot()
+    opened = list[Snapshot]()
+
+    def reads() -> Snapshot:
+        """Opened for who reads: mostly nobody does, and it costs as much as handing out a dozen rows."""
+        if not opened:
+            opened.append(engine.store.snapshot())
+        return opened[0]
+
     try:
-        given = handout.choose(snapshot)
+        given = handout.choose(reads)
     finally:
-        snapshot.close()
+        for snapshot in opened:
+            snapshot.close()
     if handout.to_channel:
         _tell_handlers(engine, given)
     if not handout.fresh or _committed(engine):

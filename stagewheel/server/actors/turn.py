@@ -382,8 +382,8 @@ class Turn:
         if self.answers:
             batch.puts[ANSWERS] += [(k, encode_payload(a)) for k, a in self.answers.items()]
             self.answers = {}
-        if self.engine.handout.ahead:
-            self.engine.handout.wrote(batch)
+        if self.engine.handout.aheads.by_table:
+            self.engine.handout.aheads.wrote(batch)
 
     def flush(self) -> None:
         """Write what was collected so far, so that reads of this turn see it."""

@@ -294,8 +294,6 @@ class Router:
 
     def _hand_out(self) -> None:
         handout = self.engine.handout
-        if not handout.wants():
-            return
         for given in give(self.engine):
             if given.route in self.engine.workers.sessions:
                 self._hand_to_worker(given.route, given.jobs())
