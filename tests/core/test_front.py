@@ -56,7 +56,8 @@ class Deal:
     def move(self, stage: str = "next") -> None:
         plan = self.version.pipelines["deals"].stages[stage]
         assert plan.plain is not None
-        decision = plan.plain(decode_glance(self.row), ChangeStage("d:1", stage=stage), self.facts(), NOW_MS)
+        item, move = decode_glance(self.row), ChangeStage("d:1", stage=stage)
+        decision = plan.plain(item, move, self.facts(), NOW_MS, self.position, self.out)
         self.row = decision.row
         self.position += 1
         for _, number, row in decision.sent:

@@ -93,8 +93,22 @@ def test_what_the_text_does_not_know_the_walk_answers(given: dict[str, Any]) -> 
     item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
     facts = Facts({1: version}, {"deals": version}, {})
     assert stage.plain is not None
-    assert stage.plain(glance_at(item), ChangeStage("d:1", stage="next", **given), facts, NOW_MS) is None
+    move = ChangeStage("d:1", stage="next", **given)
+    assert stage.plain(glance_at(item), move, facts, NOW_MS, 7, 1) is None
     assert moved(version, **given).effects or "fields" in given
+
+
+def test_a_text_is_written_once_whoever_goes_on_to_ask_the_way_that_was_there_before_it() -> None:
+    version = version_of({"id": "now", "action": MAIL})
+    stage = version.pipelines["deals"].stages["next"]
+    before = stage.plain
+    assert before is not None
+    item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
+    given = (glance_at(item), ChangeStage("d:1", stage="next"), Facts({1: version}, {"deals": version}, {}))
+    decision, made = before(*given, NOW_MS, 8, 1), stage.plain
+    assert made is not before
+    assert before(*given, NOW_MS, 8, 1) == decision
+    assert stage.plain is made
 
 
 def test_a_glance_is_the_item_but_for_its_client() -> None:
@@ -107,5 +121,5 @@ def test_a_glance_is_the_item_but_for_its_client() -> None:
 def test_the_text_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     plain.main(["--stage", "WON"])
     shown = capsys.readouterr().out
-    assert shown.startswith("def change(item, message, facts, now_ms):\n")
+    assert shown.startswith("def change(item, message, facts, now_ms, position, out):\n")
     assert "condition" in shown

@@ -76,8 +76,8 @@ class Counting(Changing):
             return change
         change = written(pipeline, stage, version.entities[pipeline.entity]).made()
 
-        def counted(item: Glance, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
-            decision = change(item, message, facts, now_ms)
+        def counted(item: Glance, message: ChangeStage, facts: Facts, *told: int) -> Decision | None:
+            decision = change(item, message, facts, *told)
             kind = "entry" if decision is not None else "no entry"
             self.taken[kind] = self.taken.get(kind, 0) + 1
             return decision

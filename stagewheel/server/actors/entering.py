@@ -41,7 +41,6 @@ def enter_run(
     followers = turn.records if turn.engine.followed else None
     position, out, due_ms, due = counters.position, counters.outbox, -1, b""
     high, out_high = u64(position)[:7], u64(out)[:7]
-    facts.outbox_next = out
     pipeline, ways = "", dict[str, Way]()
     moves = cast("list[ChangeStage]", commands)  # or there were no glances
     for at in range(first, len(moves)):
@@ -57,9 +56,8 @@ def enter_run(
         change, version, came_at, came = way
         if change is None or item.version != version or item.stage == wanted:
             break
-        facts.position = position
         try:
-            decision = change(item, command, facts, now_ms)
+            decision = change(item, command, facts, now_ms, position, out)
         except Exception:
             break
         if decision is None:
@@ -87,7 +85,7 @@ def enter_run(
                 if not sent & 255:
                     out_high = u64(sent)[:7]
                 appends[OUTBOX_TABLES[lane]].append((out_high + LOW_BYTES[sent & 255], content))
-            out = facts.outbox_next = sent + 1
+            out = sent + 1
     else:
         at += 1
     counters.position, counters.outbox = position, out

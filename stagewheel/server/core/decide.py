@@ -122,7 +122,9 @@ def decide(
             stage = version.pipelines[item.pipeline].stages.get(message.stage)
             if stage is not None and stage.plain is not None:
                 glance = item if type(item) is Glance else glance_at(item)
-                decision: Decision | None = stage.plain(glance, message, facts, now_ms)
+                decision: Decision | None = stage.plain(
+                    glance, message, facts, now_ms, facts.position, facts.outbox_next
+                )
                 if decision is not None:
                     return decision
     if type(item) is Glance:

@@ -45,10 +45,14 @@ def is_plain(stage: StagePlan) -> bool:
 
 
 def _made_later(pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> Change:
-    def first(item: Glance, message: ChangeStage, facts: Facts, now_ms: int) -> Decision | None:
-        change = written(pipeline, stage, entity).made()
-        force_setattr(stage, "plain", change)
-        return change(item, message, facts, now_ms)
+    def first(
+        item: Glance, message: ChangeStage, facts: Facts, now_ms: int, position: int, out: int
+    ) -> Decision | None:
+        if stage.plain is first:  # who has looked it up before goes on to ask it
+            force_setattr(stage, "plain", written(pipeline, stage, entity).made())
+        assert stage.plain is not None
+        decision: Decision | None = stage.plain(item, message, facts, now_ms, position, out)
+        return decision
 
     return first
 

@@ -119,10 +119,11 @@ def scope_of(pipeline: PipelinePlan, stage: StagePlan) -> Callable[..., Scope]:
         changed: Iterable[str],
         facts: Facts,
         now_ms: int,
+        position: int,
     ) -> Scope:
         """What a condition sees that looks further than the fields: the item as it is after the move."""
         now = whole(item)
-        now.stage, now.entry, now.entered_ms, now.entered_at = stage.id, entry, now_ms, facts.position
+        now.stage, now.entry, now.entered_ms, now.entered_at = stage.id, entry, now_ms, position
         now.fields = fields
         was = {name: item.fields.get(name) for name in changed}
         entity, zone = pipeline.entity, pipeline.zone

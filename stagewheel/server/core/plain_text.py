@@ -21,15 +21,17 @@ from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, ref
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.plan_actions import ChannelPlan, Condition
 
-Change = Callable[[Glance, ChangeStage, Facts, int], Decision | None]
-SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms)))"
+Change = Callable[[Glance, ChangeStage, Facts, int, int, int], Decision | None]
+"""The last numbers: now_ms, the journal position of the move, the next number of the outbox."""
+
+SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms, position)))"
 NAMES: Final = re.compile(r"\b(?:c[0-9]+|scope|item|see)\b")  # in the expression of a condition
 OWN_WORDS: Final = re.compile(r"\b(?:" + "|".join(LITERALS) + r")\b")
 STOPPED: Final = "chain stopped"
 
 # The parts of the text; behind ENTERING each rule of the stage has its own.
 BEGINNING: Final = """\
-def change(item, message, facts, now_ms):
+def change(item, message, facts, now_ms, position, out):
     reach = item.reach
     if reach & HAS_KEY or item.more is not None or message.restart or message.pipeline or facts.holds:
         return None
@@ -75,10 +77,10 @@ LEAVING_CHAINS: Final = """\
 """
 ENTERING: Final = """\
     key, version, number = item.key, item.version, item.step_no
-    position, entry = facts.position, item.entry + 1
+    entry = item.entry + 1
     did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
 """
-SENDS: Final = "    out, scope, sent, actions = facts.outbox_next, None, [], LISTED\n"
+SENDS: Final = "    scope, sent, actions = None, [], LISTED\n"
 ITEM_ROW: Final = """\
     row = encode((
         position, now_ms, {actions}, key, PIPELINE, STAGE, entry, now_ms, version, item.title,
