@@ -5,7 +5,6 @@ import random
 import pytest
 
 from stagewheel.protocol.messages import Address, Client, DeleteItem, HoldItem, Report
-from stagewheel.server.actors import ahead
 from stagewheel.server.actors.outboxes import pairs_from
 from stagewheel.server.store.base import Reads
 from stagewheel.server.store.keys import read_u64, u64
