@@ -216,7 +216,7 @@ def deals(count: int = DEALS) -> list[Scope]:
             entered_at=0,
             created_ms=MONDAY_MS,
             updated_ms=MONDAY_MS,
-            actions=b"",
+            actions=None,
         )
         now_ms = MONDAY_MS + draw.randrange(7 * 24) * HOUR_MS
         was = {"status": draw.choice(STATUSES)} if draw.random() < 0.5 else {}

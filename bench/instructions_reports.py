@@ -42,8 +42,8 @@ def counted(shard: Shard, counter: Counter, turns: int) -> dict[str, int]:
     snapshot = shard.store.snapshot()
     left = snapshot.count(OUTBOX_TABLES[LANE])
     snapshot.close()
-    if left or not mails:
-        raise report.Failed(f"{mails} mails were reported, and {left} are left in the outbox")
+    if left or not mails or shard.engine.tally.turns_failed:
+        raise report.Failed(f"{mails} mails were reported, {left} are left in the outbox, or a turn failed")
     return {part: round(cost / mails) for part, cost in spent.items()}
 
 

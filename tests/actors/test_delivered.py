@@ -20,7 +20,7 @@ from stagewheel.protocol.messages import (
 from stagewheel.server.actors.inbound import Inbound, Outbound
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.front import LEAD
-from stagewheel.server.core.item import decode_glance
+from stagewheel.server.core.item import decode_actions, decode_glance
 from stagewheel.server.store.tables import Table
 from tests.actors.shard import Peer, Shard, deal
 from tests.laws.forms import one_form
@@ -134,7 +134,7 @@ class Moving:
     def listing(self) -> int:
         """How many items list their actions in front, as only moves and the short way leave them."""
         rows = [row for _, row in self.shard.stored()[Table.ITEMS] if row[:1] == LEAD[:1]]
-        return sum(bool(decode_glance(row).actions) for row in rows)
+        return sum(decode_actions(decode_glance(row).actions) is not None for row in rows)
 
     def stored(self) -> dict[Table, list[tuple[bytes, bytes]]]:
         return {table: one_form(table, rows) for table, rows in self.shard.stored().items()}

@@ -151,7 +151,7 @@ def render(case: Case) -> Any:
     version, _ = compile_ruleset({"sales.json": msgspec.json.encode(rules).decode(), **body}, 1)
     plan = next(one for one in version.actions if isinstance(one, ChannelPlan))
     ada = Client(case.client, [Address("ada@example.com", "work")])
-    item = Item(0, 0, b"", "deal:1", "deals", "new", 1, 0, 1, "", 7, dict(case.fields), ada, "", [], 1, 0, 0)
+    item = Item(0, 0, None, "deal:1", "deals", "new", 1, 0, 1, "", 7, dict(case.fields), ada, "", [], 1, 0, 0)
     zone = version.pipelines["deals"].zone
     scope = Scope(item, item.fields, "deal", {7: INES}, zone, DELIVERY.at_ms)
     return plan.document.render(scope)

@@ -14,7 +14,7 @@ NOW_MS = 1_772_438_400_000
 
 
 def sheet(item: Item | None = None) -> Deciding:
-    fresh = Item(0, NOW_MS, b"", "d:1", "deals", "new", 1, NOW_MS, 1, "", 0, {}, None, "", [], 4, 0, NOW_MS)
+    fresh = Item(0, NOW_MS, None, "d:1", "deals", "new", 1, NOW_MS, 1, "", 0, {}, None, "", [], 4, 0, NOW_MS)
     return begin(item or fresh, Facts({}, {}, {}), NOW_MS, None)
 
 

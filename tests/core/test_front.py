@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from stagewheel.protocol.codec import decode_record
+from stagewheel.protocol.codec import decode_record, encode_payload
 from stagewheel.protocol.journal import StepEnded
 from stagewheel.protocol.messages import Address, ChangeStage, Client
 from stagewheel.server.core import front
@@ -14,7 +14,7 @@ from stagewheel.server.core.deciding import begin
 from stagewheel.server.core.effects import Decision, OutboxRow, decode_outbox_row
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeliveryReported
-from stagewheel.server.core.item import SENDING, Item, More, decode_glance, decode_item, encode_item
+from stagewheel.server.core.item import SENDING, Item, decode_actions, decode_glance, decode_item, encode_item
 from stagewheel.server.core.plain_report import decode_front, listed_delivered
 from stagewheel.server.core.plan import Version
 from stagewheel.server.rules.compile import compile_ruleset
@@ -46,7 +46,7 @@ class Deal:
         self.version = version_of(*rules)
         self.position, self.out = head + 1, 40
         place, fields = ("d:1", "deals", "first", 1, 0, 1), {"size": 1}
-        item = Item(head, NOW_MS, b"", *place, "T", 0, fields, ADA, "", [], 4, 7, 0)
+        item = Item(head, NOW_MS, None, *place, "T", 0, fields, ADA, "", [], 4, 7, 0)
         self.row = encode_item(item)
         self.sent: dict[int, bytes] = {}
 
@@ -68,9 +68,8 @@ class Deal:
         rows: dict[bytes, bytes] = {}
         records: list[tuple[bytes, bytes]] = []
         fronts = [decode_front(self.sent[number]) for number in numbers]
-        packed = [number.to_bytes(8) for number in numbers]
         keys, stored, facts = [KEY] * len(numbers), {KEY: self.row}, self.facts()
-        left = listed_delivered(packed, fronts, keys, stored, rows, waiting, facts, LATER_MS, records)
+        left = listed_delivered(numbers, fronts, keys, stored, rows, waiting, facts, LATER_MS, records)
         self.row = rows.get(KEY, self.row)
         positions = [int.from_bytes(at) for at, _ in records]
         assert positions == list(range(self.position, self.position + len(records)))
@@ -97,12 +96,16 @@ def mail(id_: str, **more: Any) -> dict[str, Any]:
     return {"id": id_, "action": MAIL, **more}
 
 
-@pytest.mark.parametrize("head", [3, 200, 300, 70_000, 1 << 40])
+@pytest.mark.parametrize("out", [40, 300, 70_000, 1 << 40])
+@pytest.mark.parametrize("head", [3, 300, 70_000, 1 << 40])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_actions_are_taken_out_in_any_order_whatever_the_positions_are(head: int, count: int) -> None:
+def test_actions_are_taken_out_in_any_order_whatever_the_positions_are(
+    head: int, out: int, count: int
+) -> None:
     rules = [mail(f"m{number}") for number in range(count)]
     for first in range(count):
         deal = Deal(*rules, WAITS, head=head)
+        deal.out = out
         deal.move()
         numbers = list(deal.sent)
         assert [step.state for step in decode_item(deal.row).steps[:count]] == [SENDING] * count
@@ -162,19 +165,10 @@ def test_a_stage_with_more_rules_than_a_front_has_room_for_lists_none() -> None:
     many, fewer = Deal(*rules), Deal(*rules[1:])
     for deal in (many, fewer):
         deal.move()
-    assert not decode_glance(many.row).actions
-    assert len(decode_glance(fewer.row).actions) == 1 + front.ACTION_BYTES * front.ACTIONS_MAX
+    assert decode_actions(decode_glance(many.row).actions) is None
+    assert len(decode_actions(decode_glance(fewer.row).actions) or ()) == 2 * front.ACTIONS_MAX
     for number in list(fewer.sent):
         fewer.as_the_generic_way(number)
-
-
-def test_a_number_that_lies_across_two_actions_is_not_found_there() -> None:
-    deal = Deal(mail("a"), mail("b"))
-    deal.move()
-    first = deal.row.index(front.LISTED + (40).to_bytes(8)) - 2
-    across = deal.row[first + 3 + 7 : first + 3 + 15]
-    assert front.unlisted(deal.row, first, across) is None
-    assert front.unlisted(deal.row, first, (41).to_bytes(8)) is not None
 
 
 def test_a_row_begins_as_the_front_says() -> None:
@@ -182,11 +176,23 @@ def test_a_row_begins_as_the_front_says() -> None:
     assert deal.row[: front.LEAD_BYTES] == front.LEAD
     assert len(Item.__struct_fields__) == front.LEAD[-1]
     for number in (0, 127, 128, 255, 256, 65_535, 65_536, 1 << 32, 1 << 60):
-        encoded = encode_item(Item(number, 0, b"", "k", "p", "s", 1, 0, 1, "", 0, {}, None, "", [], 0, 0, 0))
+        encoded = encode_item(Item(number, 0, None, "k", "p", "s", 1, 0, 1, "", 0, {}, None, "", [], 0, 0, 0))
         width = front.INT_BYTES[encoded[front.LEAD_BYTES]]
         assert encoded[front.LEAD_BYTES + width] == 0
-    rare = Item(1, 0, b"", "k", "p", "s", 1, 0, 1, "", 0, {}, None, "", [], 0, 0, 0, more=More(hold="paused"))
-    assert encode_item(rare)[front.LEAD_BYTES + 2] == 0xC4
+        assert front.head_of(encoded) == (number, front.LEAD_BYTES + width + 1)
+        assert encoded[front.LEAD_BYTES + width + 1] == 0xC0, "no action is listed"
+
+
+def test_the_short_look_finds_what_stands_where_it_looks() -> None:
+    deal = Deal(mail("a"), head=70_000)
+    deal.out = 70_000
+    deal.move()
+    row, usual = deal.row, [70_000]
+    assert (row[3], row[8], row[17]) == (front.U32, front.U64, front.ALONE)
+    assert row[front.NUMBER_AT] == encode_payload(usual[0])
+    key = encode_payload("d:1")
+    assert row[front.BEHIND_AT][: len(key)] == key
+    deal.as_the_generic_way(usual[0])
 
 
 def test_a_delivered_action_has_one_outcome() -> None:

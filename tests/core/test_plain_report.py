@@ -60,7 +60,7 @@ STEPS: tuple[list[Step], ...] = (
 
 
 def of(clients: tuple[Client | None, ...], mores: tuple[More | None, ...]) -> Iterator[Item]:
-    item = Item(9, 0, b"", "deal:1", "deals", "new", 4, 9, 1, "T", 0, {"amount": 5}, ADA, "", [], 1, 0, 7)
+    item = Item(9, 0, None, "deal:1", "deals", "new", 4, 9, 1, "T", 0, {"amount": 5}, ADA, "", [], 1, 0, 7)
     for client, more, steps in itertools.product(clients, mores, STEPS):
         made = replace(item, client=client, more=more, steps=list(steps))
         yield made

@@ -34,7 +34,7 @@ def version_of(*rules: dict[str, Any], name: str = "next") -> Version:
 
 
 def moved(version: Version, stage: str = "next", **given: Any) -> Decision:
-    item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
+    item = Item(7, 0, None, "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
     facts = Facts({1: version}, {"deals": version}, {}, position=9, outbox_next=3)
     return decide(item, ChangeStage("d:1", stage=stage, **given), facts, NOW_MS)
 
@@ -90,7 +90,7 @@ def test_what_the_text_does_not_know_the_walk_answers(given: dict[str, Any]) -> 
     version = version_of({"id": "now", "action": MAIL})
     moved(version)
     stage = version.pipelines["deals"].stages["next"]
-    item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
+    item = Item(7, 0, None, "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
     facts = Facts({1: version}, {"deals": version}, {})
     assert stage.plain is not None
     move = ChangeStage("d:1", stage="next", **given)
@@ -103,7 +103,7 @@ def test_a_text_is_written_once_whoever_goes_on_to_ask_the_way_that_was_there_be
     stage = version.pipelines["deals"].stages["next"]
     before = stage.plain
     assert before is not None
-    item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
+    item = Item(7, 0, None, "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
     given = (glance_at(item), ChangeStage("d:1", stage="next"), Facts({1: version}, {"deals": version}, {}))
     decision, made = before(*given, NOW_MS, 8, 1), stage.plain
     assert made is not before
@@ -112,7 +112,7 @@ def test_a_text_is_written_once_whoever_goes_on_to_ask_the_way_that_was_there_be
 
 
 def test_a_glance_is_the_item_but_for_its_client() -> None:
-    item = Item(7, 0, b"", "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
+    item = Item(7, 0, None, "d:1", "deals", "first", 1, 0, 1, "T", 0, {"size": 1}, ADA, "", [], 4, 7, 0)
     glance = glance_at(item)
     assert whole(glance) == item
     assert Glance.__struct_fields__ == Item.__struct_fields__

@@ -87,7 +87,7 @@ def item(fields: dict[str, Any] | None = None, client: Client | None = ADA, resp
         entered_at=0,
         created_ms=MONDAY_NINE_MS - 1000,
         updated_ms=MONDAY_NINE_MS,
-        actions=b"",
+        actions=None,
         more=More(observers=[9, 8, 7]),
     )
 

@@ -73,7 +73,7 @@ def outbox_row(
 ) -> bytes:
     """A row as the engine writes it."""
     number = responsible.id if responsible is not None else 0
-    item = Item(0, 0, b"", key, "leads", "new", 1, 0, version, "", number, {}, ADA, "", [], 1, 0, 0)
+    item = Item(0, 0, None, key, "leads", "new", 1, 0, version, "", number, {}, ADA, "", [], 1, 0, 0)
     roots = {} if responsible is None else {"responsible": responsible, "employees": [BOSS_LADY]}
     row = OutboxRow(
         key,

@@ -49,7 +49,7 @@ FILES = {
 def rendered(action: str, links: Links | None = LINKS, **roots: Any) -> Any:
     files = {"rules.yaml": RULES.replace("ACTION", action), **FILES}
     version, _ = compile_ruleset(files, 1)
-    item = Item(0, 0, b"", "deal:1", "deals", "new", 1, 0, 1, "Roof", 0, {}, ADA, "", [], 3, 0, 0)
+    item = Item(0, 0, None, "deal:1", "deals", "new", 1, 0, 1, "Roof", 0, {}, ADA, "", [], 3, 0, 0)
     row = OutboxRow("deal:1", 1, 3, "m", 0, 1, 0, 3, 0, 0, encode_item(item), roots)
     task = render(row, 1, version, "store", False, links)
     return task.content if isinstance(task, Task) else task

@@ -16,7 +16,6 @@ from stagewheel.server.actors.delivered import leave
 from stagewheel.server.core.decide import decide
 from stagewheel.server.core.lanes import PLAIN_LANES
 from stagewheel.server.core.plain_report import Front, decode_front, listed_delivered
-from stagewheel.server.store.keys import u64
 from stagewheel.server.store.tables import Table
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def deliver_plainly(turn: "Turn", delivered: Delivered) -> Delivered | None:
     turn.facts.position = turn.counters.position
     records: list[tuple[bytes, bytes]] = []
     others = listed_delivered(
-        list(map(u64, kept)), fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
+        list(kept), fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
     )
     done = list(kept)
     if others:

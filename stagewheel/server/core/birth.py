@@ -101,7 +101,7 @@ def _born(
         entered_at=0,
         created_ms=now_ms,
         updated_ms=now_ms,
-        actions=b"",
+        actions=None,
         more=_rare(m, own, version.ruleset),
     )
 

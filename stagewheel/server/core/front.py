@@ -1,56 +1,57 @@
 """The front of an item's row: all that a report on a plain action changes, where no decoder is needed for it.
 
     row     = head of an array of 20 ‖ head ‖ updated_ms ‖ actions ‖ the other fields of `Item`
-    actions = empty, or b"\\x01" ‖ action*: MessagePack's `bin` of less than 256 bytes
-    action  = its number in the outbox (u64) ‖ how many steps were numbered behind it (u16) ‖ rule (u16)
+    actions = nil, or the array of (place, number in the outbox)* as MessagePack
+    place   = 2^31 ‖ how many steps were numbered behind its step ‖ index of its rule, in 1, 15 and 16 bits
 
 A plain entry (`plain_text.py`) writes the steps of its actions here and not among `steps`, and a report on
-one of them (`plain_report.py`) takes 12 bytes out and writes two numbers anew, where decoding and encoding
+one of them (`plain_report.py`) takes some bytes out and writes two numbers anew, where decoding and encoding
 the item costs more than all the rest of a report.
 
 Laws:
 - An action that is listed is one of the present entry, dispatched under that number by the version that the
   item keeps; nothing waits for its delivery; its step is SENDING since the entry began.
-- Only a plain entry writes `actions` that are not empty, of an item without rare parts and without a client's
-  key; only reports take some out. Whoever else writes the item writes the steps among `steps`.
+- Only a plain entry lists actions, of an item without rare parts and without a client's key; only reports
+  take some out. Whoever else writes the item writes the steps among `steps`, and nil.
 - `decode_item` makes steps of them: nobody but a plain entry and a report knows in which form it is stored.
 """
 
-from collections.abc import Iterator
-from struct import Struct as Packed
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-ACTIONS_MAX: Final = 15  # of a stage whose entries list them
+ACTIONS_MAX: Final = 7  # of a stage whose entries list them: MessagePack's short array
 RULES_MAX: Final = 1 << 16
-ACTION_BYTES: Final = 12
-LISTED: Final = b"\x01"
+_PLACE: Final = 1 << 31
 LEAD: Final = bytes((0xDC, 0, 20))
 LEAD_BYTES: Final = len(LEAD)
-HEADS: Final = tuple(
-    bytes((0xC4, len(LISTED) + ACTION_BYTES * count)) + LISTED for count in range(ACTIONS_MAX + 1)
-)
-NO_ACTIONS: Final = HEADS[0]
-HEAD_BYTES: Final = len(NO_ACTIONS)
-U32_LEAD: Final = 0xCE  # how a number of four bytes begins, as a journal position is after the first 65,536
+NONE_LISTED: Final = b"\x90"  # no array in front of an item is as short, but nil is none
 
-# Where things stand behind a head of four bytes, as nearly always, and an `updated_ms` of eight:
-SIZE_AT: Final = LEAD_BYTES + 5 + 9 + 1
-ALONE: Final = HEADS[1][1]  # the size of actions that are one
-NUMBER_AT: Final = slice(SIZE_AT + 2, SIZE_AT + 10)
-BEHIND_AT: Final = slice(SIZE_AT + 2 + ACTION_BYTES, None)
-
-_ACTION = Packed(">QHH")
-_REST = Packed(">HH")
+# Where things stand while positions and numbers take four bytes, as from 65,536 on, and a moment eight:
+U32: Final = 0xCE  # row[3]: how a number of four bytes begins, and one of eight
+U64: Final = 0xCF  # row[8]
+ALONE: Final = 0x92  # row[17]: the head of the array of one action
+NUMBER_AT: Final = slice(23, 28)
+BEHIND_AT: Final = slice(28, None)
 
 
-def rest_of_action(behind: int, rule: int) -> bytes:
-    """What stands behind the number of an action, and is the same for all entries of a stage."""
-    return _REST.pack(behind, rule)
+def place_of(behind: int, rule: int) -> int:
+    """The place of an action: the same for all entries of a stage."""
+    return _PLACE | behind << 16 | rule
 
 
-def actions_in(actions: bytes) -> Iterator[tuple[int, int, int]]:
-    """Of each action: its number in the outbox, how many steps are behind it, its rule."""
-    return _ACTION.iter_unpack(actions[len(LISTED) :])
+def steps_in(actions: Sequence[int], last: int) -> Iterator[tuple[int, int]]:
+    """Of each action its step and its rule; `last` is the number of the newest step."""
+    for place in actions[::2]:
+        yield last - ((place ^ _PLACE) >> 16), place & 0xFFFF
+
+
+def without(actions: Sequence[int], number: int) -> list[int] | None:
+    """The actions without this one; None: it is not listed."""
+    numbers = actions[1::2]
+    if number not in numbers:
+        return None
+    at = 2 * numbers.index(number)
+    return [*actions[:at], *actions[at + 2 :]]
 
 
 # How many bytes MessagePack takes for an unsigned number, by its first one.
@@ -62,15 +63,3 @@ def head_of(row: bytes) -> tuple[int, int]:
     end = LEAD_BYTES + INT_BYTES[row[LEAD_BYTES]]
     head = int.from_bytes(row[LEAD_BYTES + 1 : end]) or row[LEAD_BYTES]
     return head, end + INT_BYTES[row[end]]
-
-
-def unlisted(row: bytes, first: int, number: bytes) -> bytes | None:
-    """The row from its actions on, without this one; None: it does not list the action. The actions, with
-    their head, begin at `first`; `number` is packed.
-    """
-    size = row[first + 1] - len(LISTED)
-    start, end = first + HEAD_BYTES, first + HEAD_BYTES + size
-    at = row.find(number, start, end)
-    if size <= 0 or at < 0 or (at - start) % ACTION_BYTES:
-        return None
-    return HEADS[size // ACTION_BYTES - 1] + row[start:at] + row[at + ACTION_BYTES :]

@@ -16,7 +16,7 @@ from stagewheel.protocol.messages import Client
 from stagewheel.server.core.activity_row import Activity
 from stagewheel.server.core.chat import Chat
 from stagewheel.server.core.client_row import CLIENT_LEAD, ClientRow, Counted, decode_client_row
-from stagewheel.server.core.front import actions_in
+from stagewheel.server.core.front import steps_in
 from stagewheel.server.core.lineage import Lineage
 
 # States of a step. There is no state "ended": a step that has its outcome is in the journal and gone from the
@@ -116,7 +116,7 @@ class Item(Struct, array_like=True, gc=False):
 
     head: int  # journal position of the newest record
     updated_ms: int
-    actions: bytes  # of a row: steps that are not among `steps` (`front.py`); empty in what is decoded whole
+    actions: list[int] | None  # of a row: steps not among `steps` (`front.py`); None in what is decoded whole
     key: str
     pipeline: str
     stage: str
@@ -144,7 +144,7 @@ class Glance(Struct, array_like=True, gc=False):
 
     head: int
     updated_ms: int
-    actions: bytes
+    actions: Raw
     key: str
     pipeline: str
     stage: str
@@ -176,18 +176,9 @@ class Tombstone(Struct, array_like=True, gc=False):
     erased_ms: int = 0  # when its personal data was removed; 0: it was not
 
 
-class Front(Protocol):
-    """Whatever is decoded from the row of an item with what its actions are about."""
-
-    actions: bytes
-    entered_ms: int
-    steps: list[Step]
-    step_no: int
-
-
-Unfolding = TypeVar("Unfolding", bound=Front)
 _number_of = attrgetter("no")
 _encode = msgspec.msgpack.Encoder().encode
+decode_actions = msgspec.msgpack.Decoder(list[int] | None).decode
 _decode_client = msgspec.msgpack.Decoder(Client | None).decode
 decode_glance = msgspec.msgpack.Decoder(Glance).decode
 _decode_item = msgspec.msgpack.Decoder(Item).decode
@@ -204,15 +195,27 @@ HAS_EMAIL = 2  # its first e-mail address is filled
 def decode_item(row: bytes) -> Item:
     """The item of a row."""
     item = _decode_item(row)
-    return item if not item.actions else unfolded(item)
+    return item if item.actions is None else unfolded(item, item.actions)
 
 
-def unfolded(item: Unfolding) -> Unfolding:
+class Folded(Protocol):
+    """What is decoded of the row of an item with its steps."""
+
+    entered_ms: int
+    steps: list[Step]
+    step_no: int
+    actions: Any
+
+
+Unfolding = TypeVar("Unfolding", bound=Folded)
+
+
+def unfolded(item: Unfolding, actions: list[int]) -> Unfolding:
     """The same item, its listed actions as steps."""
-    last, began_ms = item.step_no, item.entered_ms
-    steps = [Step(last - behind, rule, SENDING, began_ms) for _, behind, rule in actions_in(item.actions)]
-    item.actions = b""
-    if steps:
+    item.actions = None
+    if actions:
+        listed = steps_in(actions, item.step_no)
+        steps = [Step(number, rule, SENDING, item.entered_ms) for number, rule in listed]
         item.steps = sorted([*item.steps, *steps], key=_number_of)
     return item
 
@@ -231,19 +234,21 @@ def encode_item(item: Item) -> bytes:
 def glance_at(item: Item) -> Glance:
     """The same item, its client encoded."""
     values = [getattr(item, name) for name in Item.__struct_fields__]
-    values[CLIENT_AT] = Raw(_encode(item.client))
+    values[CLIENT_AT], values[ACTIONS_AT] = Raw(_encode(item.client)), NOTHING_LISTED
     return Glance(*values)
 
 
 def whole(glance: Glance) -> Item:
     """The same item, its client decoded."""
     values = [getattr(glance, name) for name in Item.__struct_fields__]
-    values[CLIENT_AT] = _decode_client(glance.client)
-    item = Item(*values)
-    return item if not item.actions else unfolded(item)
+    values[CLIENT_AT], values[ACTIONS_AT] = _decode_client(glance.client), None
+    item, actions = Item(*values), decode_actions(glance.actions)
+    return item if actions is None else unfolded(item, actions)
 
 
 CLIENT_AT = Item.__struct_fields__.index("client")
+ACTIONS_AT = Item.__struct_fields__.index("actions")
+NOTHING_LISTED = Raw(_encode(None))
 Row = Item | Tombstone | ClientRow | None  # what a key of the items table stands for; None: nothing
 
 

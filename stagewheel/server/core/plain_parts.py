@@ -16,7 +16,6 @@ from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, SKIPPED
 from stagewheel.server.core.calendar import Duration
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.front import LISTED
 from stagewheel.server.core.item import HAS_EMAIL, HAS_KEY, RUNNING, SENDING, WAITING, Glance, whole
 from stagewheel.server.core.plan import FieldPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.scope import EMPTY, Scope, roots_of
@@ -28,7 +27,7 @@ MOMENTS_MAX: Final = 16  # all entries of a turn have one moment
 RESULTS: Final = tuple(Applied(entry) for entry in range(256))
 
 # Words and numbers of our own, that stand in a text themselves.
-LITERALS: Final[Mapping[str, int | str | bytes | None]] = MappingProxyType(
+LITERALS: Final[Mapping[str, int | str | None]] = MappingProxyType(
     {
         "FIELDS_CHANGED": FieldsChanged.__struct_config__.tag,
         "STEP_ENDED": StepEnded.__struct_config__.tag,
@@ -47,7 +46,6 @@ LITERALS: Final[Mapping[str, int | str | bytes | None]] = MappingProxyType(
         "CANCELLED": CANCELLED,
         "LEFT": LEFT,
         "RESULTS_KEPT": len(RESULTS),
-        "LISTED": LISTED,
     }
 )
 # What else the text of every stage names.

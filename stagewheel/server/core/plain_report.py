@@ -23,12 +23,12 @@ from stagewheel.server.core.front import (
     BEHIND_AT,
     LEAD,
     LEAD_BYTES,
-    NO_ACTIONS,
+    NONE_LISTED,
     NUMBER_AT,
-    SIZE_AT,
-    U32_LEAD,
+    U32,
+    U64,
     head_of,
-    unlisted,
+    without,
 )
 from stagewheel.server.core.inbox import DeliveryReported
 from stagewheel.server.core.item import HAS_KEY, ITEM_LEAD, SENDING, Step, unfolded
@@ -46,7 +46,7 @@ class Outline(Struct, array_like=True, gc=False):
 
     head: int
     updated_ms: int
-    actions: bytes
+    actions: list[int] | None
     key: str
     pipeline: str
     stage: str
@@ -100,7 +100,7 @@ class Place(Struct, array_like=True, gc=False):
 
     head: int
     updated_ms: int
-    actions: bytes
+    actions: list[int] | None
     key: str
     pipeline: str
     stage: str
@@ -160,8 +160,8 @@ def plain_delivered(
         if row is None or row[0] != ITEM_LEAD or row[-1] != NIL or key in waiting:
             return at
         item = _decode_outline(row)
-        if item.actions:
-            unfolded(item)
+        if item.actions is not None:
+            unfolded(item, item.actions)
         if item.reach & HAS_KEY or item.more is not None or (kept := versions.get(item.version)) is None:
             return at
         if sent.version != quiet:
@@ -186,7 +186,7 @@ def plain_delivered(
 
 
 def listed_delivered(
-    numbers: Sequence[bytes],
+    numbers: Sequence[int],
     fronts: Sequence[Front],
     keys: Sequence[bytes],
     stored: Mapping[bytes, bytes],
@@ -197,12 +197,12 @@ def listed_delivered(
     records: list[tuple[bytes, bytes]],
 ) -> list[int]:
     """Decide the delivered actions of items that list theirs (`front.py`), whose rows are not decoded. Given
-    of each: its number, packed, the front of its row, its item. Returns the places of those that the other
+    of each: its number, the front of its row, its item. Returns the places of those that the other
     ways know; the rest as `plain_delivered`, each record behind its position, packed.
     """
     versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
-    others, updated, now = list[int](), _encode(now_ms), _encode(now_ms) + NO_ACTIONS
-    for at, (sent, key, number) in enumerate(zip(fronts, keys, numbers, strict=True)):
+    others, updated, none_left = list[int](), _encode(now_ms), _encode(now_ms) + NONE_LISTED
+    for at, (sent, key, number) in enumerate(zip(fronts, keys, map(_encode, numbers), strict=True)):
         row = rows.get(key) or stored.get(key)
         if row is None or row[0] != ITEM_LEAD or key in waiting:
             others.append(at)
@@ -213,18 +213,24 @@ def listed_delivered(
                 others.append(at)
                 continue
             known, pipelines = ruleset, version.pipeline_of
-        if row[LEAD_BYTES] == U32_LEAD and row[SIZE_AT] == ALONE and row[NUMBER_AT] == number:
-            (head,), begin, rest, pipeline = _read_u32(row, 4), now, row[BEHIND_AT], pipelines[sent.action]
+        if row[3] == U32 and row[8] == U64 and row[17] == ALONE and row[NUMBER_AT] == number:
+            (head,), begin, rest = _read_u32(row, LEAD_BYTES + 1), none_left, row[BEHIND_AT]
+            pipeline = pipelines[sent.action]
         else:
-            head, end = head_of(row)
-            without, pipeline, begin = unlisted(row, end, number), pipelines.get(sent.action, ""), updated
-            if without is None:  # its entry is over, or somebody else knows what comes of the action
-                place = _decode_place(row)
-                if not place.actions or place.entry == sent.entry or place.version not in versions:
+            place, (head, end) = _decode_place(row), head_of(row)
+            listed, begin, rest, pipeline = place.actions, updated, row[end:], place.pipeline
+            if listed is None:
+                others.append(at)
+                continue
+            if place.entry == sent.entry:
+                if (left := without(listed, numbers[at])) is None:
                     others.append(at)
                     continue
-                without, pipeline, ruleset = row[end:], place.pipeline, place.version
-            rest = without
+                rest = _encode(left) + rest[len(_encode(listed)) :]
+            elif place.version not in versions:
+                others.append(at)
+                continue
+            ruleset = place.version
         did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
         record = _encode((sent.key, head, now_ms, pipeline, ruleset, CAUSE, did))
         records.append((position.to_bytes(8), record))

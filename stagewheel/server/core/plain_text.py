@@ -14,7 +14,7 @@ from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.acting import LEFT
 from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
-from stagewheel.server.core.front import ACTIONS_MAX, RULES_MAX, rest_of_action
+from stagewheel.server.core.front import ACTIONS_MAX, RULES_MAX, place_of
 from stagewheel.server.core.item import Glance
 from stagewheel.server.core.lanes import PLAIN_LANES
 from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, refuses_of, rest_of, scope_of
@@ -80,7 +80,7 @@ ENTERING: Final = """\
     entry = item.entry + 1
     did.append((ENTERED, item.stage, STAGE, entry, message.by, "", "", "", 0))
 """
-SENDS: Final = "    scope, sent, actions = None, [], LISTED\n"
+SENDS: Final = "    scope, sent, actions = None, [], ()\n"
 ITEM_ROW: Final = """\
     row = encode((
         position, now_ms, {actions}, key, PIPELINE, STAGE, entry, now_ms, version, item.title,
@@ -138,7 +138,7 @@ class _Writer:
         parts += [ENTERING, SENDS if self.sends else ""]
         parts += ["    steps = []\n" if self.waits or self.sends else "", *rules]
         steps = "steps" if self.waits or self.sends else "()"
-        actions = "actions" if any(map(self._is_listed, self.sends)) else 'b""'
+        actions = "actions" if any(map(self._is_listed, self.sends)) else "None"
         parts += [ITEM_ROW.format(count=len(self.stage.heads), steps=steps, actions=actions), self._outbox()]
         parts += [ENDING.format(timers=timers.strip(), sent="sent" if self.sends else "()")]
         return OWN_WORDS.sub(lambda found: repr(LITERALS[found[0]]), "".join(parts))
@@ -194,7 +194,7 @@ class _Writer:
             self.waits.append(rule)
             return text + (
                 f"    did.append((STEP_WAITS, RULE{at}, no{at}, due{at}, (), ()))\n"
-                f"    steps.append((no{at}, {rule.index}, WAITING, due{at}, None, 0, 0))\n"
+                f"    steps.append((no{at}, {rule.index}, WAITING, due{at}))\n"
             )
         assert isinstance(rule.action, ChannelPlan), (
             "a rule that is decided at once sends, or it is not plain"
@@ -241,11 +241,10 @@ class _Writer:
         if action.reaches is not None:
             stopped = f"is_any_stopped(ACTION{at}, {SCOPE}, facts.suppressed)"
             asks = f"    if facts.suppressed is not None and {stopped}:\n        return None\n"
-        withdrawn = f"out{at}" if rule.withdraw else "0"
-        step = f"steps.append((no{at}, {rule.index}, SENDING, now_ms, None, 0, {withdrawn}))"
+        withdrawn = f", None, 0, out{at}" if rule.withdraw else ""
+        step = f"steps.append((no{at}, {rule.index}, SENDING, now_ms{withdrawn}))"
         if self._is_listed(rule):
-            self.constants[f"BEHIND{at}"] = rest_of_action(len(self.stage.heads) - at - 1, rule.index)
-            step = f"actions += out{at}.to_bytes(8) + BEHIND{at}"
+            step = f"actions += ({place_of(len(self.stage.heads) - at - 1, rule.index)}, out{at})"
         lines = (
             f"lacks = {lacks}\n"
             "if lacks:\n"

@@ -164,7 +164,7 @@ def _title(desk: Desk, source: SourcePlan, plan: PipelinePlan, m: RaiseEvent) ->
         return m.type
     now_ms = desk.now_ms
     client = desk.row.client
-    blank = Item(0, now_ms, b"", "", plan.id, "", 0, now_ms, 0, "", 0, {}, client, "", [], 0, 0, now_ms)
+    blank = Item(0, now_ms, None, "", plan.id, "", 0, now_ms, 0, "", 0, {}, client, "", [], 0, 0, now_ms)
     scope = Scope(blank, {}, plan.entity, desk.facts.employees, plan.zone, now_ms, _root(m))
     try:
         return source.title(scope)
