@@ -17,7 +17,7 @@ from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.decide import decide as as_ever
 from stagewheel.server.core.item import Glance
-from stagewheel.server.store.keys import LOW_BYTES, u32, u64
+from stagewheel.server.store.keys import u32, u64
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
@@ -40,8 +40,7 @@ def enter_run(
     appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer
     followers = turn.records if turn.engine.followed else None
     position, out, due_ms, due = counters.position, counters.outbox, -1, b""
-    high, out_high = u64(position)[:7], u64(out)[:7]
-    pipeline, ways = "", dict[str, Way]()
+    pipeline, ways, table_of = "", dict[str, Way](), OUTBOX_TABLES.get
     moves = cast("list[ChangeStage]", commands)  # or there were no glances
     for at in range(first, len(moves)):
         command, key = moves[at], keys[at]
@@ -65,10 +64,7 @@ def enter_run(
         results.append(decision.result)
         rows[key] = decision.row
         del items[key]  # nobody has built it: who needs it in this turn reads its row
-        low = position & 255
-        if not low:
-            high = u64(position)[:7]
-        add_record((high + LOW_BYTES[low], decision.record))
+        add_record((u64(position), decision.record))
         if followers is not None:
             followers.append((position, decision.record, decode_record(decision.record)))
         came_at.append(position)
@@ -79,12 +75,10 @@ def enter_run(
                 due_ms, due = at_ms, u64(at_ms)
             put_timer(due + key + (U32[step] if step < U32_COUNT else u32(step)))
         for lane, sent, content in decision.sent:
-            if lane not in OUTBOX_TABLES:
+            if (table := table_of(lane)) is None:
                 turn.send(lane, sent, content)
             else:
-                if not sent & 255:
-                    out_high = u64(sent)[:7]
-                appends[OUTBOX_TABLES[lane]].append((out_high + LOW_BYTES[sent & 255], content))
+                appends[table].append((u64(sent), content))
             out = sent + 1
     else:
         at += 1

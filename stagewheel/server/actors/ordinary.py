@@ -5,7 +5,7 @@ anything out of the ordinary turns up (a mailbox, a rare part of an item, an eff
 command goes their way, and the run begins anew behind it. So does a decision that fails, for its second try.
 
 Why one long function: at 64 commands a frame each call, each attribute of the turn and each packed number
-costs as much as a row that is read. Numbers count up within a run, so their keys share the upper seven bytes.
+costs as much as a row that is read.
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.entering import U32, U32_COUNT, enter_run
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.item import Glance, Item
-from stagewheel.server.store.keys import LOW_BYTES, u32, u64
+from stagewheel.server.store.keys import u32, u64
 
 if TYPE_CHECKING:
     from stagewheel.server.actors.turn import Turn
@@ -32,7 +32,7 @@ def decide_run(
     appends, add_record, put_timer = turn.batch.appends, turn.append_journal, turn.put_timer
     followers = turn.records if turn.engine.followed else None
     position, out, due_ms, due = counters.position, counters.outbox, -1, b""
-    high, out_high = u64(position)[:7], u64(out)[:7]
+    table_of = OUTBOX_TABLES.get
     for at in range(first, len(commands)):
         command, key = commands[at], keys[at]
         item = items.get(key)
@@ -63,10 +63,8 @@ def decide_run(
             items[key] = item
         else:
             del items[key]  # nobody has built it: who needs it in this turn reads its row
-        low, encoded = position & 255, record if type(record) is bytes else encode_payload(record)
-        if not low:
-            high = u64(position)[:7]
-        add_record((high + LOW_BYTES[low], encoded))
+        encoded = record if type(record) is bytes else encode_payload(record)
+        add_record((u64(position), encoded))
         if followers is not None:
             followers.append((position, encoded, decode_record(encoded)))
         _, came_at, came = stages.get(place) or turn.came_to(place)
@@ -78,12 +76,10 @@ def decide_run(
                 due_ms, due = at_ms, u64(at_ms)
             put_timer(due + key + (U32[step] if step < U32_COUNT else u32(step)))
         for lane, sent, content in decision.sent:
-            if lane not in OUTBOX_TABLES:
+            if (table := table_of(lane)) is None:
                 turn.send(lane, sent, content)
             else:
-                if not sent & 255:
-                    out_high = u64(sent)[:7]
-                appends[OUTBOX_TABLES[lane]].append((out_high + LOW_BYTES[sent & 255], content))
+                appends[table].append((u64(sent), content))
             out = sent + 1
     else:
         at += 1
