@@ -28,7 +28,7 @@ from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import CommandFailed, TimedOut
 from stagewheel.protocol.files import Downloading, view_of
 from stagewheel.protocol.journal import Record
-from stagewheel.protocol.window import SubmitTicket
+from stagewheel.protocol.ticket import SubmitTicket
 
 T = TypeVar("T")
 

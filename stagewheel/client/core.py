@@ -9,8 +9,9 @@ Laws:
   subscription follows every shard. A shard that is full or away holds up only what is for it.
 - A line that is over for good (fenced, a server that breaks the protocol) ends the client, as the only one
   would.
-- The first line's Welcome counts. When it tells of other lanes the data was divided anew: what was under way
-  on the old ones ends with an error that says so, subscriptions go on.
+- The first line's Welcome counts. When it tells of other lanes the data was divided anew: what was never sent
+  (or has a `dedupe_key`) is divided anew as well, what else was under way ends with an error that says so,
+  subscriptions go on.
 
 A shell moves the `lines`, each over a wire of its own; it looks for new ones after every move.
 """
@@ -25,7 +26,7 @@ from msgspec import Raw
 
 from stagewheel import __version__
 from stagewheel.client.asking import DIVIDED, Asking
-from stagewheel.client.dividing import Part, Share, Whole, divide
+from stagewheel.client.dividing import Part, Share, Whole, divide, rests, undivided
 from stagewheel.client.line import QUERIES_MAX, Line, call, saying
 from stagewheel.client.outstanding import Cursor, Feed, producer_of
 from stagewheel.client.questions import Question
@@ -36,7 +37,8 @@ from stagewheel.protocol.codec import decode_command, encode_payload
 from stagewheel.protocol.errors import Expired, ProtocolBroken, TooMuchOutstanding
 from stagewheel.protocol.routing import NOT_HERE
 from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
-from stagewheel.protocol.window import COMMANDS_KEPT_MAX, SubmitTicket
+from stagewheel.protocol.ticket import SubmitTicket
+from stagewheel.protocol.window import COMMANDS_KEPT_MAX, Waiting
 
 FEEDS_MAX: Final = 64
 T = TypeVar("T")
@@ -49,6 +51,8 @@ class ClientCore:
         self._producer, self._instance, self._role = producer_of(name), os.urandom(16), role
         self.known = False  # how many shards there are
         self.shards: ShardMap | None = None  # None: one
+        self._lanes: tuple[int, ...] = ()  # of the division that we know
+        self._given = 0  # batches, as a number for each
         self.error: StagewheelError | None = None  # why the client is over
         self._first = self._line(address)
         self.lines: list[Line] = [self._first]  # replaced, never changed
@@ -67,12 +71,11 @@ class ClientCore:
             encoded = [Raw(encode_payload(command)) for command in commands]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise CallerError(f"a command holds a value that cannot be sent: {error}") from None
+        self._given += 1
+        whole = Whole(len(encoded), wait_applied, self._given)
         if self.shards is not None:
-            return self._divided(Whole(len(encoded), wait_applied), commands, encoded)
-        session = self._first.session
-        if session.state is State.OPEN:
-            return session.submit(encoded, wait_applied)
-        return session.submit(encoded, wait_applied, Whole(len(encoded), wait_applied))
+            return self._divided(whole, commands, encoded)
+        return self._first.session.submit(encoded, wait_applied, whole)
 
     def asking(self, question: Question[T]) -> Asking[T]:
         """The rows of a question, to be asked for."""
@@ -161,9 +164,13 @@ class ClientCore:
             return
         if line is not self._first:
             if told != self.shards or welcome.shard != line.shard:
+                line.outdated = True
                 self._first.session.begin_again()  # its word counts
-        elif not self.known or told != self.shards or self._by_shard.get(welcome.shard) is not line:
-            self._adopt(told, welcome.shard)
+        elif not self.known or self._is_other(told, welcome):
+            self._adopt(told, welcome)
+        else:
+            for other in self.lines:
+                other.outdated = False
         self._call_openings()
 
     def ended(self, line: Line, error: StagewheelError) -> None:
@@ -187,9 +194,21 @@ class ClientCore:
         software = f"stagewheel {__version__}"
         return Line(address, ClientSession(self._producer, self._instance, self._role, software), self)
 
-    def _adopt(self, shards: ShardMap | None, first: int) -> None:
-        """There are these shards from now on; what the first line has to say is `first`."""
-        waiting = self._first.session.recall() if shards is not None or self.shards is not None else []
+    def _is_other(self, told: ShardMap | None, welcome: m.Welcome) -> bool:
+        """Does the first line tell of another division than we know, or of other addresses?"""
+        if told != self.shards or tuple(welcome.lanes) != self._lanes:
+            return True
+        return told is not None and self._by_shard.get(welcome.shard) is not self._first
+
+    def _adopt(self, shards: ShardMap | None, welcome: m.Welcome) -> None:
+        """There are these shards from now on."""
+        lanes, first = tuple(welcome.lanes), welcome.shard
+        waiting: list[Waiting] = []
+        if self.known and lanes != self._lanes:
+            waiting = [one for line in self.lines for one in line.recall()]
+        elif shards is not None:
+            waiting = self._first.session.recall()
+        self._lanes = lanes
         old = [line for line in self.lines if line is not self._first]
         if self.known:
             self._first.drop_questions(DIVIDED)
@@ -209,8 +228,8 @@ class ClientCore:
         self.lines = [self._first, *(line for line in self._by_shard.values() if line is not self._first)]
         for line in old:
             line.fail(DIVIDED, _expired)
-        for ticket, encoded in waiting:
-            self._route_again(ticket, encoded)
+        for whole, left in rests(waiting):
+            self._give_again(whole, left)
         for feed in self._feeds:
             self._follow(feed)
         askings, self._askings = self._askings, []
@@ -221,15 +240,15 @@ class ClientCore:
                 except StagewheelError as error:
                     asking.fail(error)
 
-    def _route_again(self, ticket: SubmitTicket, encoded: list[Raw]) -> None:
-        """What was given before the session stood, and may belong elsewhere."""
-        if not isinstance(ticket, Whole):
-            ticket.error = _expired(ticket.fate())
-            call(ticket.on_settled)
-        elif self.shards is None:
-            self._first.session.submit(encoded, ticket.wait_applied, ticket)
+    def _give_again(self, whole: Whole, left: dict[int, Raw]) -> None:
+        """What was given before these shards were known, by its place in the batch."""
+        whole.keep(left)
+        places, encoded = list(left), list(left.values())
+        if self.shards is None:
+            self._give_all([undivided(whole, encoded, places)])
         else:
-            self._give_all(divide(ticket, [decode_command(one) for one in encoded], encoded, self.shards))
+            commands = [decode_command(one) for one in encoded]
+            self._give_all(divide(whole, commands, encoded, self.shards, places))
 
     def _follow(self, feed: Feed) -> None:
         shards = self.shards

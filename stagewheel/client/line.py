@@ -25,7 +25,7 @@ from stagewheel.protocol.session import (
     State,
     TicketSettled,
 )
-from stagewheel.protocol.window import COMMANDS_KEPT_MAX, MakeError
+from stagewheel.protocol.window import COMMANDS_KEPT_MAX, MakeError, Waiting
 
 QUERIES_MAX: Final = 1_000
 QUERY_WAIT_MS: Final = 2_000  # then a question is asked again
@@ -50,6 +50,9 @@ class Line:
         self.address, self.session = address, session
         self.shard: int | None = None
         self.held: deque[Share] = deque()  # what waits until every shard knows something, and what is behind
+        self.outdated = (
+            False  # its Welcome told of another division: nothing is said before we know which holds
+        )
         self._owner = owner
         self._pending: dict[int, Pending] = {}
         self._sources: dict[int, Source] = {}
@@ -99,6 +102,8 @@ class Line:
 
     def messages_to_send(self, now_ms: int) -> list[Message]:
         """What to send now, in order."""
+        if self.outdated:
+            return []
         messages, events = self.session.messages_to_send(now_ms)
         self._take(events)
         if self.session.state is not State.OPEN:
@@ -119,6 +124,8 @@ class Line:
 
     def next_wake_ms(self) -> int | None:
         """When to look again at the latest."""
+        if self.outdated:
+            return None
         due = [wake for wake in [self.session.next_wake_ms()] if wake is not None]
         if self.session.state is State.OPEN:
             due += [pending.due_ms for pending in self._pending.values()]
@@ -156,6 +163,13 @@ class Line:
             if isinstance(event, TicketSettled):
                 call(event.ticket.on_settled)
         self._fail_all(error, make)
+
+    def recall(self) -> list[Waiting]:
+        """The data was divided anew: let go of all commands that can still be given elsewhere."""
+        self._take(self.session.divided())
+        held = [(share.part, 0, share.commands) for share in self.held]
+        self.held.clear()
+        return [*self.session.recall(), *held]
 
     def drop_held(self, make: MakeError) -> None:
         """What waits for others to know ends here."""

@@ -14,7 +14,9 @@ Laws:
   window, with a `gap` for each frame behind it, would be answered with a storm of resends.
 - What is neither session nor Submit (replies, journal, their refusals) passes through as `MessageArrived`.
 - Numbers belong to the store that gave them. When another lane answers (the server's data was divided anew),
-  what was outstanding is `Expired`, and numbering begins again.
+  numbering begins again: what was never sent is sent then, what was sent and has no end is `Expired`, unless
+  each such command of a ticket has a `dedupe_key`, which every store knows. A server that forgot an idle
+  producer may have forgotten its keys as well: there only what was never sent goes on.
 
 The queue and its numbers are in `window.py`; here is only when things are said.
 """
@@ -27,7 +29,7 @@ from zlib import crc32
 from msgspec import Raw, Struct
 
 from stagewheel.errors import StagewheelError
-from stagewheel.protocol.codec import Message
+from stagewheel.protocol.codec import Message, decode_command
 from stagewheel.protocol.errors import Closed, Expired, Fenced, NotTaken, ProtocolBroken
 from stagewheel.protocol.messages import (
     PROTOCOL_VERSION_MAX,
@@ -38,7 +40,8 @@ from stagewheel.protocol.messages import (
     Refused,
     Welcome,
 )
-from stagewheel.protocol.window import COMMANDS_KEPT_MAX, MakeError, SubmitTicket, Window
+from stagewheel.protocol.ticket import SubmitTicket
+from stagewheel.protocol.window import COMMANDS_KEPT_MAX, MakeError, Waiting, Window
 
 HELLO_WAIT_MS: Final = 500  # doubled with every Hello that stays unanswered
 HELLO_WAIT_MS_MAX: Final = 8_000
@@ -116,6 +119,7 @@ class ClientSession:
         self._window = Window(commands_kept_max)
         self._epoch = 0  # of the last Welcome; 0: nothing was numbered yet
         self._lane = 0  # whose numbers these are
+        self._forgotten = ""  # what a server said that does not know our numbers any more
         self._hello_wait_ms, self._hello_due_ms = HELLO_WAIT_MS, 0
         self._answer_wait_ms, self._heard_ms = ANSWER_WAIT_MS, 0
         self._hold_until_ms, self._back_offs = 0, 0
@@ -141,9 +145,13 @@ class ClientSession:
         """End one ticket; what of it was not sent never is. Calls nobody."""
         self._window.withdraw(ticket, error)
 
-    def recall(self) -> list[tuple[SubmitTicket, list[Raw]]]:
+    def recall(self) -> list[Waiting]:
         """Let go of what waits, if nothing was sent: it may belong elsewhere."""
         return self._window.recall()
+
+    def divided(self) -> list[Event]:
+        """Our numbers are worth nothing any more: the data was divided anew, as we hear from elsewhere."""
+        return _settled(self._window.lose_numbers(_has_key, lambda fate: Expired(f"{DIVIDED_ANEW}; {fate}")))
 
     def fail(self, error: MakeError) -> list[Event]:
         """The session is over, for a reason that lies elsewhere."""
@@ -273,13 +281,18 @@ class ClientSession:
         return [*events, SessionOpened(welcome)]
 
     def _moved(self, welcome: Welcome) -> list[Event]:
-        """Another store answers than the one that knows our numbers."""
+        """Another store answers than the one that knows our numbers, or it forgot them."""
         lane = welcome.lanes[welcome.shard] if 0 <= welcome.shard < len(welcome.lanes) else 0
         known, self._lane = self._lane, lane
-        if self._epoch == 0 or lane == known:
+        forgotten, self._forgotten = self._forgotten, ""
+        if not forgotten and (self._epoch == 0 or lane == known):
             return []
         self._epoch = 0
-        return _settled(self._window.fail_all(lambda fate: Expired(f"{DIVIDED_ANEW}; {fate}")))
+        if lane != known:
+            return self.divided()
+        return _settled(
+            self._window.lose_numbers(lambda _: False, lambda fate: Expired(f"{forgotten}; {fate}"))
+        )
 
     def _refused(self, refused: Refused, now_ms: int) -> list[Event]:
         code, seq = refused.code, refused.seq
@@ -291,9 +304,9 @@ class ClientSession:
         if code == "expired":
             if self._epoch == 0:
                 return []  # said of a frame before the Hello that is under way
-            self._epoch = 0
+            self._epoch, self._forgotten = 0, refused.message  # the next Welcome tells why
             self.state = State.CONNECTING
-            return _settled(self._window.fail_all(lambda fate: Expired(f"{refused.message}; {fate}")))
+            return []
         if seq >= 0 and self._window.is_stale(seq):
             return []
         if code in BACK_OFF_MS:
@@ -355,6 +368,11 @@ class ClientSession:
         settled = _settled(self._window.fail_all(error))
         self.error = error("nothing more is sent")
         return [*settled, SessionEnded(self.error)]
+
+
+def _has_key(command: Raw) -> bool:
+    """Every store knows what was done under its key, also after the data was divided anew."""
+    return bool(decode_command(command).dedupe_key)
 
 
 def _settled(tickets: list[SubmitTicket]) -> list[Event]:

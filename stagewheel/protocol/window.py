@@ -22,79 +22,14 @@ from msgspec import Raw
 
 from stagewheel.errors import StagewheelError
 from stagewheel.protocol.errors import ProtocolBroken, TooLarge, TooMuchOutstanding
-from stagewheel.protocol.messages import Accepted, Result, SubmitEncoded
+from stagewheel.protocol.messages import Result, SubmitEncoded
+from stagewheel.protocol.ticket import SubmitTicket
 
 COMMANDS_KEPT_MAX: Final = 250_000  # a quarter of the answers that a server keeps for one producer
 FRAME_OVERHEAD_BYTES: Final = 32  # array heads and two numbers around the commands of a Submit
 
 
-class SubmitTicket:
-    """Commands that were given together: `results` in their order, None while unknown."""
-
-    __slots__ = ("error", "on_settled", "open", "results", "unsent", "wait_applied")
-
-    def __init__(self, count: int, wait_applied: bool) -> None:
-        self.results: list[Result | None] = [None] * count
-        self.wait_applied = wait_applied
-        self.open = count  # commands not settled
-        self.unsent = count  # commands that never left
-        self.error: StagewheelError | None = None
-        self.on_settled: list[Callable[[], None]] = []
-
-    @property
-    def settled(self) -> bool:
-        """Nothing more will change: all results are there, or an error is."""
-        return self.error is not None or self.open == 0
-
-    def outcome(self) -> list[Result]:
-        """The results; raises the ticket's error."""
-        if self.error is not None:
-            raise self.error
-        return [result for result in self.results if result is not None]
-
-    def fill(self, start: int, results: list[Result]) -> int:
-        """Results came for the commands from `start` on; how many of those still wait to be applied."""
-        if self.results[start] is None:  # the first answer brings all of a frame
-            self.results[start : start + len(results)] = results
-            waiting = sum(type(result) is Accepted for result in results) if self.wait_applied else 0
-            self.open -= len(results) - waiting
-            return waiting
-        return sum(
-            self.improve(start + at, result) == 0
-            for at, result in enumerate(results)
-            if self._waits(start + at)
-        )
-
-    def improve(self, at: int, result: Result) -> int:
-        """1 if this makes an accepted command final, that the caller waits for."""
-        if not self._waits(at) or isinstance(result, Accepted):
-            return 0
-        self.results[at] = result
-        self.open -= 1
-        return 1
-
-    def _waits(self, at: int) -> bool:
-        return self.wait_applied and isinstance(self.results[at], Accepted)
-
-    def fate(self) -> str:
-        """What is known of its commands, for people."""
-        return fate_of(self.results, self.unsent, self.accepted())
-
-    def accepted(self) -> int:
-        """How many were accepted, and somebody waits for their end."""
-        return sum(map(self._waits, range(len(self.results))))
-
-
-def fate_of(results: list[Result | None], unsent: int, accepted: int) -> str:
-    """What is known of commands, `accepted` of which somebody waits for to be applied."""
-    answered = len(results) - results.count(None)
-    later = f" ({accepted} as accepted, to be applied later)" if accepted else ""
-    return (
-        f"of {len(results)} commands {answered} were answered{later}, {len(results) - answered - unsent} "
-        f"were sent and may or may not have been applied, {unsent} were not sent"
-    )
-
-
+Waiting = tuple[SubmitTicket, int, list[Raw]]  # (whose, the ticket's first index, commands)
 MakeError = Callable[[str], StagewheelError]  # the fate of one ticket's commands -> its error
 
 
@@ -283,11 +218,32 @@ class Window:
         """End one ticket: what of it waits for a number is never sent."""
         self._fail([ticket], error)
 
-    def recall(self) -> list[tuple[SubmitTicket, list[Raw]]]:
+    def lose_numbers(self, may_repeat: Callable[[Raw], bool], error: MakeError) -> list[SubmitTicket]:
+        """Nobody knows our numbers any more. What was sent and has no end may have been applied: its ticket
+        fails, unless all of that `may_repeat`. Everything else waits for numbers again, in order.
+        """
+        sent = [
+            (ticket, at + n, frame.commands[start + n])
+            for frame in self._frames.values()
+            for ticket, at, start, count in frame.spans
+            for n in range(count)
+            if ticket.is_open(at + n)
+        ]
+        failed = self._fail([ticket for ticket, _, command in sent if not may_repeat(command)], error)
+        self._forget_numbers()
+        for ticket, at, command in reversed(sent):
+            if ticket.error is None:
+                ticket.results[at] = None
+                ticket.unsent += 1
+                self._waiting.appendleft(_Batch(ticket, [command], at))
+                self._waiting_count += 1
+        return failed
+
+    def recall(self) -> list[Waiting]:
         """Let go of everything that waits, unless something is numbered."""
         if self._frames:
             return []
-        waiting = [(batch.ticket, batch.commands) for batch in self._waiting]
+        waiting = [(b.ticket, b.at + b.start, b.commands[b.start :]) for b in self._waiting]
         self._waiting.clear()
         self._waiting_count = 0
         return waiting
@@ -296,14 +252,18 @@ class Window:
         """Every ticket that is not settled ends with this error; the window is empty."""
         tickets = [t for f in self._frames.values() for t, *_ in f.spans] + [b.ticket for b in self._waiting]
         failed = self._fail(tickets, error)
-        self._frames.clear()
-        self._queue.clear()
-        self._under_way.clear()
+        self._forget_numbers()
         self._waiting.clear()
-        self._numbered_count = self._waiting_count = self._commands_under_way = self._bytes_under_way = 0
+        self._waiting_count = 0
         return failed
 
     # ---- inside ----
+
+    def _forget_numbers(self) -> None:
+        self._frames.clear()
+        self._queue.clear()
+        self._under_way.clear()
+        self._numbered_count = self._commands_under_way = self._bytes_under_way = 0
 
     def _may_send(self) -> bool:
         while self._queue and self._frames.get(self._queue[0].seq) is not self._queue[0]:

@@ -14,7 +14,7 @@ from stagewheel.protocol import messages as m
 from stagewheel.protocol.codec import Message, encode_record
 from stagewheel.protocol.errors import Closed, ProtocolBroken, QueryRefused, TooMuchOutstanding
 from stagewheel.protocol.journal import ItemDeleted, Record
-from stagewheel.protocol.window import SubmitTicket
+from stagewheel.protocol.ticket import SubmitTicket
 
 
 class Alone:

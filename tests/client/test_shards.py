@@ -14,7 +14,7 @@ from stagewheel.protocol.errors import (
     TooLarge,
     TooMuchOutstanding,
 )
-from stagewheel.protocol.partitions import even_owners, first_of
+from stagewheel.protocol.partitions import even_owners, first_of, partition_of
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX
 from tests.client.desk import A2, ADDRESSES, B2, A, B, Desk, key_of, move
 
@@ -208,35 +208,85 @@ def test_after_the_data_was_divided_anew_what_was_under_way_is_expired_and_new_c
     assert ticket.settled
 
 
-def test_what_waited_on_the_line_that_a_client_knows_first_is_expired_as_well() -> None:
+def test_what_was_never_sent_goes_to_whom_it_belongs_then_in_order_and_behind_what_it_waited_for() -> None:
     desk = Desk()
     desk.open(1, first=True)
     desk.open(0)
-    held = desk.core.submit([m.PutEmployee("", employee=m.Employee(7)), move(B)])
-    behind = desk.core.submit([move(B2)])
     for line in desk.core.lines:
         line.connection_lost()
+    held = desk.core.submit([m.PutEmployee("", employee=m.Employee(7)), move(B)])
+    behind = desk.core.submit([move(B2)])
     desk.open(1, [2, 3], first=True)
-    for ticket in (held, behind):
-        with pytest.raises(Expired, match="divided anew"):
-            ticket.outcome()
     desk.open(0, [2, 3])
-    assert desk.sent(0) == desk.sent(1) == []
+    assert desk.sent(1) == []
+    assert [type(one) for one in desk.sent(0)] == [m.PutEmployee]
+    desk.answer(0, 0, m.Applied())
+    assert [one.item for one in desk.sent(1)] == [B, B2]
+    desk.answer(1, 0, m.Applied(1), m.Applied(2))
+    assert (held.outcome(), behind.outcome()) == ([m.Applied(), m.Applied(1)], [m.Applied(2)])
 
 
-def test_from_several_shards_to_one_and_back(desk: Desk) -> None:
+def test_from_several_shards_to_one_and_back_with_what_was_given_meanwhile(desk: Desk) -> None:
+    tickets = []
     for lanes in ([2], [3, 4]):
         for line in desk.core.lines:
             line.connection_lost()
-        waits = desk.core.submit([move(A)])
+        tickets.append(desk.core.submit([move(B), move(A)]))
         desk.open(0, lanes, first=True)
-        with pytest.raises(Expired):
-            waits.outcome()
         for shard in range(1, len(lanes)):
             desk.open(shard, lanes)
         assert len(desk.core.lines) == len(lanes)
-    desk.core.submit([move(B)])
-    assert [one.item for one in desk.sent(1)] == [B]
+        if len(lanes) == 1:
+            assert [one.item for one in desk.sent(0)] == [B, A]
+            desk.answer(0, 0, m.Applied(1), m.Applied(2))
+    assert ([one.item for one in desk.sent(0)], [one.item for one in desk.sent(1)]) == ([A], [B])
+    desk.answer(0, 0, m.Applied(2))
+    desk.answer(1, 0, m.Applied(1))
+    assert [ticket.outcome() for ticket in tickets] == [[m.Applied(1), m.Applied(2)]] * 2
+
+
+def test_what_was_sent_and_has_a_dedupe_key_is_sent_again_and_the_rest_of_its_batch_stays(desk: Desk) -> None:
+    keyed = desk.core.submit(
+        [m.DeleteItem(A, dedupe_key="1"), m.DeleteItem(B), m.DeleteItem(A2, dedupe_key="2")]
+    )
+    mixed = desk.core.submit([m.DeleteItem(A, dedupe_key="3"), m.DeleteItem(A2), m.DeleteItem(B2)])
+    unsent = desk.core.submit([m.DeleteItem(B)])
+    assert [one.item for one in desk.sent(0)] == [A, A2, A, A2]
+    assert [one.item for one in desk.sent(1)] == [B, B2, B]
+    desk.answer(1, 0, m.Applied(7), m.Applied(8), m.Applied(9))
+    for line in desk.core.lines:
+        line.connection_lost()
+    desk.open(0, [2, 3, 4], first=True)
+    with pytest.raises(Expired, match=r"divided anew.* of 3 commands 1 were answered, 2 were sent"):
+        mixed.outcome()
+    assert unsent.outcome() == [m.Applied(9)]
+    for shard in (1, 2):
+        desk.open(shard, [2, 3, 4])
+    again = [(shard, one.item) for shard in range(3) for one in desk.sent(shard)]
+    assert sorted(again) == sorted((partition_of(key) % 3, key) for key in (A, A2))
+    for shard in {shard for shard, _ in again}:
+        desk.answer(shard, 0, *[m.Applied(1)] * [at for at, _ in again].count(shard))
+    assert keyed.outcome() == [m.Applied(1), m.Applied(7), m.Applied(1)]
+
+
+@pytest.mark.parametrize("lanes", [(0, 1), (2, 3, 4)])
+def test_another_shard_that_tells_of_another_division_is_sent_nothing_before_the_first_says_which_holds(
+    lanes: tuple[int, ...], desk: Desk
+) -> None:
+    for line in desk.core.lines:
+        line.connection_lost()
+    ticket = desk.core.submit([move(B)])
+    desk.open(1, [2, 3, 4])
+    assert desk.line(1).messages_to_send(0) == []
+    assert desk.line(1).next_wake_ms() is None
+    desk.open(0, lanes, first=True)
+    owner = partition_of(B) % len(lanes)
+    if lanes[0]:
+        desk.open(1, lanes)
+        desk.open(2, lanes)
+    assert [one.item for one in desk.sent(owner)] == [B]
+    desk.answer(owner, 0, m.Applied(1))
+    assert ticket.outcome() == [m.Applied(1)]
 
 
 def test_a_command_that_comes_between_expired_and_the_new_welcome_finds_its_shard() -> None:

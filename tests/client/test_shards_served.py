@@ -160,7 +160,7 @@ def test_a_time_out_says_which_shard_is_away(run: Run, served: Sharded) -> None:
         await client.reach()
         with pytest.raises(TimedOut, match=r"the DeadLettersQuery goes on being asked of shard 1$"):
             await rows(client.dead_letters())
-        told = None
+        told = silent = None
         while told is None:  # a tenth of a second may be too short for the other one
             told, silent = await client.statistics_of_each()
         assert (told["items_stored"], silent) == (0, None)

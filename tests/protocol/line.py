@@ -5,7 +5,7 @@ from msgspec import Raw
 from stagewheel.protocol import frames, messages as m
 from stagewheel.protocol.codec import Message, encode_payload
 from stagewheel.protocol.session import ClientSession, Event, State, TicketSettled
-from stagewheel.protocol.window import SubmitTicket
+from stagewheel.protocol.ticket import SubmitTicket
 from stagewheel.server.ingress.admission import AdmissionLimits
 from tests.protocol.reference_server import ReferenceServer, Sent
 

@@ -1,10 +1,11 @@
 """The client's session against a reference server: what goes out, what is sent again, and how things end."""
 
 import pytest
+from msgspec import Raw
 
 from stagewheel.errors import StagewheelError
 from stagewheel.protocol import messages as m
-from stagewheel.protocol.codec import Message
+from stagewheel.protocol.codec import Message, decode_command, encode_payload
 from stagewheel.protocol.errors import (
     Closed,
     Expired,
@@ -380,3 +381,19 @@ def test_another_lane_knows_no_number_of_ours_so_what_was_under_way_is_expired()
     assert len(line.session.receive(again, 0)) == 1, "the same lane: it is sent again"
     line.out()
     assert seqs(line.sent)[-2:] == [7, 7]
+
+
+def test_at_another_lane_what_was_never_sent_or_has_a_dedupe_key_goes_on_in_order() -> None:
+    line = opened()
+    keyed = line.session.submit([Raw(encode_payload(m.DeleteItem(key, dedupe_key=key))) for key in "abc"])
+    line.out()
+    line.session.connection_lost()
+    unsent = line.session.submit(moves("d"))
+    line.out()
+    line.session.receive(m.Refused("expired", "who?"), 0)
+    line.out()
+    line.session.receive(m.Welcome(1, 1, 1, 0, 8, 400, 4, 400, ["here"], lanes=[3]), 0)
+    sent = [one for one in line.session.messages_to_send(0)[0] if isinstance(one, m.SubmitEncoded)]
+    assert [decode_command(raw).item for one in sent for raw in one.commands] == ["a", "b", "c", "d"]
+    assert not keyed.settled
+    assert not unsent.settled

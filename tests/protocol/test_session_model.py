@@ -18,7 +18,7 @@ from msgspec import Raw, structs
 from stagewheel.protocol import frames, messages as m
 from stagewheel.protocol.codec import Kind, encode_payload
 from stagewheel.protocol.session import ClientSession, State
-from stagewheel.protocol.window import SubmitTicket
+from stagewheel.protocol.ticket import SubmitTicket
 from stagewheel.server.ingress.admission import AdmissionLimits
 from tests.protocol.reference_server import ReferenceServer, Sent
 

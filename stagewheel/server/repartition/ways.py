@@ -6,8 +6,8 @@ unless its way says otherwise. Reference data goes to every shard; where stores 
 row stands, since that is the directory. Numbers are of the lane that gave them and stay, so a row that names
 another by its number still does.
 
-What is not carried, because it ends with the lanes it is of: answers and sequences of producers (a client is
-told `expired` of what it does not know the end of), and what messages in mailboxes owe to them.
+What is not carried, because it ends with the lanes it is of: answers and sequences of producers (a client
+sends again what it may, and has `Expired` for the rest), and what messages in mailboxes owe to them.
 """
 
 from collections.abc import Callable, Mapping
