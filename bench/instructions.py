@@ -8,8 +8,8 @@ rules, 64 a frame, so many frames a turn as a loaded server takes.
 The laws:
 - The total is counted without probes. The split comes from a second pass with two readings around each of
   the few functions that are its parts; what the readings themselves cost is taken off, and what belongs to
-  no part is `rest`. With the probes in place each decision goes through the engine's decider, which the
-  shortest way (`actors/entering.py`) passes by: so the parts hold some 3,000 more, and `rest` so much less.
+  no part is `rest`. `decide` is what the functions of plain entries cost; the few moves that go to the
+  engine's decider (the second one of an item in a frame) count as `collect`.
 - Every result is looked at: an event that was refused would be cheap.
 - `per_report` is what a mail's delivery costs beside its event (`instructions_reports.py`).
 """
@@ -28,8 +28,7 @@ from bench import instructions_reports
 from bench.alone import FRAMES_PER_TURN, Shard
 from bench.counting import Counter
 from bench.deals import COMMANDS_PER_FRAME
-from stagewheel.server.actors import engine as engines, turn as turns
-from stagewheel.server.actors.engine import Engine
+from stagewheel.server.actors import engine as engines, entering, turn as turns
 from stagewheel.server.store.lmdb_transaction import LmdbTransaction
 
 NAME = "instructions"
@@ -37,6 +36,7 @@ NAME = "instructions"
 ITEMS: Final = 10_000
 TURNS_PER_ROUND: Final = 8
 ROUNDS: Final = 5
+PROBES: Final = 10_000  # that are counted to know what one costs
 
 # The parts of a turn: name -> the class or module, and its function. What one calls of the others is theirs.
 PARTS: Final[dict[str, tuple[Any, str]]] = {
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         shard = Shard(Path(name), args.items)
         shard.round(counter, args.turns)  # the first touches everything for the first time
         totals = [shard.round(counter, args.turns) for _ in range(ROUNDS)]
-        with probed(counter, shard.engine) as spent:
+        with probed(counter) as spent:
             shard.round(counter, args.turns)
         events = args.turns * FRAMES_PER_TURN * COMMANDS_PER_FRAME
         reports = instructions_reports.counted(shard, counter, args.turns)
@@ -82,11 +82,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def probed(counter: Counter, engine: Engine) -> Iterator[dict[str, int]]:
+def probed(counter: Counter) -> Iterator[dict[str, int]]:
     """While it lasts each part adds up what it costs, without the parts that it calls."""
-    parts: dict[str, tuple[Any, str]] = {**PARTS, "decide": (engine, "decide")}
-    spent = dict.fromkeys(parts, 0)
+    spent = dict.fromkeys([*PARTS, "decide"], 0)
     inner = [0]  # what the parts within the present one cost, probes included
+    own = 0  # what a probe costs besides
 
     def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*args: Any) -> Any:
@@ -97,15 +97,33 @@ def probed(counter: Counter, engine: Engine) -> Iterator[dict[str, int]]:
             finally:
                 cost = counter.read() - before
                 spent[part] += cost - inner[0] - counter.overhead
-                inner[0] = outer + cost
+                inner[0] = outer + cost + own
 
         return measured
 
-    kept = {part: getattr(owner, name) for part, (owner, name) in parts.items()}
-    for part, (owner, name) in parts.items():
+    def nothing(*args: Any) -> None:
+        """A part that costs nothing but its probe."""
+
+    empty = around("decide", nothing)
+    before = counter.read()
+    for _ in range(PROBES):
+        empty(0, 0, 0, 0, 0, 0)
+    own = (counter.read() - before - inner[0]) // PROBES
+    inner[0] = spent["decide"] = 0
+
+    kept = {part: getattr(owner, name) for part, (owner, name) in PARTS.items()}
+    way_of = entering.way_of
+
+    def probed_way(turn: turns.Turn, pipeline: str, stage: str) -> entering.Way:
+        change, version, came_at, came = way_of(turn, pipeline, stage)
+        return around("decide", change) if change is not None else None, version, came_at, came
+
+    for part, (owner, name) in PARTS.items():
         setattr(owner, name, around(part, kept[part]))
+    entering.way_of = probed_way
     try:
         yield spent
     finally:
-        for part, (owner, name) in parts.items():
+        entering.way_of = way_of
+        for part, (owner, name) in PARTS.items():
             setattr(owner, name, kept[part])

@@ -51,7 +51,7 @@ def enter_run(
             pipeline, ways = item.pipeline, {}
         wanted = command.stage
         if (way := ways.get(wanted)) is None:
-            way = ways[wanted] = _way(turn, pipeline, wanted)
+            way = ways[wanted] = way_of(turn, pipeline, wanted)
         change, version, came_at, came = way
         if change is None or item.version != version or item.stage == wanted:
             break
@@ -87,7 +87,7 @@ def enter_run(
     return at
 
 
-def _way(turn: "Turn", pipeline: str, stage: str) -> Way:
+def way_of(turn: "Turn", pipeline: str, stage: str) -> Way:
     """The stage that a move is to, as `decide` finds it."""
     version = turn.facts.active.get(pipeline)
     plan = version.pipelines[pipeline].stages.get(stage) if version is not None else None
