@@ -319,9 +319,9 @@ class Client(ActivityVerbs[m.Result]):
         """
         return self._open(self._core.opening())
 
-    def reach(self) -> m.Welcome:
+    def reach(self, within_s: float | None = None) -> m.Welcome:
         """Wait until the shard at our address answers. Raises `TimedOut`."""
-        return self._open(self._core.opening(every=False))
+        return self._open(self._core.opening(every=False), within_s)
 
     def sent_before(self) -> Callable[[m.AnyCommand], bool]:
         """For a feeder that gives the same commands in the same order again, under one name, after `connect`:
@@ -329,14 +329,15 @@ class Client(ActivityVerbs[m.Result]):
         """
         return self._core.sent_before()
 
-    def _open(self, opening: Opening) -> m.Welcome:
-        self.wait(lambda: opening.settled, lambda: "nothing was sent")
+    def _open(self, opening: Opening, within_s: float | None = None) -> m.Welcome:
+        self.wait(lambda: opening.settled, lambda: "nothing was sent", within_s)
         return opening.welcome()
 
-    def wait(self, done: Callable[[], bool], fate: Callable[[], str]) -> None:
+    def wait(self, done: Callable[[], bool], fate: Callable[[], str], within_s: float | None = None) -> None:
         """Move the line until `done`; raises `TimedOut`."""
-        if not self._run(done, self._timeout_s):
-            raise TimedOut(f"no answer within {self._timeout_s:g} s ({self._wire.describe()}); {fate()}")
+        limit_s = self._timeout_s if within_s is None else within_s
+        if not self._run(done, limit_s):
+            raise TimedOut(f"no answer within {limit_s:g} s ({self._wire.describe()}); {fate()}")
 
     def close(self) -> None:
         """Close; whatever is outstanding ends with `Closed`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stagewheel.cli.connection import beside
 from stagewheel.cli.import_rows import digest_of
 from stagewheel.cli.main import main
 from stagewheel.client.blocking import Client
@@ -114,6 +115,32 @@ def test_statistics_tell_what_there_is_while_a_shard_is_away_and_lists_say_which
         served.start(1)
     status, told, err = run("stats", "--json")
     assert (status, told["silent"], err) == (0, [], "")
+
+
+def test_where_the_shard_at_the_address_is_away_another_one_tells_of_the_server(
+    run: Run, served: Sharded
+) -> None:
+    served.stop(0)
+    try:
+        status, told, err = run("stats", "--json", "--timeout", "0.4")
+        assert (status, told["silent"], told["shards"][0]) == (3, [0], None), err
+    finally:
+        served.start(0)
+
+
+@pytest.mark.parametrize(
+    ("server", "others"),
+    [
+        ("tcp://127.0.0.1:7411", ["tcp://127.0.0.1:7412", "tcp://127.0.0.1:7410"]),
+        ("tcp://[::1]:7412", ["tcp://[::1]:7413", "tcp://[::1]:7411"]),
+        ("tcp://127.0.0.1:", []),
+        ("ipc:///run/wheel9/main", ["ipc:///run/wheel9/main.1"]),
+        ("ipc:///run/main.1", ["ipc:///run/main.2", "ipc:///run/main.0", "ipc:///run/main"]),
+        ("ipc:///data/shard-0.sock", ["ipc:///data/shard-1.sock"]),
+    ],
+)
+def test_shards_are_looked_for_where_serve_puts_them(server: str, others: list[str]) -> None:
+    assert beside(server) == others
 
 
 def test_a_file_of_commands_may_begin_with_what_the_others_need(run: Run, tmp_path: Path) -> None:
