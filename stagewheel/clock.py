@@ -86,7 +86,10 @@ class SystemClock:
     def wall_seconds_until(self, due_ms: int) -> float:
         if due_ms <= self._now_ms:
             return 0.0
-        return min(max(0, due_ms - self._reading_ms()) / 1000, SLEEP_SECONDS_MAX)
+        left_ms = due_ms - self._reading_ms()
+        if left_ms <= 0:
+            return 0.0
+        return left_ms / 1000 if left_ms < SLEEP_SECONDS_MAX * 1000 else SLEEP_SECONDS_MAX
 
     def statistics(self) -> Statistics:
         held_ms = max(0, self._now_ms - self._reading_ms())

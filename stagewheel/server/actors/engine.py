@@ -67,6 +67,7 @@ from stagewheel.server.store.tables import Table
 from stagewheel.server.timers.far import LEVELS
 
 ANSWERS, PRODUCERS = Table.ANSWERS, Table.PRODUCERS  # an enum's member costs 120 ns to name
+AT_ONCE_MS = 0  # a moment that has come, whatever the clock says
 
 
 class Engine:
@@ -157,15 +158,13 @@ class Engine:
         """When there is something to do without anybody asking; None: nothing is planned."""
         if self.backlog.has_work():
             return self.clock.now_ms()  # at once, also where the clock was set back behind the last moment
-        due_ms, later_ms = (
-            self.timers.next_ms(exact=self.clock.exact),
-            self.background.due_ms(self.clock.now_ms()),
-        )
-        if (lost_ms := self.workers.next_ms()) is not None:
-            due_ms = lost_ms if due_ms is None else min(due_ms, lost_ms)
-        if self.awaited.owners:
-            due_ms = self.awaited.until_ms if due_ms is None else min(due_ms, self.awaited.until_ms)
-        return due_ms if later_ms is None or (due_ms is not None and due_ms < later_ms) else later_ms
+        due_ms = self.timers.next_ms(exact=self.clock.exact)
+        for other_ms in (self.background.due_ms(AT_ONCE_MS), self.workers.next_ms()):
+            if other_ms is not None and (due_ms is None or other_ms < due_ms):
+                due_ms = other_ms
+        if self.awaited.owners and (due_ms is None or self.awaited.until_ms < due_ms):
+            due_ms = self.awaited.until_ms
+        return due_ms
 
     def tidy(self) -> bool:
         """Nobody waits just now: the store may do what it has put off. True if there was something."""

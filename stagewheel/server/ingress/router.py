@@ -105,19 +105,23 @@ class Router:
         inbound = self._drain()
         if self.links is not None:
             inbound.relayed = self.links.take()
-        for frame in self._frames:
-            self.socket.send_nowait(*frame)
-        self._frames.clear()
+        if self._frames:
+            for frame in self._frames:
+                self.socket.send_nowait(*frame)
+            self._frames.clear()
         # With something to do the turn looks at what is due by itself, and at the end it is asked anyway.
         if not inbound.is_empty() or self._until_due_s() <= 0:
             self._turn(inbound)
         self._hand_out()
-        self._between_turns()
+        if self.queries or self.subscriptions:
+            self._between_turns()
         if self.links is not None:
             self.links.give()
             if self.links.readable():
                 return True
-        if self.queries or self._left or self.socket.readable() or self._lagging():
+        if self.queries or self._left or self.socket.readable():
+            return True
+        if self.subscriptions and self._lagging():
             return True
         self._wait_s = self._until_due_s()
         return self._wait_s <= 0 or self.engine.tidy()
@@ -127,7 +131,8 @@ class Router:
         due_ms = self.engine.next_due_ms()
         if due_ms is None:
             return WATCHDOG_S
-        return min(WATCHDOG_S, self.engine.clock.wall_seconds_until(due_ms))
+        until_s = self.engine.clock.wall_seconds_until(due_ms)
+        return until_s if until_s < WATCHDOG_S else WATCHDOG_S
 
     async def _sleep(self) -> None:
         wait_s = self._wait_s
@@ -136,7 +141,10 @@ class Router:
             gc.collect(1)
         if self.links is not None:
             wait_s = min(wait_s, self.links.wait_s())
-        self._nap.deadline = trio.current_time() + max(0.0, wait_s)
+        now_s = trio.current_time()
+        # To look too early is harmless, and to move a deadline at each event is not: it costs a heap's work.
+        if not now_s < self._nap.deadline <= now_s + wait_s:
+            self._nap.deadline = now_s + (wait_s if wait_s > 0.0 else 0.0)
         await trio.lowlevel.wait_readable(self.socket.fd)
 
     def wake(self) -> None:
@@ -150,7 +158,7 @@ class Router:
         inbound = Inbound([], self._left, [], registers=[])
         self._left = []
         frames = size = 0
-        commands = sum(len(submit.commands) for _, submit, _ in inbound.submits)
+        commands = sum([len(submit.commands) for _, submit, _ in inbound.submits]) if inbound.submits else 0
         while frames < TURN_FRAMES_MAX and commands < TURN_COMMANDS_MAX and size < TURN_BYTES_MAX:
             taken = self.socket.drain(FRAME_BYTES_MAX, DRAIN_FRAMES)
             if not taken:
