@@ -29,26 +29,27 @@ def deliver_plainly(turn: "Turn", delivered: Delivered) -> Delivered | None:
     engine, lane, numbers = turn.engine, delivered.channel, delivered.numbers
     if turn.care is not None or engine.decide is not decide or lane not in PLAIN_LANES:
         return delivered
-    keep = engine.handout.lanes[lane].kept
-    kept = {number: row for number in numbers if (row := keep.get(number)) is not None}
-    if not kept:
-        return delivered
-    fronts = list(map(decode_front, kept.values()))
+    keep, plain = engine.handout.lanes[lane].kept, numbers
+    if not keep.keys() >= set(numbers) or len(set(numbers)) < len(numbers):
+        plain = [number for number in dict.fromkeys(numbers) if number in keep]
+    fronts = list(map(decode_front, map(keep.__getitem__, plain)))
     keys = [front.key.encode() for front in fronts]
     wanted = set(keys)
-    wanted -= turn.rows.keys()
-    stored = dict(turn.transaction.getmulti(ITEMS, list(wanted))) if wanted else {}
+    if turn.rows:
+        wanted -= turn.rows.keys()
+    stored = dict(turn.transaction.getmulti(ITEMS, list(wanted)))
     turn.facts.position = turn.counters.position
     records: list[tuple[bytes, bytes]] = []
     others = listed_delivered(
-        list(kept), fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
+        plain, fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
     )
-    done = list(kept)
     if others:
         left = set(others)
-        done = [number for at, number in enumerate(done) if at not in left]
+        done = [number for at, number in enumerate(plain) if at not in left]
         keys = [key for at, key in enumerate(keys) if at not in left]
         fronts = [front for at, front in enumerate(fronts) if at not in left]
+    else:
+        done = plain
     if done:
         _collect(turn, fronts, keys, records)
         leave(turn, lane, done)
