@@ -57,10 +57,9 @@ class Deal:
         plan = self.version.pipelines["deals"].stages[stage]
         assert plan.plain is not None
         item, move = decode_glance(self.row), ChangeStage("d:1", stage=stage)
-        decision = plan.plain(item, move, self.facts(), NOW_MS, self.position, self.out)
-        self.row = decision.row
+        self.row, _, _, _, sent = plan.plain(item, move, self.facts(), NOW_MS, self.position, self.out)
         self.position += 1
-        for _, number, row in decision.sent:
+        for _, number, row in sent:
             self.sent[number], self.out = row, number + 1
 
     def report(self, *numbers: int, waiting: tuple[bytes, ...] = ()) -> tuple[list[int], list[bytes]]:

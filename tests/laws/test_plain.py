@@ -10,12 +10,11 @@ from msgspec.structs import force_setattr
 
 from stagewheel.protocol.messages import ChangeStage
 from stagewheel.server.core.deciding import Deciding
-from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import Way
 from stagewheel.server.core.plain_due import End
-from stagewheel.server.core.plain_text import Change, written
+from stagewheel.server.core.plain_text import Change, Entered, written
 from stagewheel.server.core.plan import PipelinePlan, RulePlan, StagePlan, Version
 from stagewheel.server.rules.mistakes import Mistake
 from stagewheel.server.scenarios.runner import Compiler
@@ -76,11 +75,11 @@ class Counting(Changing):
             return change
         change = written(pipeline, stage, version.entities[pipeline.entity]).made()
 
-        def counted(item: Glance, message: ChangeStage, facts: Facts, *told: int) -> Decision | None:
-            decision = change(item, message, facts, *told)
-            kind = "entry" if decision is not None else "no entry"
+        def counted(item: Glance, message: ChangeStage, facts: Facts, *told: int) -> Entered | None:
+            came_to = change(item, message, facts, *told)
+            kind = "entry" if came_to is not None else "no entry"
             self.taken[kind] = self.taken.get(kind, 0) + 1
-            return decision
+            return came_to
 
         return counted
 

@@ -56,25 +56,26 @@ def enter_run(
         if change is None or item.version != version or item.stage == wanted:
             break
         try:
-            decision = change(item, command, facts, now_ms, position, out)
+            entered = change(item, command, facts, now_ms, position, out)
         except Exception:
             break
-        if decision is None:
+        if entered is None:
             break
-        results.append(decision.result)
-        rows[key] = decision.row
+        row, result, record, timers, sends = entered
+        results.append(result)
+        rows[key] = row
         del items[key]  # nobody has built it: who needs it in this turn reads its row
-        add_record((u64(position), decision.record))
+        add_record((u64(position), record))
         if followers is not None:
-            followers.append((position, decision.record, decode_record(decision.record)))
+            followers.append((position, record, decode_record(record)))
         came_at.append(position)
         came.append(key)
         position += 1
-        for at_ms, step in decision.timers:
+        for at_ms, step in timers:
             if at_ms != due_ms:
                 due_ms, due = at_ms, u64(at_ms)
             put_timer(due + key + (U32[step] if step < U32_COUNT else u32(step)))
-        for lane, sent, content in decision.sent:
+        for lane, sent, content in sends:
             if (table := table_of(lane)) is None:
                 turn.send(lane, sent, content)
             else:

@@ -122,11 +122,11 @@ def decide(
             stage = version.pipelines[item.pipeline].stages.get(message.stage)
             if stage is not None and stage.plain is not None:
                 glance = item if type(item) is Glance else glance_at(item)
-                decision: Decision | None = stage.plain(
-                    glance, message, facts, now_ms, facts.position, facts.outbox_next
-                )
-                if decision is not None:
-                    return decision
+                entered = stage.plain(glance, message, facts, now_ms, facts.position, facts.outbox_next)
+                if entered is not None:
+                    row, done, record, timers, sent = entered
+                    place = (item.pipeline, message.stage)
+                    return Decision(None, row, done, [], record, place, False, timers, sent)
     if type(item) is Glance:
         item = whole(item)
     if type(item) is Item:

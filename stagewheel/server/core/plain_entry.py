@@ -22,11 +22,10 @@ ruleset has stages by the dozen and most are never entered in a check, a test or
 from msgspec.structs import force_setattr
 
 from stagewheel.protocol.messages import ChangeStage
-from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import Glance
 from stagewheel.server.core.plain import is_fixed, sends_plainly
-from stagewheel.server.core.plain_text import Change, written
+from stagewheel.server.core.plain_text import Change, Entered, written
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan, Version
 
 
@@ -47,12 +46,12 @@ def is_plain(stage: StagePlan) -> bool:
 def _made_later(pipeline: PipelinePlan, stage: StagePlan, entity: EntityPlan | None) -> Change:
     def first(
         item: Glance, message: ChangeStage, facts: Facts, now_ms: int, position: int, out: int
-    ) -> Decision | None:
+    ) -> Entered | None:
         if stage.plain is first:  # who has looked it up before goes on to ask it
             force_setattr(stage, "plain", written(pipeline, stage, entity).made())
         assert stage.plain is not None
-        decision: Decision | None = stage.plain(item, message, facts, now_ms, position, out)
-        return decision
+        entered: Entered | None = stage.plain(item, message, facts, now_ms, position, out)
+        return entered
 
     return first
 

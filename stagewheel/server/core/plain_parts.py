@@ -14,7 +14,6 @@ from stagewheel.protocol.messages import Applied, ChangeStage
 from stagewheel.server.core import calendar
 from stagewheel.server.core.acting import CANCELLED, DONE, FAILED, LEFT, SKIPPED
 from stagewheel.server.core.calendar import Duration
-from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.item import HAS_EMAIL, HAS_KEY, RUNNING, SENDING, WAITING, Glance, whole
 from stagewheel.server.core.plan import FieldPlan, PipelinePlan, RulePlan, StagePlan
@@ -54,7 +53,6 @@ SHARED: Final[Mapping[str, Any]] = MappingProxyType(
         "NO_ROOTS": {},
         "RESULTS": RESULTS,
         "Applied": Applied,
-        "Decision": Decision,
         "encode": Encoder().encode,
         "is_any_stopped": is_any_stopped,
         "lacking": lacking,

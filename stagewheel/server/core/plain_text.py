@@ -5,14 +5,13 @@ carries, the moments of waits, what ends with the left stage, each rule in its o
 """
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
-from stagewheel.protocol.messages import ChangeStage
+from stagewheel.protocol.messages import Applied, ChangeStage
 from stagewheel.server.core.acting import LEFT
-from stagewheel.server.core.effects import Decision
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.front import ACTIONS_MAX, RULES_MAX, place_of
 from stagewheel.server.core.item import Glance
@@ -21,7 +20,10 @@ from stagewheel.server.core.plain_parts import LITERALS, SHARED, moments_of, ref
 from stagewheel.server.core.plan import EntityPlan, PipelinePlan, RulePlan, StagePlan
 from stagewheel.server.core.plan_actions import ChannelPlan, Condition
 
-Change = Callable[[Glance, ChangeStage, Facts, int, int, int], Decision | None]
+Entered = tuple[bytes, Applied, bytes, tuple[tuple[int, int], ...], Sequence[tuple[str, int, bytes]]]
+"""What a change comes to: the item's row, the result, the record, then timers and rows as in `Decision`."""
+
+Change = Callable[[Glance, ChangeStage, Facts, int, int, int], Entered | None]
 """The last numbers: now_ms, the journal position of the move, the next number of the outbox."""
 
 SCOPE: Final = "(scope or (scope := scope_of(item, entry, fields, changed, facts, now_ms, position)))"
@@ -91,7 +93,7 @@ ITEM_ROW: Final = """\
 ENDING: Final = """\
     record = encode((key, item.head, now_ms, PIPELINE, version, CAUSE, did))
     result = RESULTS[entry] if entry < RESULTS_KEPT else Applied(entry)
-    return Decision(None, row, result, [], record, PLACE, False, ({timers}), {sent})
+    return row, result, record, ({timers}), {sent}
 """
 
 
@@ -122,7 +124,6 @@ class _Writer:
         self.constants: dict[str, Any] = {
             "PIPELINE": pipeline.id,
             "STAGE": stage.id,
-            "PLACE": (pipeline.id, stage.id),
             "TYPES": {name: type_ for name, type_ in pipeline.any_of.items() if name not in unseen},
             "ENDS": {one.id: self._ends(one) for one in pipeline.stages.values()},
             "refuses": refuses_of({name: plan for name, plan in fields.items() if name not in unseen}),
