@@ -146,10 +146,11 @@ assert JOBS_FRAME_MAX <= SENDER_CREDIT_MAX, "a sender's credit holds at least on
 
 # ---- sender processes and channels ----
 
-SENDER_CAPACITY_MAX: Final = 1_024  # jobs that a sender process asks for ahead, a channel
+SENDER_CAPACITY_MAX: Final = 4_096  # jobs that a sender process asks for ahead, a channel
 SENDER_FRAME_BYTES_MAX: Final = 16 * MIB  # of a frame of jobs, or of a version's texts
 SENDER_VERSIONS_MAX: Final = 8  # compiled ruleset versions it keeps
-REPORTS_FRAME_MAX: Final = 256  # reports in one message
+REPORTS_FRAME_MAX: Final = 1_024  # reports in one message …
+REPORTS_FRAME_BYTES_MAX: Final = 512 * KIB  # … which has no more bytes than these, or is a single one
 REPORTS_UNDER_WAY_MAX: Final = 4  # messages of reports that are not committed yet
 REPORTS_UNTAKEN_MAX: Final = 4_096  # reports that are not committed yet; above it no more jobs are asked for
 POOL_SIZE_MAX: Final = 256  # senders of a channel in one process
@@ -170,6 +171,9 @@ WEBHOOK_CLIENTS_MAX: Final = 64  # hosts to which connections are kept
 REASON_LENGTH_MAX: Final = 300  # characters of a delivery's reason or status, which the journal keeps
 
 assert SENDER_CAPACITY_MAX <= SENDER_CREDIT_MAX, "the shard counts all the credit that a sender offers"
+assert REPORTS_FRAME_BYTES_MAX + DETAIL_BYTES_MAX < FRAME_BYTES_MAX, (
+    "the shard takes every message of reports"
+)
 assert REPORTS_FRAME_MAX * REPORTS_UNDER_WAY_MAX <= REPORTS_UNTAKEN_MAX, "the window fits into the bound"
 
 # ---- rulesets, their documents and templates ----

@@ -5,9 +5,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec import Raw
 
 from stagewheel.protocol.codec import all_reports
+from stagewheel.protocol.frames import encode
 from stagewheel.protocol.messages import Delivered, Job, Pull, Report, Reports
-from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
+from stagewheel.server.limits import (
+    DETAIL_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    REPORTS_FRAME_BYTES_MAX,
+    REPORTS_FRAME_MAX,
+    REPORTS_UNDER_WAY_MAX,
+    REPORTS_UNTAKEN_MAX,
+)
 from stagewheel.server.senders.ledger import REPORT_GAP_MS, RESEND_MS, Ledger
+
+COUNT = REPORTS_FRAME_MAX // 3
 
 
 def job(number: int, channel: str = "email") -> Job:
@@ -83,7 +93,7 @@ def test_reports_without_an_answer_are_repeated_in_time_under_the_same_id() -> N
 
 
 def test_reports_within_the_gap_leave_together_at_its_end_and_a_full_message_at_once() -> None:
-    ledger = Ledger({"email": 1_000})
+    ledger = Ledger({"email": 4 * REPORTS_FRAME_MAX})
     ledger.begin_session(0)
     for number in range(4):
         ledger.take(job(number))
@@ -100,19 +110,22 @@ def test_reports_within_the_gap_leave_together_at_its_end_and_a_full_message_at_
 
 
 def test_what_was_delivered_is_said_by_lanes_and_all_else_one_by_one_in_one_bound() -> None:
-    ledger = Ledger({"email": 1_000, "sms": 1_000})
+    ledger = Ledger({"email": 4_000, "sms": 4_000})
     ledger.begin_session(0)
     ends = [
         Report(lane, number, outcome, "" if outcome == "delivered" else "why", 0, {"n": number})
         for number, (lane, outcome) in enumerate(
-            [("sms", "delivered"), ("email", "retry"), ("email", "delivered"), ("sms", "delivered")] * 100
+            [("sms", "delivered"), ("email", "retry"), ("email", "delivered"), ("sms", "delivered")] * COUNT
         )
     ]
     for end in ends:
         ledger.take(job(end.number, end.channel))
         ledger.report(end)
     first, second = (m for m in ledger.due(0) if isinstance(m, Reports))
-    assert (len(all_reports(first)), len(all_reports(second))) == (REPORTS_FRAME_MAX, 400 - REPORTS_FRAME_MAX)
+    assert (len(all_reports(first)), len(all_reports(second))) == (
+        REPORTS_FRAME_MAX,
+        4 * COUNT - REPORTS_FRAME_MAX,
+    )
     assert [part.channel for part in first.delivered] == ["sms", "email"]
     for said, part in ((first, ends[:REPORTS_FRAME_MAX]), (second, ends[REPORTS_FRAME_MAX:])):
         assert {report.outcome for report in said.reports} == {"retry"}
@@ -121,15 +134,35 @@ def test_what_was_delivered_is_said_by_lanes_and_all_else_one_by_one_in_one_boun
             assert [r for r in all_reports(said) if r.channel == lane and r.outcome == "delivered"] == good
         assert said.reports == [r for r in part if r.outcome == "retry"]
     ledger.taken(first.id)
-    assert ledger.untaken == 400 - REPORTS_FRAME_MAX
+    assert ledger.untaken == 4 * COUNT - REPORTS_FRAME_MAX
     assert ledger.take(job(2)), "its report is committed"
-    assert not ledger.take(job(399, "sms")), "its report is on the way"
+    assert not ledger.take(job(4 * COUNT - 1, "sms")), "its report is on the way"
+
+
+def test_a_message_of_large_results_is_one_that_the_shard_takes() -> None:
+    ledger = Ledger({"webhook": 1_000})
+    ledger.begin_session(0)
+    large, whole = {"json": "x" * (DETAIL_BYTES_MAX - 100)}, {"json": "x" * REPORTS_FRAME_BYTES_MAX}
+    details = [*[large] * 100, whole, *[{}] * 100]
+    for number, detail in enumerate(details):
+        ledger.take(job(number, "webhook"))
+        outcome = "accepted" if number % 3 else "delivered"
+        ledger.report(Report("webhook", number, outcome, "\u20ac" * 300, 60_000, detail))
+    heard: list[Report] = []
+    for round_ in range(100):
+        said = [m for m in ledger.due(round_ * REPORT_GAP_MS) if isinstance(m, Reports)]
+        for message in said:
+            assert len(encode(message)[1]) < FRAME_BYTES_MAX
+            heard += all_reports(message)
+            ledger.taken(message.id)
+    assert sorted(report.number for report in heard) == list(range(len(details)))
+    assert ledger.untaken == 0
 
 
 def test_while_the_shard_is_busy_messages_grow_fuller_and_not_more() -> None:
-    ledger = Ledger({"email": 1_000})
+    ledger = Ledger({"email": 4 * REPORTS_FRAME_MAX})
     ledger.begin_session(0)
-    for number in range(600):
+    for number in range(3 * REPORTS_FRAME_MAX):
         ledger.take(job(number))
         ledger.report(report(number))
         ledger.due(min(number, 10) * REPORT_GAP_MS)

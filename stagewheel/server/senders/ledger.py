@@ -11,6 +11,7 @@ Laws:
 - A report leaves at once if none left within `REPORT_GAP_MS`, else with the others at its end: a commit for a
   single report costs the shard three times what it costs among sixteen.
 - What was delivered is said by columns, a lane each: the shard makes nothing of a detail that nobody reads.
+- A message of reports is one that the shard takes: with large details there are fewer in it.
 - At most `REPORTS_UNDER_WAY_MAX` Reports messages are under way: while the shard is busy, the next ones
   grow fuller instead of more.
 """
@@ -22,10 +23,17 @@ from msgspec import Raw, Struct
 from stagewheel.protocol.codec import encode_payload
 from stagewheel.protocol.messages import Delivered, Job, Pull, Report, Reports
 from stagewheel.server.core.lanes import channel_of
-from stagewheel.server.limits import REPORTS_FRAME_MAX, REPORTS_UNDER_WAY_MAX, REPORTS_UNTAKEN_MAX
+from stagewheel.server.limits import (
+    REPORTS_FRAME_BYTES_MAX,
+    REPORTS_FRAME_MAX,
+    REPORTS_UNDER_WAY_MAX,
+    REPORTS_UNTAKEN_MAX,
+)
 
 RESEND_MS = 5_000
 REPORT_GAP_MS = 10
+CHAR_BYTES_MAX = 4  # of a character
+HEAD_BYTES = 40  # what a report takes besides its texts and its detail, at most
 
 JobKey = tuple[str, int]
 
@@ -137,9 +145,8 @@ class Ledger:
         is_time = self.wait_ms(now_ms) == 0
         while self._unsent and is_time and len(self._sent) < REPORTS_UNDER_WAY_MAX:
             self._reported_ms = now_ms
-            part = self._unsent[:REPORTS_FRAME_MAX]
-            del self._unsent[:REPORTS_FRAME_MAX]
-            message = _said(self._next_id, part)
+            message, part = _said(self._next_id, self._unsent)
+            del self._unsent[: len(part)]
             self._sent[self._next_id] = _Sent(message, now_ms, [(r.channel, r.number) for r in part])
             self._next_id += 1
             out.append(message)
@@ -164,16 +171,22 @@ class Ledger:
         return sum(channel.held for channel in self._channels.values())
 
 
-def _said(id: int, reports: list[Report]) -> Reports:
-    """The message of these reports; within a lane, and within what is not by columns, in their order."""
-    message, lanes = Reports(id, []), dict[str, Delivered]()
-    for report in reports:
+def _said(id: int, unsent: list[Report]) -> tuple[Reports, list[Report]]:
+    """The next message, and which reports from the front it holds. Within a lane, and within what is not by
+    columns, they keep their order.
+    """
+    message, lanes, size_bytes = Reports(id, []), dict[str, Delivered](), 0
+    for count, report in enumerate(unsent[:REPORTS_FRAME_MAX]):
+        detail = encode_payload(report.detail)
+        size_bytes += len(detail) + CHAR_BYTES_MAX * (len(report.channel) + len(report.reason)) + HEAD_BYTES
+        if count and size_bytes > REPORTS_FRAME_BYTES_MAX:
+            break
         if report.outcome != "delivered":
             message.reports.append(report)
             continue
         if (column := lanes.get(report.channel)) is None:
             column = lanes[report.channel] = Delivered(report.channel, [], [])
         column.numbers.append(report.number)
-        column.details.append(Raw(encode_payload(report.detail)))
+        column.details.append(Raw(detail))
     message.delivered += lanes.values()
-    return message
+    return message, unsent[: len(message.reports) + sum(len(column.numbers) for column in lanes.values())]
