@@ -30,23 +30,26 @@ Loaded = Row | Glance
 def load(turn: "Turn", keys: set[bytes], glances: bool) -> None:
     """Decode the rows of these items. A key that no item can have is not looked for."""
     items, reference = turn.items, turn.engine.reference
-    fresh = keys.difference(items) if items else set(keys)
+    fresh = keys.difference(items) if items else keys
     if turn.glances and not glances:
         for key in keys - fresh:
             if type(glance := items[key]) is Glance:
                 items[key] = whole(glance)
-    for key in turn.rows.keys() & fresh:  # decided in this turn and let go
-        row = turn.rows[key]
-        items[key] = decode_glance(row) if glances and row[0] == ITEM_LEAD else decode_row(row)
-        fresh.discard(key)
+    if decided := turn.rows.keys() & fresh:  # in this turn, and let go
+        for key in decided:
+            row = turn.rows[key]
+            items[key] = decode_glance(row) if glances and row[0] == ITEM_LEAD else decode_row(row)
+        fresh = fresh - decided
     if not fresh:
         return
     versions = reference.facts.versions
-    items.update(dict.fromkeys(fresh))
     readable = list(fresh)  # as they come: who reads from the disk sorts what is read there
-    if not all(readable) or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
+    if b"" in fresh or max(map(len, readable)) > ITEM_KEY_BYTES_MAX:
         readable = [key for key in readable if 0 < len(key) <= ITEM_KEY_BYTES_MAX]
-    for key, row in turn.transaction.getmulti(ITEMS, readable):
+    rows = turn.transaction.getmulti(ITEMS, readable)
+    if len(rows) < len(fresh):
+        items.update(dict.fromkeys(fresh))
+    for key, row in rows:
         if row[0] != ITEM_LEAD:
             items[key] = decode_row(row)
             continue
