@@ -20,8 +20,8 @@ def work(role: Role) -> None:
     config = role.config.inbound
     if config is None:
         raise OperatorError("there is no [inbound] in the configuration")
-    address = shard_address(role.config)
-    open_shard = functools.partial(open_client, address, role.name, config.answer_timeout_s)
+    addresses = [shard_address(role.config, shard) for shard in range(role.config.shards)]
+    open_shard = functools.partial(open_client, addresses, role.name, config.answer_timeout_s)
     run_inbound(
         config,
         open_shard,

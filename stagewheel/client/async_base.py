@@ -13,9 +13,10 @@ from stagewheel.client import files, questions
 from stagewheel.client.activity_verbs import ActivityVerbs
 from stagewheel.client.asking import Asking
 from stagewheel.client.async_streams import Rows, Subscription
-from stagewheel.client.core import ClientCore, Opening
+from stagewheel.client.core import Address, ClientCore
 from stagewheel.client.each_shard import EachShard
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
+from stagewheel.client.opening import Opening
 from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
 from stagewheel.client.wires import Wires
@@ -59,7 +60,7 @@ class AsyncClient(ActivityVerbs[Awaitable[m.Result]]):
     """A client of one server, of one shard or several; made by `open_client` of the two shells."""
 
     def __init__(
-        self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+        self, address: Address, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
     ) -> None:
         self._core = ClientCore(address, name, role)
         self._wire = Wires(self._core)

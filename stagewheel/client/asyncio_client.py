@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from stagewheel.client.async_base import AsyncClient, Settles
+from stagewheel.client.core import Address
 
 
 class AsyncioClient(AsyncClient):
@@ -64,7 +65,7 @@ class AsyncioClient(AsyncClient):
 
 @asynccontextmanager
 async def open_client(
-    address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+    address: Address, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
 ) -> AsyncIterator[AsyncioClient]:
     """A client of the server at `address`. `name` makes it exactly-once over restarts of its own; `timeout_s`
     bounds each wait.

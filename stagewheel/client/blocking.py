@@ -18,9 +18,10 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 from stagewheel.client import files, questions
 from stagewheel.client.activity_verbs import ActivityVerbs
-from stagewheel.client.core import ClientCore, Opening
+from stagewheel.client.core import Address, ClientCore
 from stagewheel.client.each_shard import EachShard
 from stagewheel.client.files import Progress, Source, StoredFile, uploading
+from stagewheel.client.opening import Opening
 from stagewheel.client.outstanding import Cursor, Feed
 from stagewheel.client.questions import ALL_TASKS, EVERYTHING, Question
 from stagewheel.client.wires import Wires
@@ -83,7 +84,7 @@ class Client(ActivityVerbs[m.Result]):
     """
 
     def __init__(
-        self, address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+        self, address: Address, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
     ) -> None:
         self._core = ClientCore(address, name, role)
         self._wire = Wires(self._core)

@@ -9,16 +9,17 @@ Laws:
   subscription follows every shard. A shard that is full or away holds up only what is for it.
 - A line that is over for good (fenced, a server that breaks the protocol) ends the client, as the only one
   would.
-- The first line's Welcome counts. When it tells of other lanes the data was divided anew: what was never sent
-  (or has a `dedupe_key`) is divided anew as well, what else was under way ends with an error that says so,
-  subscriptions go on.
+- The first line's Welcome counts, until another tells of newer lanes: then the data was divided anew. What
+  was never sent (or has a `dedupe_key`) is divided anew as well, what else was under way ends with an error
+  that says so, subscriptions go on; and who told it is the first line then: the old one's shard may be gone.
+- Several addresses are tried in turn until one answers. From then on the server tells where its shards are.
 
 A shell moves the `lines`, each over a wire of its own; it looks for new ones after every move.
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,7 @@ from stagewheel import __version__
 from stagewheel.client.asking import DIVIDED, Asking
 from stagewheel.client.dividing import Part, Share, Whole, divide, rests, undivided
 from stagewheel.client.line import QUERIES_MAX, Line, call, saying
+from stagewheel.client.opening import Opening
 from stagewheel.client.outstanding import Cursor, Feed, producer_of
 from stagewheel.client.questions import Question
 from stagewheel.client.shards import ShardMap, map_of
@@ -36,25 +38,28 @@ from stagewheel.protocol import messages as m
 from stagewheel.protocol.codec import decode_command, encode_payload
 from stagewheel.protocol.errors import Expired, ProtocolBroken, TooMuchOutstanding
 from stagewheel.protocol.routing import NOT_HERE
-from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession, State
+from stagewheel.protocol.session import DIVIDED_ANEW, ClientSession
 from stagewheel.protocol.ticket import SubmitTicket
 from stagewheel.protocol.window import COMMANDS_KEPT_MAX, Waiting
 
 FEEDS_MAX: Final = 64
+Address = str | Sequence[str]
+"""Of any shard; or several, which are tried in turn until one answers."""
 T = TypeVar("T")
 
 
 class ClientCore:
     """One client object, whichever shell it wears."""
 
-    def __init__(self, address: str, name: str | None = None, role: str = "feed") -> None:
+    def __init__(self, address: Address, name: str | None = None, role: str = "feed") -> None:
         self._producer, self._instance, self._role = producer_of(name), os.urandom(16), role
         self.known = False  # how many shards there are
         self.shards: ShardMap | None = None  # None: one
         self._lanes: tuple[int, ...] = ()  # of the division that we know
         self._given = 0  # batches, as a number for each
         self.error: StagewheelError | None = None  # why the client is over
-        self._first = self._line(address)
+        self._addresses = deque([address] if isinstance(address, str) else address)
+        self._first = self._line(self._addresses[0])
         self.lines: list[Line] = [self._first]  # replaced, never changed
         self._by_shard: dict[int, Line] = {0: self._first}
         self._openings: list[Opening] = []
@@ -83,7 +88,7 @@ class ClientCore:
 
     def subscribe(self, cursor: Cursor = 0, item: str = "", pipeline: str = "") -> Feed:
         """Follow the journal from a position (exclusive), or from one a lane."""
-        self._raise_if_ended()
+        self.raise_if_ended()
         if len(self._feeds) >= FEEDS_MAX:
             raise TooMuchOutstanding(f"{FEEDS_MAX} subscriptions are open; end one")
         feed = Feed(cursor, item, pipeline)
@@ -99,7 +104,7 @@ class ClientCore:
             for shard, source in feed.sources.items():
                 self._by_shard[shard].unfollow(source)
 
-    def opening(self, every: bool = True) -> "Opening":
+    def opening(self, every: bool = True) -> Opening:
         """Settles when the sessions stand: with every shard, or the first one."""
         opening = Opening(self, every)
         self._openings.append(opening)
@@ -162,6 +167,8 @@ class ClientCore:
         except ProtocolBroken as error:
             line.peer_erred(str(error))
             return
+        if self.known and max(welcome.lanes, default=0) > max(self._lanes, default=0):
+            self._first = line  # lanes only grow: this one is the first to tell of a newer division
         if line is not self._first:
             if told != self.shards or welcome.shard != line.shard:
                 line.outdated = True
@@ -187,6 +194,16 @@ class ClientCore:
         for asking in askings:
             asking.fail(error)
         self._call_openings()
+
+    def look_elsewhere(self) -> None:
+        """Nobody is at the address that we tried: the next one, if no server is known yet."""
+        if self.known or self.error is not None or len(self._addresses) == 1:
+            return
+        self._addresses.rotate(-1)
+        old, self._first = self._first, self._line(self._addresses[0])
+        for ticket, _, commands in old.session.recall():
+            self._first.session.submit(commands, ticket.wait_applied, ticket)
+        self.lines, self._by_shard = [self._first], {0: self._first}
 
     # ---- shards ----
 
@@ -346,7 +363,8 @@ class ClientCore:
 
     # ---- inside ----
 
-    def _raise_if_ended(self) -> None:
+    def raise_if_ended(self) -> None:
+        """Raises why the client is over."""
         if self.error is not None:
             raise self.error
 
@@ -355,30 +373,6 @@ class ClientCore:
         self._openings = [opening for opening in self._openings if opening not in settled]
         for opening in settled:
             call(opening.on_settled)
-
-
-class Opening:
-    """Somebody waits for the sessions to stand."""
-
-    def __init__(self, core: ClientCore, every: bool) -> None:
-        self._core, self._every = core, every
-        self.on_settled: list[Callable[[], None]] = []
-
-    @property
-    def settled(self) -> bool:
-        """They stand, or never will."""
-        core = self._core
-        if core.error is not None or not core.known:
-            return core.error is not None
-        lines: Iterable[Line] = core.lines if self._every else core.lines[:1]
-        return all(line.session.state is State.OPEN for line in lines)
-
-    def welcome(self) -> m.Welcome:
-        """What the server said at the address that we know; raises why there is no session."""
-        self._core._raise_if_ended()
-        welcome = self._core.lines[0].session.welcome
-        assert welcome is not None, "ask only when settled"
-        return welcome
 
 
 def _is_elsewhere(part: Part) -> bool:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from stagewheel.client.async_base import AsyncClient, Settles
+from stagewheel.client.core import Address
 
 
 class TrioClient(AsyncClient):
@@ -55,7 +56,7 @@ class TrioClient(AsyncClient):
 
 @asynccontextmanager
 async def open_client(
-    address: str, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
+    address: Address, name: str | None = None, timeout_s: float = 30.0, role: str = "feed"
 ) -> AsyncIterator[TrioClient]:
     """A client of the server at `address`. `name` makes it exactly-once over restarts of its own; `timeout_s`
     bounds each wait.

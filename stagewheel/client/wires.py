@@ -4,9 +4,13 @@ Laws: those of `Wire`, for all of them together: `pump` goes on until none has a
 may sleep on `fd` for at most `sleep_s()`; `fd` may be another after a `pump`.
 """
 
+from typing import Final
+
 from stagewheel.client.core import ClientCore
 from stagewheel.client.watch import Watch
-from stagewheel.client.wire import Wire
+from stagewheel.client.wire import Wire, now_ms
+
+PATIENT_MS: Final = 500  # with an address where nobody is, while others may be tried
 
 
 class Wires:
@@ -17,6 +21,7 @@ class Wires:
         self._lines = core.lines
         self._wires = [Wire(line) for line in core.lines]
         self._watch = Watch([wire.fd for wire in self._wires])
+        self._patient_until_ms = now_ms() + PATIENT_MS
 
     @property
     def fd(self) -> int:
@@ -32,6 +37,8 @@ class Wires:
             for wire in self._wires:
                 # What came in on one may be to be sent on another.
                 more |= wire.pump() or wire.moved
+        if not self._core.known and not self._wires[0].connected and now_ms() >= self._patient_until_ms:
+            self._core.look_elsewhere()
         if self._core.lines is not self._lines:
             self._follow()
             return True
@@ -59,6 +66,7 @@ class Wires:
 
     def _follow(self) -> None:
         """There are other lines now."""
+        self._patient_until_ms = now_ms() + PATIENT_MS
         known = {wire.line: wire for wire in self._wires}
         self._lines = self._core.lines
         self._wires = [known.pop(line) if line in known else Wire(line) for line in self._lines]

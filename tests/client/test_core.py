@@ -6,8 +6,9 @@ import pytest
 from msgspec import Raw
 
 from stagewheel.client import questions
-from stagewheel.client.core import FEEDS_MAX, ClientCore, Opening
+from stagewheel.client.core import FEEDS_MAX, ClientCore
 from stagewheel.client.line import KEEP_ALIVE_MS, QUERIES_MAX, QUERY_WAIT_MS
+from stagewheel.client.opening import Opening
 from stagewheel.client.outstanding import FEED_CREDIT, Feed, Pending, producer_of
 from stagewheel.errors import CallerError
 from stagewheel.protocol import messages as m

@@ -5,6 +5,7 @@ and what becomes of it when a shard is away, full, or divided anew.
 import pytest
 
 from stagewheel.client import questions
+from stagewheel.client.core import ClientCore
 from stagewheel.protocol import messages as m
 from stagewheel.protocol.errors import (
     Expired,
@@ -65,6 +66,25 @@ def test_the_address_that_a_client_knows_may_be_that_of_any_shard() -> None:
     assert [one.item for one in desk.sent(0)] == [A]
     assert [one.item for one in desk.sent(1)] == [B]
     assert not ticket.settled
+
+
+def test_of_several_addresses_the_next_is_tried_until_one_answers_with_what_was_given_meanwhile() -> None:
+    desk = Desk()
+    desk.core = ClientCore(ADDRESSES[:2])
+    tickets = [desk.core.submit([move(B), move(A)])]
+    desk.core.look_elsewhere()
+    assert [line.address for line in desk.core.lines] == [ADDRESSES[1]]
+    tickets.append(desk.core.submit([move(B2)]))
+    desk.core.look_elsewhere()
+    desk.core.look_elsewhere()
+    desk.open(1, first=True)
+    desk.core.look_elsewhere()
+    desk.open(0)
+    assert [one.item for one in desk.sent(1)] == [B, B2]
+    assert [one.item for one in desk.sent(0)] == [A]
+    desk.answer(0, 0, m.Applied(1))
+    desk.answer(1, 0, m.Applied(2), m.Applied(3))
+    assert [ticket.outcome() for ticket in tickets] == [[m.Applied(2), m.Applied(1)], [m.Applied(3)]]
 
 
 def test_with_one_shard_a_batch_goes_as_it_was_given_on_the_only_line() -> None:
@@ -269,23 +289,36 @@ def test_what_was_sent_and_has_a_dedupe_key_is_sent_again_and_the_rest_of_its_ba
     assert keyed.outcome() == [m.Applied(1), m.Applied(7), m.Applied(1)]
 
 
-@pytest.mark.parametrize("lanes", [(0, 1), (2, 3, 4)])
-def test_another_shard_that_tells_of_another_division_is_sent_nothing_before_the_first_says_which_holds(
-    lanes: tuple[int, ...], desk: Desk
+def test_whichever_shard_tells_first_of_a_newer_division_counts_since_the_others_may_be_gone(
+    desk: Desk,
 ) -> None:
     for line in desk.core.lines:
         line.connection_lost()
-    ticket = desk.core.submit([move(B)])
+    ticket = desk.core.submit([move(B), move(A)])
     desk.open(1, [2, 3, 4])
+    for shard in (0, 2):
+        desk.open(shard, [2, 3, 4])
+    for key in (B, A):
+        owner = partition_of(key) % 3
+        assert [one.item for one in desk.sent(owner)] == [key]
+        desk.answer(owner, 0, m.Applied(1))
+    assert ticket.outcome() == [m.Applied(1)] * 2
+
+
+def test_a_shard_that_tells_of_an_older_division_is_sent_nothing_before_the_first_one_says_which_holds() -> (
+    None
+):
+    desk = Desk()
+    desk.open_all([2, 3])
+    for line in desk.core.lines:
+        line.connection_lost()
+    ticket = desk.core.submit([move(B)])
+    desk.open(1, [0, 1])
     assert desk.line(1).messages_to_send(0) == []
     assert desk.line(1).next_wake_ms() is None
-    desk.open(0, lanes, first=True)
-    owner = partition_of(B) % len(lanes)
-    if lanes[0]:
-        desk.open(1, lanes)
-        desk.open(2, lanes)
-    assert [one.item for one in desk.sent(owner)] == [B]
-    desk.answer(owner, 0, m.Applied(1))
+    desk.open(0, [2, 3])
+    assert [one.item for one in desk.sent(1)] == [B]
+    desk.answer(1, 0, m.Applied(1))
     assert ticket.outcome() == [m.Applied(1)]
 
 

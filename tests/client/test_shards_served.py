@@ -12,6 +12,7 @@ import trio
 from stagewheel.client import (
     ActionWorker,
     AsyncioActionWorker,
+    Client,
     CommandFailed,
     TimedOut,
     TrioActionWorker,
@@ -167,6 +168,14 @@ def test_a_time_out_says_which_shard_is_away(run: Run, served: Sharded) -> None:
         assert (statistics_of([told, silent])["silent"], statistics_of([told])) == ([1], told)
 
     run(scenario, timeout_s=0.1)
+
+
+def test_a_client_that_knows_several_addresses_finds_the_shard_that_is_there(served: Sharded) -> None:
+    served.stop(0)
+    with Client(served.addresses) as client:
+        assert client.reach().shard == 1
+        assert client.item(served.key_of(1)) is None
+    served.start(0)
 
 
 def test_each_shard_tells_its_own_numbers(run: Run, served: Sharded) -> None:
