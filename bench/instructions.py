@@ -11,7 +11,8 @@ The laws:
   no part is `rest`. `decide` is what the functions of plain entries cost; the few moves that go to the
   engine's decider (the second one of an item in a frame) count as `collect`.
 - Every result is looked at: an event that was refused would be cheap.
-- `per_report` is what a mail's delivery costs beside its event (`instructions_reports.py`).
+- `per_report` is what a mail's delivery costs beside its event (`instructions_reports.py`), `lone_event` what
+  an event costs that comes alone (`instructions_lone.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench import instructions_reports
+from bench import instructions_lone, instructions_reports
 from bench.alone import FRAMES_PER_TURN, Shard
 from bench.counting import Counter
 from bench.deals import COMMANDS_PER_FRAME
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         events = args.turns * FRAMES_PER_TURN * COMMANDS_PER_FRAME
         reports = instructions_reports.counted(shard, counter, args.turns)
         shard.close()
+        lone = instructions_lone.counted(Path(name) / "lone", counter)
     counter.close()
     median = statistics.median(totals) / events
     parts = {part: round(count / events) for part, count in spent.items()}
@@ -78,6 +80,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "parts_per_event": {**parts, "rest": round(median) - sum(parts.values())},
         "per_report": sum(reports.values()),
         "parts_per_report": reports,
+        "lone_event": sum(lone.values()),
+        "parts_of_lone_event": lone,
     }
 
 

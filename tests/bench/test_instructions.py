@@ -12,6 +12,7 @@ from stagewheel.protocol.messages import ChangeStage
 ITEMS = 300
 INSTRUCTIONS_MAX = 105_000  # a third above what it takes; an interpreter that was optimised needs fewer
 REPORT_INSTRUCTIONS_MAX = 60_000
+LONE_INSTRUCTIONS_MAX = 650_000
 PROCESSOR_NS_MAX = 1_000_000
 
 
@@ -23,6 +24,8 @@ def test_an_event_stays_below_its_bound_and_its_parts_add_up() -> None:
     assert told["parts_per_event"]["decide"] > told["parts_per_event"]["admission"] > 0
     bound = REPORT_INSTRUCTIONS_MAX if told["unit"] == "instructions" else PROCESSOR_NS_MAX
     assert 5_000 < told["per_report"] == sum(told["parts_per_report"].values()) < bound
+    bound = LONE_INSTRUCTIONS_MAX if told["unit"] == "instructions" else 5 * PROCESSOR_NS_MAX
+    assert 100_000 < told["lone_event"] == sum(told["parts_of_lone_event"].values()) < bound
 
 
 def test_more_work_counts_more() -> None:
