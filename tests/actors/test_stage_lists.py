@@ -32,9 +32,11 @@ def apply(store: MemoryStore, batch: Batch) -> None:
     transaction.commit()
 
 
-def filled(work: list[list[tuple[bytes, int, bytes]]]) -> tuple[MemoryStore, list[tuple[bytes, bytes]]]:
+def filled(
+    work: list[list[tuple[bytes, int, bytes]]], position: int = 7 << 40
+) -> tuple[MemoryStore, list[tuple[bytes, bytes]]]:
     """A store as turns write it, and the plain list: the place of each entry and its item."""
-    store, plain, position = MemoryStore(), [], 7 << 40
+    store, plain = MemoryStore(), []
     for turn in work:
         batch = Batch()
         for prefix in PREFIXES:
@@ -84,11 +86,11 @@ def test_pages_hold_what_a_plain_list_holds_while_entries_are_taken_out_between_
         expected = [row for row in expected if row[0] not in left]
 
 
-@given(work=turns)
+@given(work=turns, position=st.sampled_from([1, (1 << 32) - 100_000, 7 << 40]))
 def test_rows_fit_into_half_a_page_are_apart_and_go_with_their_last_entry(
-    work: list[list[tuple[bytes, int, bytes]]],
+    work: list[list[tuple[bytes, int, bytes]]], position: int
 ) -> None:
-    store, plain = filled(work)
+    store, plain = filled(work, position)
     transaction, batch = store.begin(), Batch()
     before = b""
     for key, value in transaction.range(Table.STAGES, b"", None, ALL):

@@ -2,7 +2,7 @@
 
 Laws:
 - A row holds what came to one stage in a turn, or a part of that which fits into half a page:
-  prefix of the stage ‖ u64 journal position of the last one → how far before that each came, and their keys.
+  prefix of the stage ‖ u64 journal position of the last one → the positions of all, and their keys.
 - Rows of one stage do not overlap, so the first row at or above a position is the one that it is in, if any.
 - A row proves nothing: who reads compares an entry's position with the item's `entered_at`. No position is
   used twice, so what is no longer true never will be again. Whoever meets it takes it out; the row keeps its
@@ -24,10 +24,10 @@ from stagewheel.server.store.tables import Table
 ROW_BYTES_MAX: Final = 1_900
 """Of a value of several entries: two of them, with their keys, stand in a page of 4 kB."""
 
-HEAD_BYTES: Final = 7
-"""At most of an entry beside its key: its length, and how far before the row's last one it came."""
-
-ALONE: Final = [0]
+HEAD_BYTES: Final = 8  # at most of an entry beside its key: its length, and a position of the first lane
+LONG_HEAD_BYTES: Final = 12  # of another one
+SHORT_MAX: Final = (1 << 32) - 1
+LISTS_BYTES: Final = 7  # the heads of both lists
 ROWS_FIRST: Final = 4  # rows that are read at first: some hundreds of items, if they came many at a time
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]]).decode
@@ -49,20 +49,18 @@ class Entry(NamedTuple):
 def packed(prefix: bytes, positions: Sequence[int], keys: Sequence[bytes]) -> list[Row]:
     """Rows for items that came to the stage with this prefix, at positions that rise."""
     count = len(keys)
-    if count < 2:  # a turn of one event does not pay for many
-        return [(prefix + u64(positions[0]), _encode((ALONE, keys)))] if keys else []
-    if sum(map(len, keys)) + HEAD_BYTES * count > ROW_BYTES_MAX:
-        half = count // 2
-        return packed(prefix, positions[:half], keys[:half]) + packed(prefix, positions[half:], keys[half:])
-    last = positions[-1]
-    return [(prefix + u64(last), _encode(([last - position for position in positions], keys)))]
+    if count > 1:
+        head = HEAD_BYTES if positions[-1] <= SHORT_MAX else LONG_HEAD_BYTES
+        if LISTS_BYTES + sum(map(len, keys)) + head * count > ROW_BYTES_MAX:
+            at = count // 2
+            return packed(prefix, positions[:at], keys[:at]) + packed(prefix, positions[at:], keys[at:])
+    return [(prefix + u64(positions[-1]), _encode((positions, keys)))] if keys else []
 
 
 def unpacked(row_key: bytes, value: bytes) -> list[Entry]:
     """The entries of a row, in order."""
-    last = int.from_bytes(row_key[-8:], "big")
-    before, keys = _decode(value)
-    return [Entry(row_key, last - ago, key) for ago, key in zip(before, keys, strict=True)]
+    positions, keys = _decode(value)
+    return [Entry(row_key, position, key) for position, key in zip(positions, keys, strict=True)]
 
 
 def listed(reads: Reads, prefix: bytes, start: bytes, limit: int) -> list[Entry]:
@@ -91,10 +89,10 @@ def take_out(reads: Reads, batch: Batch, gone: Iterable[Entry]) -> None:
         value = reads.get(Table.STAGES, row_key)
         if value is None:
             continue
-        last = int.from_bytes(row_key[-8:], "big")
-        before, keys = _decode(value)
-        left = [pair for pair in zip(before, keys, strict=True) if last - pair[0] not in positions]
+        before = unpacked(row_key, value)
+        left = [entry for entry in before if entry.position not in positions]
         if not left:
             batch.delete(Table.STAGES, row_key)
-        elif len(left) < len(keys):
-            batch.put(Table.STAGES, row_key, _encode(([ago for ago, _ in left], [key for _, key in left])))
+        elif len(left) < len(before):
+            kept = [entry.position for entry in left], [entry.item for entry in left]
+            batch.put(Table.STAGES, row_key, _encode(kept))
