@@ -112,7 +112,7 @@ class Late:
     @property
     def has_many(self) -> bool:
         """Is it time that they follow, if nobody waits just now?"""
-        return 2 * self.rows > self.rows_max or 2 * self.size > LATE_BYTES_MAX
+        return 4 * self.rows > self.rows_max or 4 * self.size > LATE_BYTES_MAX
 
     def followed(self) -> None:
         """All rows are in their tables."""
@@ -156,7 +156,7 @@ def batch_of(layers: Layers) -> Batch:
     """What brings these rows into their tables; each table's in order."""
     batch = Batch()
     for table, layer in layers.items():
-        rows = sorted(layer.items())
+        rows = [(key, layer[key]) for key in sorted(layer)]
         if GONE in layer.values():
             batch.deletes[table] = [key for key, row in rows if row is GONE]
             rows = [row for row in rows if row[1] is not GONE]

@@ -8,6 +8,7 @@ us. LMDB 1.0 was measured too and costs the same here.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -33,6 +34,9 @@ SNAPSHOTS_MAX: Final = 126
 TABLES_MAX: Final = 64
 """Room for the tables of later builds."""
 
+FREE_KNOWN_NS: Final = 100_000_000
+"""For so long the answer of the file system is not asked for again; each turn wants it."""
+
 _LMDB_0_9: Final = 0
 
 
@@ -52,6 +56,7 @@ class LmdbStore:
         self._overlay = Overlay()
         self._late_table: Any = None
         self._late = Late()
+        self._free_bytes = self._free_until_ns = 0
 
     @classmethod
     def open(
@@ -165,7 +170,12 @@ class LmdbStore:
             raise StoreMisused("this store is closed")
 
     def free_bytes(self) -> int:
-        return free_bytes(self._folder)
+        """As it was some moments ago at most: what is kept free is more than a disk takes meanwhile."""
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._free_until_ns:
+            self._free_bytes = free_bytes(self._folder)
+            self._free_until_ns = now_ns + FREE_KNOWN_NS
+        return self._free_bytes
 
     def statistics(self) -> Statistics:
         snapshot = self.snapshot()

@@ -23,7 +23,7 @@ from stagewheel.server.store.keys import KEY_BYTES_MAX, u64
 from stagewheel.server.store.late import Late, Layers, ascend, batch_of, merged
 from stagewheel.server.store.lmdb_errors import mapped
 from stagewheel.server.store.lmdb_reads import ENDED, LmdbReads, seek
-from stagewheel.server.store.overlay import GONE, MISSING, OVERLAID, Layer, Overlay, Step, View, purged
+from stagewheel.server.store.overlay import GONE, MISSING, OVERLAID, Layer, Overlay, Step, purged
 from stagewheel.server.store.tables import Table
 
 _key_of = operator.itemgetter(0)
@@ -31,8 +31,8 @@ _key_of = operator.itemgetter(0)
 
 class LmdbTransaction(LmdbReads):
     __slots__ = (
-        "_base", "_counts", "_has_gone", "_kept", "_known", "_late_table", "_lasts", "_overlay", "_own",
-        "_pending", "_redo", "_row_count",
+        "_counts", "_has_gone", "_kept", "_known", "_late_table", "_lasts", "_layers", "_overlay", "_own",
+        "_pending", "_redo", "_row_count", "_runs",
     )  # fmt: skip
 
     def __init__(
@@ -46,9 +46,9 @@ class LmdbTransaction(LmdbReads):
         kept: Late,
         late_table: Any,
     ) -> None:
-        self._base = base = overlay.view()
-        view = View(base.layers, base.runs, base.row_count)
-        super().__init__(folder, transaction, databases, view, kept.view())
+        base = overlay.view()
+        super().__init__(folder, transaction, databases, base, kept.view())
+        self._layers, self._runs = base.layers, base.runs  # what is committed
         self._counts = counts
         self._row_count = 0
         self._overlay = overlay
@@ -71,7 +71,7 @@ class LmdbTransaction(LmdbReads):
         self, table: Table, start: bytes, end: bytes | None, limit: int, reverse: bool
     ) -> list[Row]:
         if table is OVERLAID and self._pending:
-            self._view.runs = (*self._base.runs, sorted(self._pending))
+            self._view.runs = (*self._runs, sorted(self._pending))
         return super()._range_beneath(table, start, end, limit, reverse)
 
     def apply(self, batch: Batch) -> None:
@@ -163,7 +163,9 @@ class LmdbTransaction(LmdbReads):
             last = next((key for key, _ in self.range(table, b"", None, 1, reverse=True)), b"")
             if not ascend(last, rows):
                 raise _not_above(table)
-        layer = own.setdefault(table, {})
+        layer = own.get(table)
+        if layer is None:
+            layer = own[table] = {}
         for key, row in rows:
             if len(key) > KEY_BYTES_MAX:
                 raise self._bad_key()
@@ -183,8 +185,8 @@ class LmdbTransaction(LmdbReads):
         batch = batch_of(merged(late))
         for table, rows in list(batch.puts.items()):
             if rows and table is not OVERLAID:
-                last = self._range(table, b"", None, 1, reverse=True)
-                if not last or last[0][0] < rows[0][0]:  # appended, they fill their pages
+                cursor = self._transaction.cursor(self._databases[table])
+                if not cursor.last() or cursor.key() < rows[0][0]:  # appended, they fill their pages
                     batch.appends[table] = batch.puts.pop(table)
         self._write(batch)
 
@@ -245,7 +247,7 @@ class LmdbTransaction(LmdbReads):
             view.row_count += len(unknown) - len(view.getmulti(sorted(unknown), self._stored))
             self._known |= unknown
         self._pending.update(put)
-        view.layers = (self._pending, *self._base.layers)
+        view.layers = (self._pending, *self._layers)
 
     def _lay_deletes(self, keys: Sequence[bytes]) -> None:
         wanted = sorted({key for key in keys if len(key) <= KEY_BYTES_MAX})
@@ -254,7 +256,7 @@ class LmdbTransaction(LmdbReads):
         self._known.difference_update(there)
         self._pending.update(dict.fromkeys(there, GONE))
         self._has_gone = True
-        self._view.layers = (self._pending, *self._base.layers)
+        self._view.layers = (self._pending, *self._layers)
 
     def _check_appended(self, rows: Sequence[Row]) -> None:
         last = [key for key, _ in self.range(OVERLAID, b"", None, 1, reverse=True)]
