@@ -118,7 +118,7 @@ class LmdbTransaction(LmdbReads):
     def _take(self, batch: Batch) -> bool:
         """Have a small batch's rows stand above the tables. False: it is not small, nothing was taken."""
         own = self._own
-        if own is None or batch.purges or not self.is_open:
+        if own is None or batch.purges or self._transaction is ENDED:
             return False
         if (batch.deletes or batch.delete_ranges) and not self._take_deletes(own, batch):
             return False
@@ -127,6 +127,7 @@ class LmdbTransaction(LmdbReads):
         for table, rows in batch.appends.items():
             if rows:
                 self._take_appended(own, table, rows)
+        lasts = self._lasts
         for table, put in (*batch.puts.items(), (OVERLAID, batch.items.items())):
             layer = own.get(table)
             if layer is None:
@@ -137,8 +138,8 @@ class LmdbTransaction(LmdbReads):
                 if not 0 < len(key) <= KEY_BYTES_MAX:
                     raise self._bad_key()
                 layer[key] = row
-            if table in self._lasts:
-                self._lasts[table] = max(self._lasts[table], *layer)
+            if table in lasts:
+                lasts[table] = max(lasts[table], *layer)
         return True
 
     def _take_deletes(self, own: Layers, batch: Batch) -> bool:
