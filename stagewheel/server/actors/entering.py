@@ -9,14 +9,14 @@ Why a second loop: a plain entry is bytes, a place and a few numbers, so half of
 a decision is answered; and a stage's plan is looked up once for all moves of a frame to it.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from stagewheel.protocol.codec import decode_record
 from stagewheel.protocol.messages import AnyCommand, ChangeStage, Result
 from stagewheel.server.actors.outboxes import OUTBOX_TABLES
 from stagewheel.server.core.decide import decide as as_ever
 from stagewheel.server.core.item import Glance
+from stagewheel.server.core.plain_text import Change
 from stagewheel.server.store.keys import u32, u64
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 U32_COUNT: Final = 4096
 U32: Final = tuple(u32(number) for number in range(U32_COUNT))  # step numbers of items that are not very old
-Way = tuple[
-    Callable[..., Any] | None, int, list[int], list[bytes]
-]  # of a stage: version, and who comes to it when
+Way = tuple[Change | None, int, list[int], list[bytes]]
+"""To a stage: its plain entry, the version it is of, and the turn's lists: when items came, and which."""
+
 NO_WAY: Final[Way] = (None, 0, [], [])
 
 
