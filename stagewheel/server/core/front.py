@@ -29,7 +29,8 @@ NONE_LISTED: Final = b"\x90"  # no array in front of an item is as short, but ni
 # Where things stand while positions and numbers take four bytes, as from 65,536 on, and a moment eight:
 U32: Final = 0xCE  # row[3]: how a number of four bytes begins, and one of eight
 U64: Final = 0xCF  # row[8]
-ALONE: Final = 0x92  # row[17]: the head of the array of one action
+LISTED: Final = 0x90  # row[17] & 0xF0: the head of a short array, where actions are listed, be it none …
+ALONE: Final = 0x92  # … and where one is
 NUMBER_AT: Final = slice(23, 28)
 BEHIND_AT: Final = slice(28, None)
 
