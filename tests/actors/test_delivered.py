@@ -15,6 +15,8 @@ from stagewheel.protocol.messages import (
     Delivered,
     HoldItem,
     Report,
+    RetryDeadLetter,
+    TryRule,
     UpdateItem,
 )
 from stagewheel.server.actors.inbound import Inbound, Outbound
@@ -105,6 +107,8 @@ pipelines:
           - {id: first, action: MAIL}
           - {id: next, after_previous: true, action: {do: add_history, text: T}}
           - {id: back, on_leave: withdraw, action: MAIL}
+      - id: seldom
+        rules: [{id: once, repeat: once, action: MAIL}]
 """.replace("MAIL", "{do: send_email, from: office@example.com, subject: S, body: B}")
 
 
@@ -124,7 +128,11 @@ class Moving:
         self.feed.submit(*[ChangeStage(key, stage="new") for key in keys[25:33]])
         self.sender = Peer(self.shard, b"sender", role="sender").route
         self.shard.engine.handout.pull(self.sender, "email", 1000)
-        self.numbers = sorted(job.number for _, jobs in self.shard.hand_out() for job in jobs)
+        self.numbers = self.handed_out()
+
+    def handed_out(self) -> list[int]:
+        """What the sender gets now."""
+        return sorted(job.number for _, jobs in self.shard.hand_out() for job in jobs)
 
     def delivered(self, *columns: list[int]) -> Outbound:
         detail = Raw(encode_payload({"message_id": "<1@example.com>"}))
@@ -170,6 +178,28 @@ def test_what_a_column_has_twice_or_nobody_has_or_is_rare_is_decided_once_and_ri
     for number in range(40):
         one, other = (replace(moving.shard.item(f"d:{number}"), head=0) for moving in (quick, slow))
         assert one == other
+
+
+def test_of_entries_that_are_over_a_test_a_retry_and_a_second_attempt_are_told_as_what_they_are() -> None:
+    quick, slow = Moving(), Moving(one_by_one=True)
+    for moving in (quick, slow):
+        shard, feed = moving.shard, moving.feed
+        for number in moving.numbers:
+            moving.delivered([number])
+        feed.submit(*[ChangeStage(f"d:{n}", stage="seldom") for n in range(4)])
+        [first, second, third, fourth] = moving.handed_out()
+        shard.report(*[Report("email", number, "refused", "no") for number in (first, second)])
+        shard.report(Report("email", third, "retry", "later", 1_000))
+        shard.report(Report("email", fourth, "postponed", "later", 1_000))
+        feed.submit(*[RetryDeadLetter(f"d:{n}", number=number) for n, number in enumerate((first, second))])
+        feed.submit(TryRule("d:0", rule="mail", to="ada@example.org"))
+        feed.submit(*[ChangeStage(f"d:{n}", stage="mails") for n in range(4)])
+        shard.wait(2_000)
+        for number in moving.handed_out():
+            moving.delivered([number])
+        assert shard.count(Table.OUTBOX_EMAIL) == shard.count(Table.MOVED) == 0
+        feed.submit(*[ChangeStage(f"d:{n}", stage="seldom") for n in range(4)])
+    assert quick.stored() == slow.stored()
 
 
 def test_a_turn_that_fails_leaves_what_was_reported_with_its_sender() -> None:

@@ -66,9 +66,10 @@ class Deal:
         """The places of reports that are left, and the records of the others."""
         rows: dict[bytes, bytes] = {}
         records: list[tuple[bytes, bytes]] = []
-        fronts = [decode_front(self.sent[number]) for number in numbers]
+        kept = [self.sent[number] for number in numbers]
+        fronts = list(map(decode_front, kept))
         keys, stored, facts = [KEY] * len(numbers), {KEY: self.row}, self.facts()
-        left = listed_delivered(numbers, fronts, keys, stored, rows, waiting, facts, LATER_MS, records)
+        left = listed_delivered(numbers, kept, fronts, keys, stored, rows, waiting, facts, LATER_MS, records)
         self.row = rows.get(KEY, self.row)
         positions = [int.from_bytes(at) for at, _ in records]
         assert positions == list(range(self.position, self.position + len(records)))

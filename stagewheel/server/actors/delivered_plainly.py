@@ -32,7 +32,8 @@ def deliver_plainly(turn: "Turn", delivered: Delivered) -> Delivered | None:
     keep, plain = engine.handout.lanes[lane].kept, numbers
     if not keep.keys() >= set(numbers) or len(set(numbers)) < len(numbers):
         plain = [number for number in dict.fromkeys(numbers) if number in keep]
-    fronts = list(map(decode_front, map(keep.__getitem__, plain)))
+    kept = list(map(keep.__getitem__, plain))
+    fronts = list(map(decode_front, kept))
     keys = [front.key.encode() for front in fronts]
     wanted = set(keys)
     if turn.rows:
@@ -41,7 +42,7 @@ def deliver_plainly(turn: "Turn", delivered: Delivered) -> Delivered | None:
     turn.facts.position = turn.counters.position
     records: list[tuple[bytes, bytes]] = []
     others = listed_delivered(
-        plain, fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
+        plain, kept, fronts, keys, stored, turn.rows, turn.backlog, turn.facts, turn.now_ms, records
     )
     if others:
         left = set(others)

@@ -129,11 +129,13 @@ def plain_sent(rows: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, 
             yield number, row, None
             continue
         sent = decode(row)
-        roots = sent.roots
-        if sent.number != number or sent.step != sent.first_step or (roots and not RARE.isdisjoint(roots)):
-            yield number, row, None
-        else:
-            yield number, row, sent
+        yield number, row, None if _is_rare(sent, number) else sent
+
+
+def _is_rare(sent: Sent, number: int) -> bool:
+    """Is it another attempt, a dead letter that was retried, or no action of an entry at all?"""
+    roots = sent.roots
+    return sent.number != number or sent.step != sent.first_step or bool(roots and not RARE.isdisjoint(roots))
 
 
 def plain_delivered(
@@ -187,6 +189,7 @@ def plain_delivered(
 
 def listed_delivered(
     numbers: Sequence[int],
+    kept: Sequence[bytes],
     fronts: Sequence[Front],
     keys: Sequence[bytes],
     stored: Mapping[bytes, bytes],
@@ -197,8 +200,10 @@ def listed_delivered(
     records: list[tuple[bytes, bytes]],
 ) -> list[int]:
     """Decide the delivered actions of items that list theirs (`front.py`), whose rows are not decoded. Given
-    of each: its number, the front of its row, its item. Returns the places of those that the other
+    of each: its number, its row, the front of that, its item. Returns the places of those that the other
     ways know; the rest as `plain_delivered`, each record behind its position, packed.
+
+    What an item lists is the first attempt of an action. Of what it lists no longer, its row says that.
     """
     versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
     others, updated, none_left = list[int](), _encode(now_ms), _encode(now_ms) + NONE_LISTED
@@ -227,7 +232,7 @@ def listed_delivered(
                     others.append(at)
                     continue
                 rest = _encode(left) + rest[len(_encode(listed)) :]
-            elif place.version not in versions:
+            elif place.version not in versions or _is_rare(_decode_sent(kept[at]), numbers[at]):
                 others.append(at)
                 continue
             ruleset = place.version
