@@ -215,6 +215,16 @@ def test_what_a_sender_has_is_kept_until_it_is_reported_and_no_more_than_that(sh
     assert given(shard) == {ONE: [3, 4, 6]}
 
 
+def test_what_a_lost_session_reports_after_all_holds_nobody_up(shard: Shard) -> None:
+    handout = shard.engine.handout
+    handout.pull(ONE, "email", 4)
+    assert given(shard) == {ONE: [1, 2, 3, 4]}
+    handout.lose(ONE)
+    shard.report(*done(1, 2, 3, 4))
+    handout.pull(TWO, "email", 2)
+    assert given(shard) == {TWO: [5, 6]}
+
+
 def test_a_large_row_and_one_that_leaves_at_most_once_are_not_kept() -> None:
     for rules, title, kept in [
         (RULES, "short", 2),

@@ -311,9 +311,10 @@ class HandOut:
             own = [n for n, taker in lane.bound.items() if taker == owner and n not in lane.taken]
             if own:
                 return pairs_of(reads(), name, sorted(own)[:limit]), False
-        if lane.returned:
+        while lane.returned:
             numbers, lane.returned = lane.returned[:limit], lane.returned[limit:]
-            return pairs_of(reads(), name, numbers), False
+            if rows := pairs_of(reads(), name, numbers):  # who had them before may have reported since
+                return rows, False
         while rows := self._new(reads, name, lane, limit):
             free = [row for row in rows if read_u64(row[0]) not in lane.bound] if lane.bound else rows
             if free:
