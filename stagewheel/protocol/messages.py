@@ -348,7 +348,7 @@ class Report(Struct, array_like=True, gc=False):
     """
 
     channel: str
-    number: int
+    number: Annotated[int, Meta(ge=0)]
     outcome: str
     reason: str = ""
     delay_ms: int = 0

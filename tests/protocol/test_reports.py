@@ -54,3 +54,8 @@ def test_a_detail_that_is_no_map_says_nothing_and_its_job_was_delivered(detail: 
 def test_columns_that_do_not_fit_are_malformed(numbers: object, details: object) -> None:
     with pytest.raises(Malformed, match=r"\$\[2\]\[0\]"):
         decode_payload(Kind.REPORTS, encode_payload((1, [], [("email", numbers, details)])))
+
+
+def test_a_report_on_a_number_below_zero_is_malformed() -> None:
+    with pytest.raises(Malformed, match=r"\$\[1\]\[0\]\[1\]"):
+        decode_payload(Kind.REPORTS, encode_payload(Reports(1, [Report("app/mark", -1, "delivered")])))
