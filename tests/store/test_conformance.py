@@ -109,6 +109,25 @@ def test_an_append_that_is_not_above_the_last_key_is_our_own_mistake(store: Stor
     assert all_rows(store, Table.JOURNAL) == {u64(7): b"seventh"}
 
 
+def test_a_row_that_was_put_above_the_last_appended_one_is_the_last_key(store: Store) -> None:
+    batch = Batch()
+    batch.append(Table.JOURNAL, u64(1), b"appended")
+    write(store, batch)
+    put(store, Table.JOURNAL, {u64(5): b"put"})
+    for number, is_above in ((3, False), (6, True)):
+        batch = Batch()
+        batch.append(Table.JOURNAL, u64(number), b"appended")
+        transaction = store.begin()
+        if is_above:
+            transaction.apply(batch)
+            transaction.commit()
+        else:
+            with pytest.raises(StoreMisused, match="JOURNAL"):
+                transaction.apply(batch)
+        transaction.abort()
+    assert list(all_rows(store, Table.JOURNAL)) == [u64(1), u64(5), u64(6)]
+
+
 @pytest.mark.parametrize("key", [b"", b"k" * (KEY_BYTES_MAX + 1)])
 def test_a_key_that_is_empty_or_too_long_is_refused(store: Store, key: bytes) -> None:
     for write_row in (Batch.put, Batch.append):

@@ -127,7 +127,7 @@ class LmdbTransaction(LmdbReads):
         for table, rows in batch.appends.items():
             if rows:
                 self._take_appended(own, table, rows)
-        lasts = self._lasts
+        lasts, kept_lasts = self._lasts, self._kept.lasts
         for table, put in (*batch.puts.items(), (OVERLAID, batch.items.items())):
             layer = own.get(table)
             if layer is None:
@@ -138,8 +138,8 @@ class LmdbTransaction(LmdbReads):
                 if not 0 < len(key) <= KEY_BYTES_MAX:
                     raise self._bad_key()
                 layer[key] = row
-            if table in lasts:
-                lasts[table] = max(lasts[table], *layer)
+            if last := lasts.get(table) or kept_lasts.get(table):
+                lasts[table] = max(last, *layer)
         return True
 
     def _take_deletes(self, own: Layers, batch: Batch) -> bool:
