@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import instructions, report
+from bench.alone import Shard
 from bench.counting import Counter
 from stagewheel.protocol.messages import ChangeStage
 
@@ -40,7 +41,7 @@ def test_more_work_counts_more() -> None:
 
 
 def test_a_refused_event_ends_the_count(tmp_path: Path) -> None:
-    shard = instructions.Shard(tmp_path, 1)
+    shard = Shard(tmp_path, 1)
     try:
         with pytest.raises(report.Failed, match="was not applied"):
             shard.do([ChangeStage("deal:none", stage="WON")])
