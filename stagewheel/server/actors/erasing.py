@@ -123,6 +123,7 @@ class Erasures:
     def _end(self, turn: "Turn", number: int, one: Erasure) -> None:
         del self.going[number]
         turn.batch.delete(Table.ERASURES, u64(number))
+        turn.batch.purge(one.item.encode())  # so it is gone from the tables, not only above them
         if turn.engine.relay is None or turn.engine.relay.is_own(one.item.encode()):
             told = ErasureFinished(one.item, one.records, one.rows, one.since_ms)
             turn.deliver(one.item.encode(), told)

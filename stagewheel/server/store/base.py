@@ -55,7 +55,9 @@ class Batch:
         self.delete_ranges.append((table, start, end))
 
     def purge(self, item: bytes) -> None:
-        """Nothing of what this row of ITEMS was before is kept beside the table, whatever waits to follow."""
+        """Nothing of what this row of ITEMS was before is kept beside the table. All that a store has put off
+        for small commits is done now, so no table keeps what they overwrote.
+        """
         self.purges.append(item)
 
     def row_count(self) -> int:
