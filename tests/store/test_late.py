@@ -1,11 +1,14 @@
 """Small commits: their rows are in one row of LATE first, and follow into their tables together."""
 
+import contextlib
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stagewheel.errors import StoreFull
 from stagewheel.server.limits import LATE_BYTES_MAX, LATE_ROWS_MAX
 from stagewheel.server.store.backup import StoreCopy
 from stagewheel.server.store.base import Batch
@@ -161,3 +164,29 @@ def test_any_small_commits_of_several_tables_hold_what_dicts_would(tmp_path: Pat
             store = LmdbStore.open(tmp_path, redo_rows_max=60)
         assert {table: all_rows(store, table) for table in model} == model
     store.close()
+
+
+def test_a_map_that_is_full_in_the_midst_of_following_leaves_all_as_it_was(tmp_path: Path) -> None:
+    store, number = LmdbStore.open(tmp_path, 1 << 20), 0
+    with contextlib.suppress(StoreFull):
+        while True:  # not small, so nothing waits
+            put(store, Table.DEAD, {u64(number + n): b"d" * 100 for n in range(LATE_ROWS_MAX // 8 + 1)})
+            number += LATE_ROWS_MAX
+    tables: tuple[Table, ...] = (*OF_AN_EVENT, *APPENDED)
+    expected: list[dict[bytes, bytes]] = []
+    with contextlib.suppress(StoreFull):
+        for number in itertools.count():
+            expected = [all_rows(store, table) for table in tables]
+            write(store, event(number, row=b"r" * 300))
+    assert on_disk(store, None) > 0, "there was room for small commits, and none to have them follow"
+    many = {u64(n): b"m" * 100 for n in range(LATE_ROWS_MAX)}
+    with pytest.raises(StoreFull):
+        put(store, Table.TASKS, many)
+    assert [all_rows(store, table) for table in tables] == expected
+    store.close()
+    again = LmdbStore.open(tmp_path, 1 << 24)
+    assert [all_rows(again, table) for table in tables] == expected
+    write(again, event(number))
+    put(again, Table.TASKS, many)
+    assert [on_disk(again, table) for table in (*APPENDED, None)] == [number + 1, number + 1, 0]
+    again.close()

@@ -181,14 +181,17 @@ class LmdbTransaction(LmdbReads):
         late, self._late, self._own = self._late, (), None
         if not late:
             return
-        if self._kept.rows:
-            self._transaction.drop(self._late_table, delete=False)
         batch = batch_of(merged(late))
-        for table, rows in list(batch.puts.items()):
-            if rows and table is not OVERLAID:
-                cursor = self._transaction.cursor(self._databases[table])
-                if not cursor.last() or cursor.key() < rows[0][0]:  # appended, they fill their pages
-                    batch.appends[table] = batch.puts.pop(table)
+        try:
+            if self._kept.rows:
+                self._transaction.drop(self._late_table, delete=False)
+            for table, rows in list(batch.puts.items()):
+                if rows and table is not OVERLAID:
+                    cursor = self._transaction.cursor(self._databases[table])
+                    if not cursor.last() or cursor.key() < rows[0][0]:  # appended, they fill their pages
+                        batch.appends[table] = batch.puts.pop(table)
+        except lmdb.Error as error:
+            raise mapped(error, self._folder) from error
         self._write(batch)
 
     def _write(self, batch: Batch) -> None:
