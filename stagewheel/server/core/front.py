@@ -27,6 +27,7 @@ LEAD_BYTES: Final = len(LEAD)
 NONE_LISTED: Final = b"\x90"  # no array in front of an item is as short, but nil is none
 
 # Where things stand while positions and numbers take four bytes, as from 65,536 on, and a moment eight:
+HEAD_AT: Final = slice(3, 8)
 U32: Final = 0xCE  # row[3]: how a number of four bytes begins, and one of eight
 U64: Final = 0xCF  # row[8]
 LISTED: Final = 0x90  # row[17] & 0xF0: the head of a short array, where actions are listed, be it none …

@@ -8,7 +8,6 @@ it reads four. The rest stays encoded (`Raw`), with no sheet, no Struct for a fa
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from struct import Struct as Packed
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -21,8 +20,8 @@ from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.front import (
     ALONE,
     BEHIND_AT,
+    HEAD_AT,
     LEAD,
-    LEAD_BYTES,
     NONE_LISTED,
     NUMBER_AT,
     U32,
@@ -109,9 +108,12 @@ class Place(Struct, array_like=True, gc=False):
     version: int
 
 
+RECORD: Final = b"\x97"  # the head of an array of seven: key, previous record, and what `_piece` says
+ONE_FACT: Final = b"\x91"  # that of an array of one
+ENDED: Final = b"".join(map(Encoder().encode, (DONE, "", ())))
+
 Entry = tuple[bytes, bytes, Sent | None]  # the row that a report ends, its item; None: only the generic way
 
-_read_u32 = Packed(">I").unpack_from
 _encode = Encoder().encode
 _decode_outline = Decoder(Outline).decode
 _decode_sent = Decoder(Sent).decode
@@ -204,9 +206,11 @@ def listed_delivered(
     ways know; the rest as `plain_delivered`, each record behind its position, packed.
 
     What an item lists is the first attempt of an action. Of what it lists no longer, its row says that.
+    The records of what it does list differ in three values, so they are joined of pieces.
     """
     versions, position, known, pipelines = facts.versions, facts.position, -1, dict[int, str]()
     others, updated, none_left = list[int](), _encode(now_ms), _encode(now_ms) + NONE_LISTED
+    pieces, join = dict[int, bytes](), b"".join
     for at, (sent, key, number) in enumerate(zip(fronts, keys, map(_encode, numbers), strict=True)):
         row = rows.get(key) or stored.get(key)
         if row is None or row[0] != ITEM_LEAD or key in waiting:
@@ -217,13 +221,17 @@ def listed_delivered(
             if version is None or version.tells_contact:
                 others.append(at)
                 continue
-            known, pipelines = ruleset, version.pipeline_of
+            known, pipelines, pieces = ruleset, version.pipeline_of, {}
+        packed = position.to_bytes(8)
         if row[3] == U32 and row[8] == U64 and row[17] == ALONE and row[NUMBER_AT] == number:
-            (head,), begin, rest = _read_u32(row, LEAD_BYTES + 1), none_left, row[BEHIND_AT]
-            pipeline = pipelines[sent.action]
+            if (piece := pieces.get(sent.action)) is None:
+                pipeline = pipelines[sent.action]
+                piece = pieces[sent.action] = _piece(now_ms, pipeline, ruleset, sent.rule)
+            record = join((RECORD, _encode(sent.key), row[HEAD_AT], piece, _encode(sent.step), ENDED))
+            rows[key] = join((LEAD, _encode(position), none_left, row[BEHIND_AT]))
         else:
             place, (head, end) = _decode_place(row), head_of(row)
-            listed, begin, rest, pipeline = place.actions, updated, row[end:], place.pipeline
+            listed, rest = place.actions, row[end:]
             if listed is None:
                 others.append(at)
                 continue
@@ -235,13 +243,18 @@ def listed_delivered(
             elif place.version not in versions or _is_rare(_decode_sent(kept[at]), numbers[at]):
                 others.append(at)
                 continue
-            ruleset = place.version
-        did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
-        record = _encode((sent.key, head, now_ms, pipeline, ruleset, CAUSE, did))
-        records.append((position.to_bytes(8), record))
-        rows[key] = b"".join((LEAD, _encode(position), begin, rest))
+            did = ((STEP_ENDED, sent.rule, sent.step, DONE, "", ()),)
+            record = _encode((sent.key, head, now_ms, place.pipeline, place.version, CAUSE, did))
+            rows[key] = join((LEAD, _encode(position), updated, rest))
+        records.append((packed, record))
         position += 1
     return others
+
+
+def _piece(now_ms: int, pipeline: str, version: int, rule: str) -> bytes:
+    """A record of a delivered action from its moment on, up to the number of its step."""
+    fact = _encode((STEP_ENDED, rule, 0, DONE, "", ()))[: -len(ENDED) - 1]
+    return b"".join(map(_encode, (now_ms, pipeline, version, CAUSE))) + ONE_FACT + fact
 
 
 def _may_go_on(version: Version, pipeline: str, stage: str, index: int) -> bool:
