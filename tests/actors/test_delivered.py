@@ -165,12 +165,12 @@ def test_columns_write_what_reports_write_that_are_decided_one_by_one() -> None:
 def test_what_a_column_has_twice_or_nobody_has_or_is_rare_is_decided_once_and_rightly() -> None:
     quick, slow = Moving(), Moving(one_by_one=True)
     for moving in (quick, slow):
-        moving.feed.submit(HoldItem("d:1", mode="paused"), UpdateItem("d:2", title="another"))
+        moving.feed.submit(HoldItem("d:1", mode="pause"), UpdateItem("d:2", title="another"))
         mixed = [*moving.numbers, 999_999, *moving.numbers[::3]]
         Random(7).shuffle(mixed)
         moving.delivered(mixed[:30], mixed[30:])
         moving.delivered(mixed[20:])
-        moving.feed.submit(HoldItem("d:1", mode="resumed"))
+        moving.feed.submit(HoldItem("d:1", mode="resume"))
         moving.shard.settle()
         assert moving.shard.engine.tally.channels["email"]["delivered"] == len(moving.numbers)
         assert moving.shard.count(Table.OUTBOX_EMAIL) == 0
