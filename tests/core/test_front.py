@@ -8,16 +8,29 @@ import pytest
 from stagewheel.protocol.codec import decode_record, encode_payload
 from stagewheel.protocol.journal import StepEnded
 from stagewheel.protocol.messages import Address, ChangeStage, Client
+from stagewheel.server.actors.waiting import still_waiting
 from stagewheel.server.core import front
 from stagewheel.server.core.decide import HANDLERS
 from stagewheel.server.core.deciding import begin
 from stagewheel.server.core.effects import Decision, OutboxRow, decode_outbox_row
 from stagewheel.server.core.facts import Facts
 from stagewheel.server.core.inbox import DeliveryReported
-from stagewheel.server.core.item import SENDING, Item, decode_actions, decode_glance, decode_item, encode_item
+from stagewheel.server.core.item import (
+    SENDING,
+    WAITING,
+    Item,
+    decode_actions,
+    decode_glance,
+    decode_item,
+    encode_item,
+)
 from stagewheel.server.core.plain_report import decode_front, listed_delivered
 from stagewheel.server.core.plan import Version
 from stagewheel.server.rules.compile import compile_ruleset
+from stagewheel.server.store.base import Batch
+from stagewheel.server.store.keys import timer_key
+from stagewheel.server.store.memory import MemoryStore
+from stagewheel.server.store.tables import Table
 
 NOW_MS: Final = 1_772_438_400_000
 LATER_MS: Final = NOW_MS + 1000
@@ -200,3 +213,18 @@ def test_a_delivered_action_has_one_outcome() -> None:
     deal.move()
     _, [record] = deal.report(40)
     assert decode_record(record).did == [StepEnded("a", 5, "done")]
+
+
+def test_a_wait_behind_listed_actions_is_still_waited_for_and_a_moment_that_is_over_is_not() -> None:
+    deal = Deal(mail("a"), WAITS)
+    deal.move()
+    [wait] = [step for step in decode_item(deal.row).steps if step.state == WAITING]
+    deal.report(40)
+    store = MemoryStore()
+    transaction = store.begin()
+    batch = Batch()
+    batch.put(Table.ITEMS, KEY, deal.row)
+    transaction.apply(batch)
+    waits, over = (timer_key(due_ms, KEY, wait.no) for due_ms in (wait.due_ms, wait.due_ms + 1))
+    assert still_waiting(transaction, [over, waits, over]) == [waits]
+    transaction.abort()
