@@ -74,7 +74,8 @@ REDO_BYTES_MAX: Final = 24 * MIB  # of a generation
 
 LATE_ROWS_MAX: Final = 512  # that wait; memory holds them, and start reads them
 LATE_BYTES_MAX: Final = 96 * KIB
-LATE_COMMITS_A_FOLLOW: Final = 8  # a commit of a larger share than one in so many is not small
+LATE_COMMITS_A_FOLLOW: Final = 8  # a commit of a larger share than one in so many is not small …
+LATE_COMMIT_ROWS_MAX: Final = 21  # … nor one of more rows: five events cost less in their tables
 
 # ---- timers ----
 

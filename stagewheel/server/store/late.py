@@ -23,7 +23,12 @@ from typing import Final
 
 import msgspec
 
-from stagewheel.server.limits import LATE_BYTES_MAX, LATE_COMMITS_A_FOLLOW, LATE_ROWS_MAX
+from stagewheel.server.limits import (
+    LATE_BYTES_MAX,
+    LATE_COMMIT_ROWS_MAX,
+    LATE_COMMITS_A_FOLLOW,
+    LATE_ROWS_MAX,
+)
 from stagewheel.server.store.base import Batch, Row
 from stagewheel.server.store.keys import u32, u64
 from stagewheel.server.store.overlay import CHUNK_BYTES, GONE, MISSING, Layer, View
@@ -46,7 +51,7 @@ class Late:
 
     def __init__(self, rows_max: int = 0) -> None:
         self.rows_max = min(rows_max, LATE_ROWS_MAX)
-        self.small_rows = self.rows_max // LATE_COMMITS_A_FOLLOW  # so many make a commit that is small
+        self.small_rows = min(self.rows_max // LATE_COMMITS_A_FOLLOW, LATE_COMMIT_ROWS_MAX)
         self.small_bytes = LATE_BYTES_MAX // LATE_COMMITS_A_FOLLOW
         self.layers: Layers = {}
         self.lasts: dict[Table, bytes] = {}  # the last key of a table, or one above it that is gone
