@@ -27,7 +27,8 @@ from stagewheel.server.store.tables import Table
 from tests.actors.shard import Peer, Shard, deal
 from tests.laws.forms import one_form
 
-RULES = """
+MAIL = "{do: send_email, from: office@example.com, subject: S, body: B}"
+DEALS = """
 ruleset: sales
 timezone: Europe/Rome
 entities:
@@ -37,13 +38,17 @@ pipelines:
   deals:
     entity: deal
     stages:
-      - id: new
-        rules:
-          - {id: mail, action: {do: send_email, from: office@example.com, subject: S, body: B}}
-          - {id: text, action: {do: send_sms, text: T, on_unknown: retry}}
-          - {id: waits, action: {do: send_email, from: office@example.com, subject: S, body: B}}
-          - {id: next, after_previous: true, action: {do: add_history, text: T}}
 """
+RULES = (
+    DEALS
+    + """      - id: new
+        rules:
+          - {id: mail, action: MAIL}
+          - {id: text, action: {do: send_sms, text: T, on_unknown: retry}}
+          - {id: waits, action: MAIL}
+          - {id: next, after_previous: true, action: {do: add_history, text: T}}
+""".replace("MAIL", MAIL)
+)
 
 
 def of(key: str) -> Client:
@@ -86,17 +91,9 @@ def test_a_run_writes_what_reports_write_that_are_decided_one_by_one() -> None:
     assert played(alone=False) == played(alone=True)
 
 
-MOVES = """
-ruleset: sales
-timezone: Europe/Rome
-entities:
-  deal:
-    fields: {n: number}
-pipelines:
-  deals:
-    entity: deal
-    stages:
-      - id: new
+MOVES = (
+    DEALS
+    + """      - id: new
       - id: mails
         rules:
           - {id: mail, action: MAIL}
@@ -109,7 +106,8 @@ pipelines:
           - {id: back, on_leave: withdraw, action: MAIL}
       - id: seldom
         rules: [{id: once, repeat: once, action: MAIL}]
-""".replace("MAIL", "{do: send_email, from: office@example.com, subject: S, body: B}")
+""".replace("MAIL", MAIL)
+)
 
 
 class Moving:

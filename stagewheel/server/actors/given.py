@@ -50,10 +50,6 @@ class Given(Struct):
 
 def join_frames(lead: bytes, numbers: list[bytes], rows: list[bytes]) -> tuple[list[bytes], int]:
     """The frames of a lane's rows, and how many bytes the rows have together."""
-    if len(rows) <= JOBS_FRAME_MAX:
-        frame = join_jobs(lead, numbers, rows)
-        if (size_bytes := rows_bytes(lead, len(rows), frame)) <= ROWS_BYTES_MAX:
-            return [frame], size_bytes
     frames, total_bytes = list[bytes](), 0
     for start in range(0, len(rows), JOBS_FRAME_MAX):
         part, of_part = rows[start : start + JOBS_FRAME_MAX], numbers[start : start + JOBS_FRAME_MAX]

@@ -1,10 +1,12 @@
-"""The way of nearly every report: an action was delivered, and nothing of its item waits for that.
+"""The ways of nearly every report: an action was delivered, and nothing of its item waits for that.
 
-Law: the generic way (`delivery.py`) says what is right. This one writes exactly what that would have written,
-or answers None, and the generic way is taken; `tests/core/test_plain_report.py` compares them.
+Law: the generic way (`delivery.py`) says what is right. What is decided here is what that would have decided,
+its records byte for byte; what these ways do not know they leave to it, untouched. Tests compare them
+(`tests/core/test_plain_report.py`, `test_front.py`).
 
-Why it takes rows and gives rows: of an item with thirty values a report changes three, and of an action's row
-it reads four. The rest stays encoded (`Raw`), with no sheet, no Struct for a fact and no effect.
+Two of them: of an item that lists its actions in front nothing is decoded (`listed_delivered`); of any other
+its steps are, and a few values (`plain_delivered`). All else stays encoded, with no sheet, no Struct for a
+fact and no effect.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -40,8 +42,8 @@ CAUSE: Final = DeliveryReported.__name__
 STEP_ENDED: Final = StepEnded.__struct_config__.tag
 
 
-class Outline(Struct, array_like=True, gc=False):
-    """An item as far as a report reads it."""
+class Place(Struct, array_like=True, gc=False):
+    """The front of an item's row: where it is."""
 
     head: int
     updated_ms: int
@@ -52,6 +54,11 @@ class Outline(Struct, array_like=True, gc=False):
     entry: int
     entered_ms: int
     version: int
+
+
+class Outline(Place, array_like=True, gc=False):
+    """An item as far as a report that writes its steps reads it."""
+
     title: str
     responsible: int
     fields: Raw
@@ -65,24 +72,6 @@ class Outline(Struct, array_like=True, gc=False):
     more: Any
 
 
-class Sent(Struct, array_like=True, gc=False):
-    """A row of the outbox as far as a report reads it. What stands behind `number` is skipped."""
-
-    key: str
-    entry: int
-    step: int
-    rule: str
-    action: int
-    version: int
-    at_ms: int
-    first_step: int
-    attempt: int
-    expires_ms: int
-    item: Raw
-    roots: dict[str, Any]
-    number: int
-
-
 class Front(Struct, array_like=True, gc=False):
     """The front of an outbox row, which nothing changes as long as the row is there."""
 
@@ -94,18 +83,16 @@ class Front(Struct, array_like=True, gc=False):
     version: int
 
 
-class Place(Struct, array_like=True, gc=False):
-    """Where an item is."""
+class Sent(Front, array_like=True, gc=False):
+    """A row of the outbox as far as a report reads it. What stands behind `number` is skipped."""
 
-    head: int
-    updated_ms: int
-    actions: list[int] | None
-    key: str
-    pipeline: str
-    stage: str
-    entry: int
-    entered_ms: int
-    version: int
+    at_ms: int
+    first_step: int
+    attempt: int
+    expires_ms: int
+    item: Raw
+    roots: dict[str, Any]
+    number: int
 
 
 RECORD: Final = b"\x97"  # the head of an array of seven: key, previous record, and what `_piece` says
