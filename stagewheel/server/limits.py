@@ -82,13 +82,20 @@ LATE_COMMIT_ROWS_MAX: Final = 21  # … nor one of more rows: five events cost l
 TIMER_ROWS_IN_MEMORY_MAX: Final = 200_000  # of the timer table; all others are on disk alone
 TIMER_WINDOW_MS: Final = 3600 * 1000  # memory reaches so far ahead, if that many rows suffice for it
 TIMER_SLICE_ROWS: Final = 2048  # read from the table at a time
-TIMER_MOVE_ROWS_MIN: Final = 1024  # of a far bucket, moved in a turn where there is time …
+TIMER_MOVE_ROWS_BUSY: Final = 128  # of a far bucket, moved in a turn at least, where there is time …
+TIMER_MOVE_ROWS_MIN: Final = 1024  # … where nobody waits …
 TIMER_MOVE_ROWS_MAX: Final = 8192  # … and where it is late
 TIMER_SWEEP_ROWS_MIN: Final = 100_000  # ended ones, for which a far bucket is swept if they are half of it
-TIMER_SWEEP_SLICE_ROWS: Final = 2048  # in a turn at most …
-TIMER_SWEEP_SLICE_ROWS_MIN: Final = 256  # … and at least
-TIMER_SWEEP_ROWS_A_FRAME: Final = 128  # twice what its commands can end
-TIMER_SAMPLE_CHUNKS: Final = 8  # of a bucket, to see how many of its rows have ended
+TIMER_IDLE_MS: Final = 20  # without a decision, and nobody is likely to come just now
+TIMER_SWEEP_IDLE_ROWS: Final = 256  # in a turn where nobody waits
+TIMER_SWEEP_BUSY_ROWS: Final = (
+    1_000_000  # of a bucket, some 35 MB: no sweep waits for a quiet moment any more …
+)
+TIMER_SWEEP_ROWS_A_DECISION: Final = (
+    1.25  # … but goes on with so many for each decision: more than it can end
+)
+TIMER_SAMPLE_CHUNKS: Final = 8  # of a bucket, to see how many of its rows have ended …
+TIMER_SAMPLE_ROWS: Final = 16  # … of each so many
 
 assert TIMER_BATCH_ROWS <= TIMER_SLICE_ROWS, "one slice is enough for a batch"
 assert TIMER_SLICE_ROWS <= TIMER_ROWS_IN_MEMORY_MAX // 2, "refills stop at half, the rest is for new timers"

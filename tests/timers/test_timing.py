@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -38,7 +39,8 @@ pipelines:
       - id: days
         rules: [{id: days, run: {at: day, time: "09:00"}, action: {do: add_history, text: nagged}}]
 """
-SMALL = Pace(move_rows_min=1, move_rows_max=1, sweep_rows=1, sweep_rows_min=40)
+SMALL = Pace(move_rows_min=1, move_rows_max=1, sweep_rows=1, sweep_rows_a_decision=0.5, sweep_rows_min=40)
+BUSY = SMALL._replace(sweep_rows=500, sweep_busy_rows=100)
 LONG = "x" * 150  # of a key, so that a chunk holds few rows
 
 
@@ -188,6 +190,7 @@ def test_a_bucket_whose_rows_have_mostly_ended_is_swept_in_slices(
     peer.submit(*[ChangeStage(f"d:{n:03d}:{LONG}", stage="new") for n in range(150)])
     assert far_rows(shard) == 200
     shard.engine.timers.pace = SMALL
+    shard.turn()  # one without a decision
     shard.clock.moment_ms += HOUR_MS
     shard.turn()
     counts = [far_rows(shard)]
@@ -207,11 +210,54 @@ def test_a_bucket_whose_rows_have_mostly_ended_is_swept_in_slices(
     assert [key for key, _ in nagged(shard)] == [f"d:{n:03d}:{LONG}" for n in range(150, 200)]
 
 
-def test_a_turn_sweeps_few_rows_where_one_event_waits_and_more_than_its_commands_end_where_many_do() -> None:
-    alone, busy, full = (Pace().to_sweep(frames) for frames in (0, 8, 1_000))
-    assert alone == Pace().to_sweep(1) < busy < full == Pace().sweep_rows
-    assert busy >= 2 * 8 * 64, "a frame of 64 ends 64 steps, and half of what is swept has ended"
-    assert SMALL.to_sweep(1_000) == SMALL.sweep_rows
+def test_under_load_a_large_bucket_is_swept_in_pace_with_what_is_decided_and_the_rest_when_nobody_comes(
+    shard: Shard, peer: Peer
+) -> None:
+    peer.submit(*[nag(f"d:{n:03d}:{LONG}", 100 * DAY_MS + n) for n in range(200)])
+    peer.submit(*[ChangeStage(f"d:{n:03d}:{LONG}", stage="new") for n in range(200)])
+    shard.turn()
+    shard.engine.timers.pace = BUSY
+    shard.clock.moment_ms += HOUR_MS
+    peer.submit(deal("d:begin"))
+    assert shard.engine.timers.is_sweeping
+    assert far_rows(shard) == 200, "nobody waits for more than his own"
+    counts = [200]
+    for number in range(300):
+        shard.clock.moment_ms += 1
+        peer.submit(deal(f"d:other:{number}"))
+        counts.append(far_rows(shard))
+        assert counts[-1] >= counts[-2] - 11, "at most a chunk"
+        if number == 99:
+            swept = 100 * BUSY.sweep_rows_a_decision
+            assert counts[-1] == pytest.approx(200 - swept, abs=11), "a chunk now and then"
+    assert BUSY.sweep_busy_rows - 11 <= counts[-1] < BUSY.sweep_busy_rows, "what is left can wait"
+    due_ms = shard.engine.next_due_ms()
+    assert due_ms is not None
+    assert 0 < due_ms - shard.clock.moment_ms <= 20
+    shard.turn()
+    assert far_rows(shard) > 0, "somebody may come just now"
+    shard.wait(20)
+    assert far_rows(shard) == 0
+    assert not shard.engine.timers.is_sweeping
+
+
+def test_a_bucket_is_moved_in_small_slices_while_somebody_waits(shard: Shard, peer: Peer) -> None:
+    peer.submit(*[nag(f"d:{n:03d}:{LONG}", 3 * DAY_MS + n) for n in range(200)])
+    shard.turn()
+    timers = shard.engine.timers
+    timers.pace = SMALL._replace(move_rows_busy=5, move_rows_min=60, move_rows_max=1_000)
+    shard.clock.moment_ms += 3 * DAY_MS - 12 * HOUR_MS
+    taken = [timers.far.statistics().taken_count]
+    for number in range(3):
+        peer.submit(deal(f"d:other:{number}"))
+        taken.append(timers.far.statistics().taken_count)
+    assert all(0 < after - before <= 11 for before, after in pairwise(taken)), "a chunk a turn"
+    shard.turn()
+    taken.append(timers.far.statistics().taken_count)
+    assert taken[-1] - taken[-2] <= 11, "somebody may come just now"
+    shard.clock.moment_ms += 20
+    shard.turn()
+    assert timers.far.statistics().taken_count - taken[-1] >= 60, "nobody waits"
 
 
 def test_a_bucket_that_is_needed_is_left_alone(shard: Shard, peer: Peer) -> None:

@@ -108,6 +108,7 @@ class Engine:
         self.background = Background(self.reference)
         self.files = Files()
         self.tally = Tally()
+        self._decided = 0  # in the turn before
         self.told = Told()
         self.special = SPECIAL
         self.timers = Timers(() if clock.exact else LEVELS)  # virtual time jumps: nothing is far from it
@@ -214,6 +215,7 @@ class Engine:
         self.workers.turn_ended(committed=True)
         if self.clock.exact and isinstance(self.clock, VirtualClock | ReplayClock):
             self.clock.advance_to(turn.now_ms)
+        self._decided = turn.decided_count
         self.tally.turned(turn.decided_count, (time.perf_counter_ns() - started_ns) // 1000)
         return Outbound(turn.frames, turn.records, True, left)
 
@@ -240,7 +242,7 @@ class Engine:
         if self.awaited.owners:
             taking.end_awaited(turn)
         if not self.clock.exact:
-            self.timers.slice(turn, len(inbound.submits))
+            self.timers.slice(turn, self._decided, others_wait=bool(inbound.submits))
             self.timers.fire(turn, others_wait=bool(inbound.submits))
         turn.mailboxes(waiting)
         if self.clock.exact:

@@ -12,11 +12,15 @@ Laws:
   a slice where the horizon is due (after a jump of the clock, say); virtual time moves buckets within the
   turn, until the first timer is in the exact table.
 - A slice is part of an ordinary turn: chunks are taken out and their rows are placed again in one commit.
-  It is bounded by rows: more of them, the less time there is until the bucket's first moment.
+  It is bounded by rows: fewer where somebody waits for the turn, more of them, the less time there is until
+  the bucket's first moment.
 - A row whose step has ended is dropped when its chunk is taken (`waiting.py`). A bucket whose rows would lie
   there for long is looked at by a sample; where most have ended it is *swept*: its chunks are taken, from the
   first to the one that was last at the beginning, and what still waits is appended again. A sweep is not
   remembered over a restart: a sample finds it anew.
+- A sweep waits until nothing was decided for some time, and then has turns of its own. Only where a bucket
+  has grown large does it go on under load, in pace with what is decided, so that nobody waits for more than
+  a chunk.
 
 The share of a turn is bounded by time, so that a storm of timers leaves new events their answer: a few
 milliseconds while Submits wait, more when nobody does. At least one batch fires a turn, so neither starves.
@@ -29,13 +33,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from stagewheel.server.actors.waiting import still_waiting
 from stagewheel.server.limits import (
     TIMER_BATCH_ROWS,
+    TIMER_IDLE_MS,
+    TIMER_MOVE_ROWS_BUSY,
     TIMER_MOVE_ROWS_MAX,
     TIMER_MOVE_ROWS_MIN,
     TIMER_SAMPLE_CHUNKS,
-    TIMER_SWEEP_ROWS_A_FRAME,
+    TIMER_SAMPLE_ROWS,
+    TIMER_SWEEP_BUSY_ROWS,
+    TIMER_SWEEP_IDLE_ROWS,
+    TIMER_SWEEP_ROWS_A_DECISION,
     TIMER_SWEEP_ROWS_MIN,
-    TIMER_SWEEP_SLICE_ROWS,
-    TIMER_SWEEP_SLICE_ROWS_MIN,
     TURN_TIMERS_BUSY_US,
     TURN_TIMERS_MAX,
     TURN_TIMERS_US,
@@ -65,15 +72,13 @@ class Pace(NamedTuple):
     share_us: int = TURN_TIMERS_US  # of a turn, for firing
     busy_share_us: int = TURN_TIMERS_BUSY_US  # where Submits wait
     batch_rows: int = TIMER_BATCH_ROWS  # fired before the time is looked at
+    move_rows_busy: int = TIMER_MOVE_ROWS_BUSY
     move_rows_min: int = TIMER_MOVE_ROWS_MIN
     move_rows_max: int = TIMER_MOVE_ROWS_MAX
-    sweep_rows: int = TIMER_SWEEP_SLICE_ROWS
+    sweep_rows: int = TIMER_SWEEP_IDLE_ROWS  # where nobody waits
+    sweep_busy_rows: int = TIMER_SWEEP_BUSY_ROWS  # for which it does not wait for a quiet moment
+    sweep_rows_a_decision: float = TIMER_SWEEP_ROWS_A_DECISION
     sweep_rows_min: int = TIMER_SWEEP_ROWS_MIN  # ended ones, for which a bucket is swept
-
-    def to_sweep(self, frames: int) -> int:
-        """Rows that a turn with so many Submits sweeps: they are what ends steps, and are waited for."""
-        rows = max(TIMER_SWEEP_SLICE_ROWS_MIN, TIMER_SWEEP_ROWS_A_FRAME * frames)
-        return min(rows, self.sweep_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class Timers:
         self.far = Far(levels)
         self.pace = Pace()
         self._sweeping: tuple[BucketKey, int] | None = None  # the bucket, and the chunk at which it ends
+        self._owed_rows = 0.0  # that decisions since the last slice are to sweep; below 0: it took more
+        self._busy_until_ms = 0  # until then turns belong to others, who wait for each slice
         self._has_refilled = False  # has this turn read a slice into the window?
         self._look_ms = 0
         self._looked = b""
@@ -134,8 +141,8 @@ class Timers:
         """
         near_ms = self.near.next_due_ms()
         far_ms = self.far.horizon_ms() if exact else self.far.next_move_ms()
-        if self._sweeping is not None:
-            far_ms = 0
+        if self._sweeping is not None and (far_ms is None or self._busy_until_ms < far_ms):
+            far_ms = self._busy_until_ms
         return far_ms if near_ms is None or (far_ms is not None and far_ms < near_ms) else near_ms
 
     # ---------------------------------------------------------------- writing
@@ -216,11 +223,15 @@ class Timers:
 
     # ---------------------------------------------------------------- moving
 
-    def slice(self, turn: "Turn", frames: int = 0) -> None:
-        """Real time: move some rows of the buckets whose time has come, or sweep some. `frames`: Submits."""
+    def slice(self, turn: "Turn", decided: int = 0, *, others_wait: bool = False) -> None:
+        """Real time: move some rows of the buckets whose time has come, or sweep some. `decided`: how many
+        decisions there were in the turn before.
+        """
         next_ms = self.far.next_move_ms()
         if next_ms is None:
             return
+        if decided or others_wait:
+            self._busy_until_ms = turn.now_ms + TIMER_IDLE_MS
         if next_ms <= turn.now_ms:
             self._move(turn, turn.now_ms, 0)
             return
@@ -228,11 +239,7 @@ class Timers:
             self._look_ms = turn.now_ms + LOOK_EVERY_MS
             self._look(turn)
         if self._sweeping is not None:
-            key, end = self._sweeping
-            if key in self.far.buckets:
-                self._take(turn, key, key + u64(end), self.pace.to_sweep(frames), turn.now_ms)
-            else:
-                self._sweeping = None
+            self._sweep(turn, *self._sweeping, decided)
 
     def _move(self, turn: "Turn", at_ms: int, limit: int) -> None:
         """Move at least a chunk, and about `limit` rows; 0: what it takes to be there in time."""
@@ -240,9 +247,10 @@ class Timers:
         while left > 0 and (key := self.far.to_move(at_ms)) is not None:
             bucket = self.far.buckets[key]
             if not limit:
-                until_ms = max(1, bucket.start_ms - at_ms) // 2
+                is_busy, until_ms = at_ms < self._busy_until_ms, max(1, bucket.start_ms - at_ms) // 2
                 wanted = bucket.rows * TURN_MS // max(1, until_ms)
-                left = min(left, max(self.pace.move_rows_min, wanted))
+                least = self.pace.move_rows_busy if is_busy else self.pace.move_rows_min
+                left = min(left, max(least, wanted))
             left -= self._take(turn, key, None, left, at_ms) + 1
 
     def _take(self, turn: "Turn", key: BucketKey, end: bytes | None, limit: int, at_ms: int) -> int:
@@ -272,6 +280,21 @@ class Timers:
 
     # ---------------------------------------------------------------- sweeping
 
+    def _sweep(self, turn: "Turn", key: BucketKey, end: int, decided: int) -> None:
+        """Take some of a bucket's rows: a slice where nobody waits, else as many as decisions leave to it."""
+        if key not in self.far.buckets:
+            self._sweeping = None
+            return
+        if turn.now_ms >= self._busy_until_ms:
+            self._owed_rows, limit = 0.0, self.pace.sweep_rows
+        elif self.far.buckets[key].rows >= self.pace.sweep_busy_rows:
+            self._owed_rows += decided * self.pace.sweep_rows_a_decision
+            limit = int(self._owed_rows)
+        else:
+            return
+        if limit > 0:
+            self._owed_rows -= self._take(turn, key, key + u64(end), limit, turn.now_ms)
+
     def _look(self, turn: "Turn") -> None:
         """Sample the next bucket that is large enough for a sweep to be worth it."""
         large = sorted(
@@ -288,7 +311,7 @@ class Timers:
         keys: list[bytes] = []
         for number in range(begin, bucket.next_chunk, step):
             for _, chunk in turn.transaction.range(TIMERS_FAR, key + u64(number), end, 1):
-                keys += unpack(chunk, {})
+                keys += unpack(chunk, {})[:TIMER_SAMPLE_ROWS]
         if 2 * len(still_waiting(turn.transaction, keys)) < len(keys):
             self._sweeping = (key, bucket.next_chunk)
             self._sweeps += 1
