@@ -241,6 +241,21 @@ def test_under_load_a_large_bucket_is_swept_in_pace_with_what_is_decided_and_the
     assert not shard.engine.timers.is_sweeping
 
 
+def test_a_sweep_that_waits_for_a_quiet_moment_holds_up_no_larger_one(shard: Shard, peer: Peer) -> None:
+    for first, days, count in ((0, 100, 100), (100, 200, 200)):
+        keys = [f"d:{first + number:03d}:{LONG}" for number in range(count)]
+        peer.submit(*[nag(key, days * DAY_MS) for key in keys])
+        peer.submit(*[ChangeStage(key, stage="new") for key in keys])
+    shard.engine.timers.pace = BUSY._replace(sweep_busy_rows=150)
+    counts = []
+    for number in range(150):
+        shard.clock.moment_ms += MINUTE_MS
+        peer.submit(deal(f"d:other:{number}"))
+        counts.append(far_rows(shard))
+    assert counts[0] == 300
+    assert 240 <= counts[-1] < 250, "the larger one, until it can wait as well"
+
+
 def test_a_bucket_is_moved_in_small_slices_while_somebody_waits(shard: Shard, peer: Peer) -> None:
     peer.submit(*[nag(f"d:{n:03d}:{LONG}", 3 * DAY_MS + n) for n in range(200)])
     shard.turn()

@@ -235,9 +235,9 @@ class Timers:
         if next_ms <= turn.now_ms:
             self._move(turn, turn.now_ms, 0)
             return
-        if self._sweeping is None and turn.now_ms >= self._look_ms:
+        if turn.now_ms >= self._look_ms and (self._sweeping is None or self._waits(turn.now_ms)):
             self._look_ms = turn.now_ms + LOOK_EVERY_MS
-            self._look(turn)
+            self._look(turn, self.pace.sweep_busy_rows if self._sweeping else 2 * self.pace.sweep_rows_min)
         if self._sweeping is not None:
             self._sweep(turn, *self._sweeping, decided)
 
@@ -285,21 +285,24 @@ class Timers:
         if key not in self.far.buckets:
             self._sweeping = None
             return
+        if self._waits(turn.now_ms):
+            return
         if turn.now_ms >= self._busy_until_ms:
             self._owed_rows, limit = 0.0, self.pace.sweep_rows
-        elif self.far.buckets[key].rows >= self.pace.sweep_busy_rows:
+        else:
             self._owed_rows += decided * self.pace.sweep_rows_a_decision
             limit = int(self._owed_rows)
-        else:
-            return
         if limit > 0:
             self._owed_rows -= self._take(turn, key, key + u64(end), limit, turn.now_ms)
 
-    def _look(self, turn: "Turn") -> None:
+    def _waits(self, now_ms: int) -> bool:
+        """Does the sweep wait for a quiet moment? Another bucket may not be able to."""
+        bucket = self.far.buckets.get(self._sweeping[0]) if self._sweeping is not None else None
+        return bucket is not None and now_ms < self._busy_until_ms and bucket.rows < self.pace.sweep_busy_rows
+
+    def _look(self, turn: "Turn", least_rows: int) -> None:
         """Sample the next bucket that is large enough for a sweep to be worth it."""
-        large = sorted(
-            key for key, one in self.far.buckets.items() if one.rows > 2 * self.pace.sweep_rows_min
-        )
+        large = sorted(key for key, one in self.far.buckets.items() if one.rows > least_rows)
         if not large:
             return
         turn.flush()
