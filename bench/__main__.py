@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -60,6 +61,8 @@ def parse(argv: list[str]) -> tuple[Benchmark, argparse.Namespace]:
 
 
 VARIANTS: Final = {
+    "hot_path": ["hot_path", "--seconds", "45"],
+    "latency": ["latency", "--seconds", "48", "--rounds", "5"],
     "hot_path_million": ["hot_path", "--items", "1000000", "--senders", "0"],
     "growth": ["growth", "--largest", "10000000", "--pairs", "2"],
     "timers": ["timers", "--pending", "10000000", "--seconds", "12"],
@@ -116,5 +119,15 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def end_in_order() -> None:
+    """Whoever is told to end (SIGTERM) ends what it started, as after an interrupt."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 if __name__ == "__main__":
+    end_in_order()
     raise SystemExit(main(sys.argv[1:]))
