@@ -17,7 +17,7 @@ from stagewheel.protocol.messages import (
     StatisticsQuery,
     UpdateItem,
 )
-from stagewheel.server.actors.timing import Pace
+from stagewheel.server.actors.timing import CHUNKS_A_READ, Pace
 from stagewheel.server.actors.waiting import still_waiting
 from stagewheel.server.core.item import NOTHING_MORE, decode_item
 from stagewheel.server.store.keys import timer_key
@@ -254,6 +254,23 @@ def test_a_sweep_that_waits_for_a_quiet_moment_holds_up_no_larger_one(shard: Sha
         counts.append(far_rows(shard))
     assert counts[0] == 300
     assert 240 <= counts[-1] < 250, "the larger one, until it can wait as well"
+
+
+def test_a_sweep_ends_where_its_last_slice_is_as_many_chunks_as_are_read_at_once(
+    shard: Shard, peer: Peer
+) -> None:
+    for number in range(CHUNKS_A_READ):  # a timer that comes alone is a chunk of its own
+        peer.submit(nag(f"d:{number}", 100 * DAY_MS))
+    peer.submit(*[ChangeStage(f"d:{number}", stage="new") for number in range(CHUNKS_A_READ)])
+    shard.turn()
+    shard.engine.timers.pace = BUSY._replace(sweep_rows=CHUNKS_A_READ)
+    shard.clock.moment_ms += HOUR_MS
+    shard.turn()
+    assert far_rows(shard) == 0
+    shard.turn()
+    assert not shard.engine.timers.is_sweeping
+    due_ms = shard.engine.next_due_ms()
+    assert due_ms is None or due_ms > shard.engine.now_ms(), "there is nothing left to do"
 
 
 def test_a_bucket_is_moved_in_small_slices_while_somebody_waits(shard: Shard, peer: Peer) -> None:

@@ -227,6 +227,8 @@ class Timers:
         """Real time: move some rows of the buckets whose time has come, or sweep some. `decided`: how many
         decisions there were in the turn before.
         """
+        if self._sweeping is not None and self._sweeping[0] not in self.far.buckets:
+            self._sweeping = None
         next_ms = self.far.next_move_ms()
         if next_ms is None:
             return
@@ -235,10 +237,11 @@ class Timers:
         if next_ms <= turn.now_ms:
             self._move(turn, turn.now_ms, 0)
             return
-        if turn.now_ms >= self._look_ms and (self._sweeping is None or self._waits(turn.now_ms)):
+        waits = self._sweeping is not None and self._waits(self._sweeping[0], turn.now_ms)
+        if turn.now_ms >= self._look_ms and (self._sweeping is None or waits):
             self._look_ms = turn.now_ms + LOOK_EVERY_MS
-            self._look(turn, self.pace.sweep_busy_rows if self._sweeping else 2 * self.pace.sweep_rows_min)
-        if self._sweeping is not None:
+            self._look(turn, self.pace.sweep_busy_rows if waits else 2 * self.pace.sweep_rows_min)
+        if self._sweeping is not None and not self._waits(self._sweeping[0], turn.now_ms):
             self._sweep(turn, *self._sweeping, decided)
 
     def _move(self, turn: "Turn", at_ms: int, limit: int) -> None:
@@ -282,11 +285,6 @@ class Timers:
 
     def _sweep(self, turn: "Turn", key: BucketKey, end: int, decided: int) -> None:
         """Take some of a bucket's rows: a slice where nobody waits, else as many as decisions leave to it."""
-        if key not in self.far.buckets:
-            self._sweeping = None
-            return
-        if self._waits(turn.now_ms):
-            return
         if turn.now_ms >= self._busy_until_ms:
             self._owed_rows, limit = 0.0, self.pace.sweep_rows
         else:
@@ -295,10 +293,9 @@ class Timers:
         if limit > 0:
             self._owed_rows -= self._take(turn, key, key + u64(end), limit, turn.now_ms)
 
-    def _waits(self, now_ms: int) -> bool:
-        """Does the sweep wait for a quiet moment? Another bucket may not be able to."""
-        bucket = self.far.buckets.get(self._sweeping[0]) if self._sweeping is not None else None
-        return bucket is not None and now_ms < self._busy_until_ms and bucket.rows < self.pace.sweep_busy_rows
+    def _waits(self, key: BucketKey, now_ms: int) -> bool:
+        """Does the sweep of this bucket wait for a quiet moment? Another one may not be able to."""
+        return now_ms < self._busy_until_ms and self.far.buckets[key].rows < self.pace.sweep_busy_rows
 
     def _look(self, turn: "Turn", least_rows: int) -> None:
         """Sample the next bucket that is large enough for a sweep to be worth it."""
