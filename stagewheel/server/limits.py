@@ -88,12 +88,8 @@ TIMER_MOVE_ROWS_MAX: Final = 8192  # … and where it is late
 TIMER_SWEEP_ROWS_MIN: Final = 100_000  # ended ones, for which a far bucket is swept if they are half of it
 TIMER_IDLE_MS: Final = 20  # without a decision, and nobody is likely to come just now
 TIMER_SWEEP_IDLE_ROWS: Final = 256  # in a turn where nobody waits
-TIMER_SWEEP_BUSY_ROWS: Final = (
-    1_000_000  # of a bucket, some 35 MB: no sweep waits for a quiet moment any more …
-)
-TIMER_SWEEP_ROWS_A_DECISION: Final = (
-    1.25  # … but goes on with so many for each decision: more than it can end
-)
+TIMER_SWEEP_BUSY_ROWS: Final = 1_000_000  # of a bucket, some 65 MB: its sweep waits for nobody …
+TIMER_SWEEP_ROWS_A_DECISION: Final = 1.25  # … and takes so many for each, more than it can end
 TIMER_SAMPLE_CHUNKS: Final = 8  # of a bucket, to see how many of its rows have ended …
 TIMER_SAMPLE_ROWS: Final = 16  # … of each so many
 
